@@ -1,0 +1,191 @@
+//! `parcours keyring`: makes and keeps the file of master keys. Keys never leave it except into another sealed keyring.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use parcours_keys::{
+    KeyAdmin, KeyService, KeyUse, Keyring, MasterKeyName, Unlock, create_key_file, ensure_dataset_keys,
+};
+
+use crate::exit::Failure;
+use crate::output::say;
+
+/// Where the passphrase of a keyring is taken from before anyone is asked for it.
+const PASSPHRASE: &str = "PARCOURS_KEYRING_PASSPHRASE";
+/// Where that of an exported keyring is taken from.
+const EXPORT_PASSPHRASE: &str = "PARCOURS_KEYRING_EXPORT_PASSPHRASE";
+
+/// Make and keep the file of master keys that encrypt tables
+#[derive(Debug, Args)]
+pub struct KeyringArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make an empty keyring; with --key-file, make that file too if it is missing
+    Init {
+        #[command(flatten)]
+        keyring: Sealed,
+    },
+    /// Add the keys of a dataset (claims) or one key (claims/health); what is there already stays
+    Add {
+        #[command(flatten)]
+        keyring: Sealed,
+        /// Dataset, or key
+        name: String,
+    },
+    /// List the keys and their current versions
+    List {
+        #[command(flatten)]
+        keyring: Sealed,
+    },
+    /// Give the keys of a dataset, or one key, a new version; older ones still open what they sealed
+    Rotate {
+        #[command(flatten)]
+        keyring: Sealed,
+        /// Dataset, or key
+        name: String,
+    },
+    /// Write a second keyring that holds only some keys, for a process that must not read the others
+    Export {
+        #[command(flatten)]
+        keyring: Sealed,
+        /// The new keyring
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// What opens the new keyring, made if it is missing
+        #[arg(long, value_name = "FILE")]
+        to_key_file: Option<PathBuf>,
+        /// Key to include; may be repeated
+        #[arg(long = "only", value_name = "KEY", required = true)]
+        only: Vec<String>,
+    },
+}
+
+/// A keyring and what opens it.
+#[derive(Debug, Args)]
+pub struct Sealed {
+    /// The keyring
+    #[arg(long, value_name = "FILE")]
+    keyring: PathBuf,
+    /// File that opens it [default: a passphrase, from PARCOURS_KEYRING_PASSPHRASE or asked for]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl Sealed {
+    /// Opens the keyring.
+    pub fn open(&self) -> Result<Keyring, Failure> {
+        let unlock = unlock(self.key_file.as_deref(), PASSPHRASE, "Passphrase of the keyring: ")?;
+        Ok(Keyring::open(&self.keyring, unlock).map_err(anyhow::Error::from)?)
+    }
+}
+
+/// Runs the command.
+pub async fn run(args: KeyringArgs) -> Result<(), Failure> {
+    match args.action {
+        Action::Init { keyring } => {
+            let unlock = new_unlock(keyring.key_file.as_deref(), PASSPHRASE)?;
+            let made = Keyring::create(&keyring.keyring, unlock).map_err(anyhow::Error::from)?;
+            say(format!("made {}", made.path().display()))?;
+            Ok(())
+        }
+        Action::Add { keyring, name } => add(&keyring.open()?, &name).await,
+        Action::List { keyring } => list(&keyring.open()?).await,
+        Action::Rotate { keyring, name } => rotate(&keyring.open()?, &name).await,
+        Action::Export {
+            keyring,
+            to,
+            to_key_file,
+            only,
+        } => {
+            let names = only.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>()?;
+            let source = keyring.open()?;
+            let unlock = new_unlock(to_key_file.as_deref(), EXPORT_PASSPHRASE)?;
+            source.export(&to, unlock, &names).map_err(anyhow::Error::from)?;
+            say(format!("made {} with {} keys", to.display(), names.len()))?;
+            Ok(())
+        }
+    }
+}
+
+async fn add(keyring: &Keyring, name: &str) -> Result<(), Failure> {
+    let created = match name.contains('/') {
+        true => vec![keyring.create(&parse(name)?).await.map_err(anyhow::Error::from)?],
+        false => ensure_dataset_keys(keyring, name).await.map_err(anyhow::Error::from)?,
+    };
+    created.iter().try_for_each(|id| say(format!("added {id}")))?;
+    if created.is_empty() {
+        say(format!("{name} has all its keys"))?;
+    }
+    Ok(())
+}
+
+async fn list(keyring: &Keyring) -> Result<(), Failure> {
+    for name in keyring.names().await.map_err(anyhow::Error::from)? {
+        say(keyring.current(&name).await.map_err(anyhow::Error::from)?)?;
+    }
+    Ok(())
+}
+
+async fn rotate(keyring: &Keyring, name: &str) -> Result<(), Failure> {
+    let names = match name.contains('/') {
+        true => vec![parse(name)?],
+        false => KeyUse::all()
+            .map(|part| parse(&format!("{name}/{part}")))
+            .collect::<Result<_, _>>()?,
+    };
+    for name in names {
+        say(format!(
+            "now {}",
+            keyring.rotate(&name).await.map_err(anyhow::Error::from)?
+        ))?;
+    }
+    Ok(())
+}
+
+fn parse(name: &str) -> Result<MasterKeyName, Failure> {
+    MasterKeyName::new(name).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// What opens an existing keyring.
+fn unlock(key_file: Option<&Path>, variable: &str, prompt: &str) -> Result<Unlock, Failure> {
+    match (key_file, std::env::var(variable)) {
+        (Some(path), _) => Ok(Unlock::key_file(path)),
+        (None, Ok(passphrase)) => Ok(Unlock::passphrase(passphrase)),
+        (None, Err(_)) => Ok(Unlock::passphrase(ask(prompt, variable)?)),
+    }
+}
+
+/// What will open a new keyring: a key file, made if it is missing, or a passphrase, asked for twice.
+fn new_unlock(key_file: Option<&Path>, variable: &str) -> Result<Unlock, Failure> {
+    if let Some(path) = key_file {
+        if !path.exists() {
+            create_key_file(path).map_err(anyhow::Error::from)?;
+            say(format!("made {}", path.display()))?;
+        }
+        return Ok(Unlock::key_file(path));
+    }
+    let passphrase = match std::env::var(variable) {
+        Ok(passphrase) => passphrase,
+        Err(_) => {
+            let passphrase = ask("Passphrase of the new keyring: ", variable)?;
+            if ask("Once more: ", variable)? != passphrase {
+                return Err(Failure::usage("the two passphrases differ"));
+            }
+            passphrase
+        }
+    };
+    match passphrase.is_empty() {
+        true => Err(Failure::usage("an empty passphrase seals nothing")),
+        false => Ok(Unlock::passphrase(passphrase)),
+    }
+}
+
+fn ask(prompt: &str, variable: &str) -> Result<String, Failure> {
+    let no_terminal = || format!("no terminal to ask for a passphrase, set {variable} or use a key file");
+    Ok(rpassword::prompt_password(prompt).with_context(no_terminal)?)
+}

@@ -1,0 +1,184 @@
+//! `parcours load`: reads a dataset's sources and makes one new version of its encrypted tables, or none. A thin face of
+//! `parcours_tables::load`; what it adds is the command line, the keyring and the progress bars.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use parcours_cluster::bytesize::ByteSize;
+use parcours_keys::{KeyService, Keyring};
+use parcours_tables::Stores;
+use parcours_tables::load::{LoadError, LoadOptions, LoadReport, Progress, Step, TableReport};
+use parcours_tables::spec::Dataset;
+use url::Url;
+
+use super::keyring::Sealed;
+use super::store::{StoreArgs, location};
+use crate::exit::Failure;
+use crate::interrupt::interruptible;
+use crate::output::say;
+
+/// Load a dataset's sources into encrypted tables
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// File that describes the dataset (TOML)
+    dataset: PathBuf,
+    /// Where tables go: a URL (file:///…, s3://bucket/…) or a path
+    #[arg(long, value_name = "URL")]
+    into: String,
+    #[command(flatten)]
+    keyring: Sealed,
+    /// List bad rows in this file and load the others; without it the first bad row stops the load
+    #[arg(long, value_name = "FILE")]
+    reject_to: Option<PathBuf>,
+    /// Build tables whose sources have changed anew instead of refusing them
+    #[arg(long)]
+    replace: bool,
+    /// Memory for sorting and writing; what does not fit is spilled, encrypted
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    memory: ByteSize,
+    /// Folder for spilled rows [default: one of its own in the system's temporary folder]
+    #[arg(long, value_name = "DIR")]
+    spill_dir: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(long, short = 'q')]
+    quiet: bool,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// A load, ready to be run.
+pub struct Load {
+    /// What to load.
+    pub dataset: Dataset,
+    /// Where to.
+    pub into: Url,
+    /// How places are reached.
+    pub stores: Arc<Stores>,
+    /// What it is encrypted with.
+    pub keys: Arc<dyn KeyService>,
+    /// How.
+    pub options: LoadOptions,
+}
+
+/// Runs the command.
+pub async fn run(args: LoadArgs) -> Result<(), Failure> {
+    let dataset = Dataset::from_file(&args.dataset).with_context(|| format!("{}", args.dataset.display()))?;
+    let into = location(&args.into)?;
+    let keyring: Keyring = args.keyring.open()?;
+    let bar = if args.quiet {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new_spinner()
+    };
+    let mut options = LoadOptions {
+        progress: Arc::new(Bar(bar.clone())),
+        ..LoadOptions::default()
+    };
+    (options.memory_bytes, options.replace) = (args.memory.as_usize(), args.replace);
+    options.reject_to = args.reject_to.clone();
+    options.spill_dir = args.spill_dir.clone().unwrap_or(options.spill_dir);
+    let load = Load {
+        dataset,
+        into,
+        stores: args.store.stores(),
+        keys: Arc::new(keyring),
+        options,
+    };
+    let done = interruptible(load.run()).await;
+    bar.finish_and_clear();
+    let report = done?;
+    match args.json {
+        true => Ok(say(
+            serde_json::to_string_pretty(&report).context("cannot write the report")?
+        )?),
+        false => Ok(print(&report, args.reject_to.as_deref())?),
+    }
+}
+
+impl Load {
+    /// Runs it to its end.
+    pub async fn run(self) -> Result<LoadReport, Failure> {
+        let Self {
+            dataset,
+            into,
+            stores,
+            keys,
+            options,
+        } = self;
+        let loaded = parcours_tables::load::load(&dataset, &into, &stores, &keys, &options).await;
+        loaded.map_err(|error| match error {
+            LoadError::Option { .. } => Failure::Usage(error.to_string()),
+            error => Failure::Failed(anyhow!(error)),
+        })
+    }
+}
+
+fn print(report: &LoadReport, rejects: Option<&Path>) -> std::io::Result<()> {
+    match (report.created, report.version) {
+        (Some(version), _) => say(format!("loaded {} version {version}", report.dataset)),
+        (None, Some(version)) => say(format!("nothing new, {} stays at version {version}", report.dataset)),
+        (None, None) => say(format!("nothing to load into {}", report.dataset)),
+    }?;
+    for table in &report.tables {
+        say(format!("  {:24} {}", table.name, line(table)))?;
+    }
+    if let Some(rejects) = rejects.filter(|_| report.rejected > 0) {
+        say(format!(
+            "{} bad rows set aside, see {}",
+            HumanCount(report.rejected),
+            rejects.display()
+        ))?;
+    }
+    Ok(())
+}
+
+fn line(table: &TableReport) -> String {
+    let skipped = match table.skipped {
+        0 => String::new(),
+        count => format!(", {count} sources loaded before"),
+    };
+    let anew = if table.replaced { ", built anew" } else { "" };
+    let (rows, bytes) = (HumanCount(table.rows), HumanBytes(table.bytes));
+    format!(
+        "{rows} rows of {} sources in {} files ({bytes}){anew}{skipped}",
+        table.loaded, table.files
+    )
+}
+
+/// A progress bar that a load moves.
+#[derive(Debug)]
+pub struct Bar(pub ProgressBar);
+
+impl Progress for Bar {
+    fn step(&self, step: &Step) {
+        let (message, bytes) = match step {
+            Step::Digest { bytes } => ("looking at sources".to_owned(), *bytes),
+            Step::Sample { bytes } => ("choosing split points".to_owned(), *bytes),
+            Step::Table { name, bytes } => (format!("loading {name}"), *bytes),
+            Step::Publish => ("publishing".to_owned(), 0),
+        };
+        let template = match bytes {
+            0 => "{spinner} {msg} {elapsed}",
+            _ => "{spinner} {msg} [{bar:30}] {bytes}/{total_bytes} {elapsed}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.0.set_style(style);
+        }
+        self.0.set_length(bytes);
+        self.0.set_position(0);
+        self.0.set_message(message);
+        self.0.enable_steady_tick(std::time::Duration::from_millis(120));
+    }
+
+    fn read(&self, bytes: u64) {
+        self.0.set_position(bytes);
+    }
+
+    fn written(&self, _rows: u64) {}
+}

@@ -1,0 +1,73 @@
+//! The commands, one module each, and the line that leads to them.
+
+mod completions;
+mod connect;
+#[cfg(feature = "local")]
+mod demo;
+mod keyring;
+#[cfg(feature = "local")]
+mod load;
+#[cfg(feature = "local")]
+mod node;
+mod pki;
+pub mod sql;
+#[cfg(feature = "local")]
+mod store;
+#[cfg(feature = "local")]
+mod tables;
+#[cfg(feature = "local")]
+mod vacuum;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Failure;
+
+/// Query clusters of encrypted care pathways, and look after them
+#[derive(Debug, Parser)]
+#[command(name = "parcours", version, about, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Sql(Box<sql::SqlArgs>),
+    #[cfg(feature = "local")]
+    Demo(demo::DemoArgs),
+    #[cfg(feature = "local")]
+    Load(Box<load::LoadArgs>),
+    #[cfg(feature = "local")]
+    Tables(Box<tables::TablesArgs>),
+    #[cfg(feature = "local")]
+    Vacuum(Box<vacuum::VacuumArgs>),
+    #[cfg(feature = "local")]
+    Scheduler(parcours_scheduler::cli::Args),
+    #[cfg(feature = "local")]
+    Executor(parcours_executor::cli::Args),
+    Pki(pki::PkiArgs),
+    Keyring(keyring::KeyringArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Sql(args) => sql::run(*args).await,
+        #[cfg(feature = "local")]
+        Command::Demo(args) => demo::run(args).await,
+        #[cfg(feature = "local")]
+        Command::Load(args) => load::run(*args).await,
+        #[cfg(feature = "local")]
+        Command::Tables(args) => tables::run(*args).await,
+        #[cfg(feature = "local")]
+        Command::Vacuum(args) => vacuum::run(*args).await,
+        #[cfg(feature = "local")]
+        Command::Scheduler(args) => node::scheduler(args).await,
+        #[cfg(feature = "local")]
+        Command::Executor(args) => node::executor(args).await,
+        Command::Pki(args) => pki::run(args),
+        Command::Keyring(args) => keyring::run(args).await,
+        Command::Completions(args) => completions::run(&args),
+    }
+}

@@ -1,0 +1,216 @@
+//! How a task's failure travels to the person who asked. Ballista carries errors as text inside text; what the executor
+//! knows of the cause is marked in it, and the scheduler finds the mark again. The sentence in the mark is for a person:
+//! it names what failed and never holds a value.
+
+use std::fmt;
+
+use ballista_core::error::BallistaError;
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
+use parcours_keys::KeyError;
+use parcours_tables::scan::ScanError;
+
+/// Why a task failed, in terms a person can act upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A column class is not granted, or its key is denied.
+    Denied,
+    /// Memory or disk was not enough.
+    Resources,
+    /// The statement asks for something that its data cannot give: a division by zero, an impossible cast.
+    Invalid,
+    /// A store or a service could not be reached.
+    Unavailable,
+    /// Bytes are not those that were written.
+    Damaged,
+    /// The engine has no such construct here.
+    Unsupported,
+}
+
+const CAUSES: [(Cause, &str); 6] = [
+    (Cause::Denied, "denied"),
+    (Cause::Resources, "resources"),
+    (Cause::Invalid, "invalid"),
+    (Cause::Unavailable, "unavailable"),
+    (Cause::Damaged, "damaged"),
+    (Cause::Unsupported, "unsupported"),
+];
+
+const OPEN: &str = "⟦parcours:";
+const CLOSE: &str = "⟧";
+
+/// A cause and its sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub cause: Cause,
+    /// The sentence for the person who asked.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with its sentence.
+    pub fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self {
+            cause,
+            message: message.into(),
+        }
+    }
+
+    /// Finds the first marked failure in an error's text.
+    pub fn find(text: &str) -> Option<Self> {
+        let marked = text.split(OPEN).nth(1)?.split(CLOSE).next()?;
+        let (cause, message) = marked.split_once(':')?;
+        let cause = CAUSES.iter().find(|(_, name)| *name == cause)?.0;
+        Some(Self::new(cause, message))
+    }
+
+    /// What an engine error means, without the values it may quote; nothing for errors that are only ours to understand.
+    pub fn of(error: &DataFusionError) -> Option<Self> {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(message) => Some(Self::new(Cause::Resources, message)),
+            DataFusionError::NotImplemented(message) => Some(Self::new(Cause::Unsupported, without_values(message))),
+            DataFusionError::ObjectStore(_) => Some(Self::new(
+                Cause::Unavailable,
+                "the object store cannot be reached, try again",
+            )),
+            DataFusionError::ArrowError(error, _) => of_arrow(error),
+            DataFusionError::ParquetError(error) => of_parquet(error),
+            DataFusionError::External(error) => error.downcast_ref::<ScanError>().and_then(of_scan),
+            DataFusionError::Execution(message) => Self::find(message)
+                .or_else(|| is_about_values(message).then(|| Self::new(Cause::Invalid, without_values(message)))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = CAUSES
+            .iter()
+            .find(|(cause, _)| *cause == self.cause)
+            .map_or("", |(_, name)| name);
+        write!(f, "{OPEN}{name}:{}{CLOSE}", self.message)
+    }
+}
+
+fn of_arrow(error: &ArrowError) -> Option<Failure> {
+    let sentence = match error {
+        ArrowError::DivideByZero => "a division by zero, guard the divisor with nullif(…, 0)".to_owned(),
+        ArrowError::ArithmeticOverflow(_) => "an arithmetic overflow, cast to a wider type first".to_owned(),
+        ArrowError::CastError(message) | ArrowError::ParseError(message) | ArrowError::ComputeError(message) => {
+            without_values(message)
+        }
+        _ => return None,
+    };
+    Some(Failure::new(Cause::Invalid, sentence))
+}
+
+fn of_parquet(error: &ParquetError) -> Option<Failure> {
+    let ParquetError::External(error) = error else {
+        return Some(Failure::new(
+            Cause::Damaged,
+            "a data file is damaged or is not the file that was written there",
+        ));
+    };
+    match error.downcast_ref::<KeyError>() {
+        Some(error) if error.is_denial() => Some(Failure::new(Cause::Denied, error.to_string())),
+        Some(error) if error.is_passing() => Some(Failure::new(Cause::Unavailable, error.to_string())),
+        Some(error) => Some(Failure::new(Cause::Damaged, error.to_string())),
+        None => Some(Failure::new(
+            Cause::Unavailable,
+            "the object store cannot be reached, try again",
+        )),
+    }
+}
+
+fn of_scan(error: &ScanError) -> Option<Failure> {
+    let cause = match error {
+        ScanError::ClassDenied { .. } => Cause::Denied,
+        ScanError::Store(_) => Cause::Unavailable,
+        _ => Cause::Unsupported,
+    };
+    Some(Failure::new(cause, error.to_string()))
+}
+
+/// An engine error on its way to the scheduler: marked with its cause where that is known. A failed fetch of a partition
+/// and a failure of input or output stay as they are, since the engine computes those again.
+pub fn marked(error: DataFusionError) -> DataFusionError {
+    if matches!(error.find_root(), DataFusionError::IoError(_)) || is_failed_fetch(&error) {
+        return error;
+    }
+    match Failure::of(&error) {
+        Some(failure) => DataFusionError::Execution(failure.to_string()),
+        None => DataFusionError::Execution(without_values(&error.to_string())),
+    }
+}
+
+fn is_failed_fetch(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::External(inner) if inner.is::<BallistaError>())
+}
+
+fn is_about_values(message: &str) -> bool {
+    [
+        "cast",
+        "parse",
+        "overflow",
+        "out of range",
+        "must be",
+        "expected",
+        "invalid",
+    ]
+    .iter()
+    .any(|word| message.to_lowercase().contains(word))
+}
+
+/// A message with everything that could be a value blanked: quoted text and numbers.
+pub fn without_values(message: &str) -> String {
+    let mut kept = String::with_capacity(message.len());
+    let mut quote: Option<char> = None;
+    for c in message.chars() {
+        match quote {
+            Some(end) if c == end => quote = None,
+            Some(_) => {}
+            None if matches!(c, '\'' | '"' | '`') => {
+                quote = Some(c);
+                kept.push('…');
+            }
+            None if c.is_ascii_digit() => {
+                if !kept.ends_with('…') {
+                    kept.push('…');
+                }
+            }
+            None => kept.push(c),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_marked_failure_is_found_in_wrapped_text() {
+        let failure = Failure::new(Cause::Denied, "class health of dataset claims is denied");
+        let wrapped = format!("Job failed due to stage 1: Execution error: {failure} (task 3)");
+        assert_eq!(Failure::find(&wrapped).unwrap(), failure);
+        assert!(Failure::find("nothing here").is_none());
+    }
+
+    #[test]
+    fn values_do_not_travel() {
+        let error = DataFusionError::ArrowError(
+            Box::new(ArrowError::CastError(
+                "Cannot cast string 'DUPONT' to value of Int32 type".into(),
+            )),
+            None,
+        );
+        let failure = Failure::of(&error).unwrap();
+        assert_eq!(failure.cause, Cause::Invalid);
+        assert!(!failure.message.contains("DUPONT"), "{}", failure.message);
+        assert_eq!(without_values("overflow on 123 * 45"), "overflow on … * …");
+    }
+}

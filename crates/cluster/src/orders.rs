@@ -1,0 +1,74 @@
+//! The control stream: what a scheduler tells an executor without being asked. An executor opens one server-streaming
+//! Flight action, [`ACTION`], on the internal listener as soon as it starts and holds it for its life; when the stream
+//! ends, either side takes the other for gone.
+
+use serde::{Deserialize, Serialize};
+
+/// The Flight action that opens the control stream. Its body is the executor's id of this process start.
+pub const ACTION: &str = "parcours.control";
+
+/// One order to an executor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// There is work: ask for it now instead of at the next idle poll.
+    Wake,
+    /// Stop every task of the job, take no further one, and remove its data.
+    Cancel {
+        /// The job concerned.
+        job: String,
+    },
+    /// The job has ended and its results have been read: remove its data and key.
+    Forget {
+        /// The job concerned.
+        job: String,
+    },
+}
+
+impl Order {
+    /// The order as it travels.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads an order; an unknown one is an error, since ignoring a cancellation would be worse than failing.
+    pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+/// Whether text can name a job in a path: Ballista's ids are letters and digits, and nothing else is let near a path.
+pub fn is_job_id(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn orders_survive_the_wire_and_unknown_ones_do_not() {
+        for order in [
+            Order::Wake,
+            Order::Cancel { job: "J1".into() },
+            Order::Forget { job: "J2".into() },
+        ] {
+            assert_eq!(Order::decode(&order.encode()).unwrap(), order);
+        }
+        assert!(Order::decode(b"{\"explode\":{}}").is_err());
+        assert!(Order::decode(b"").is_err());
+    }
+
+    #[test]
+    fn job_ids_are_safe_in_paths() {
+        assert!(is_job_id("01JABC-x_9"));
+        for bad in ["", "..", "a/b", "a\0b", &"x".repeat(65)] {
+            assert!(!is_job_id(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The one assembly of an engine session, used by scheduler and executor alike, so that both know the same functions,
+//! rules and options. What differs by query (who, which grant, how many shards) is laid over a clone.
+
+use std::sync::Arc;
+
+use ballista_core::extension::{
+    SessionConfigExt, ballista_aggregate_functions, ballista_scalar_functions, ballista_window_functions,
+};
+use datafusion::common::Result;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionConfig;
+
+use crate::options::TaskOptions;
+
+/// The SQL catalog in which every dataset is a schema.
+pub const CATALOG: &str = "parcours";
+
+/// The engine's settings, alike on both sides of the wire.
+///
+/// Adaptive planning is on, broadcasts stay allowed, and `prefer_existing_union` avoids a union of sharded tables that
+/// Ballista 55 cannot restrict to a task. Every shuffle read goes through our own reader. File streams do not take files
+/// from each other: a task holds several shards in a partitioning that is no longer declared, and a shard read under
+/// another's number, or out of its order, gives wrong answers.
+pub fn engine_config() -> SessionConfig {
+    let mut config = SessionConfig::new_with_ballista()
+        .with_option_extension(TaskOptions::default())
+        .with_default_catalog_and_schema(CATALOG, "public")
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        .with_ballista_use_tls(true)
+        .with_ballista_shuffle_reader_force_remote_read(true)
+        .with_ballista_adaptive_query_planner(true);
+    let options = config.options_mut();
+    options.execution.enable_file_stream_work_stealing = false;
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.bloom_filter_on_read = false;
+    options.optimizer.prefer_existing_union = true;
+    options.optimizer.enable_round_robin_repartition = false;
+    config
+}
+
+/// A session state over a configuration, with every function and rule of Parcours.
+pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
+    Ok(SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_optimizer_rules(ballista_core::optimizer::ballista_default_optimizer_rules())
+        .with_scalar_functions(ballista_scalar_functions())
+        .with_aggregate_functions(ballista_aggregate_functions())
+        .with_window_functions(ballista_window_functions())
+        .build())
+}

@@ -1,0 +1,32 @@
+//! Keys: the classes of columns, the master keys that protect them, and the one trait behind which master keys live.
+//!
+//! A data file's columns are encrypted under random data keys, one per file and class; a [`KeyService`] wraps and
+//! unwraps those and never shows a master key. This crate refuses to guess: a file of another place, a key of another
+//! dataset, a column without a key or a plaintext file where an encrypted one belongs are errors.
+//! Start at [`service`] for the trait, [`keyring`] for the embedded service, [`encrypt`] and [`decrypt`] for Parquet.
+
+pub mod cache;
+pub mod class;
+#[cfg(feature = "testing")]
+pub mod conformance;
+pub mod context;
+pub mod decrypt;
+pub mod encrypt;
+pub mod error;
+pub mod keyring;
+pub mod material;
+pub mod name;
+pub mod secret;
+pub mod service;
+
+pub use cache::{CacheCounters, CacheOptions, UnwrapCache};
+pub use class::ColumnClass;
+pub use context::FileContext;
+pub use decrypt::{FileKeys, decryption_properties};
+pub use encrypt::{apply, check_columns, encryption_properties};
+pub use error::KeyError;
+pub use keyring::{Keyring, PassphraseCost, Unlock, create_key_file};
+pub use material::{KeyMaterial, column_class};
+pub use name::{KeyUse, MasterKeyId, MasterKeyName, class_key, footer_key};
+pub use secret::DataKey;
+pub use service::{KeyAdmin, KeyService, WrappedKey, ensure_dataset_keys};

@@ -1,0 +1,22 @@
+//! Tables: datasets of encrypted, patient-sharded Parquet behind Delta logs. Owns how a dataset is described ([`spec`]),
+//! read ([`source`]), loaded ([`load`]), found again at an exact version ([`snapshot`]), planned without a key
+//! ([`provider`]) and opened with keys on an executor ([`scan`]). Refuses to plan by anything but the log, to read a file
+//! that is not encrypted for its place, and to show half a load.
+
+pub mod load;
+pub mod provider;
+pub mod scan;
+pub mod snapshot;
+pub mod source;
+pub mod spec;
+pub mod splits;
+pub mod store;
+pub mod vacuum;
+pub mod version;
+
+mod delta;
+
+pub use delta::{CLASS_METADATA, DeltaError};
+pub use provider::SnapshotTable;
+pub use snapshot::{Catalog, Snapshot, SnapshotError, TableSnapshot, latest_version};
+pub use store::{StoreError, StoreOptions, Stores};

@@ -1,0 +1,111 @@
+//! Why a load stops. Each names the object and the remedy; none holds a value of a row.
+
+use std::path::PathBuf;
+
+use datafusion::error::DataFusionError;
+use object_store::path::Path;
+use parcours_keys::KeyError;
+use parcours_sealed::SealError;
+
+use crate::delta::DeltaError;
+use crate::snapshot::SnapshotError;
+use crate::source::SourceError;
+use crate::splits::SplitError;
+use crate::version::VersionError;
+
+/// Why a load stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// An option cannot be.
+    #[error("option {option} is refused: {reason}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// Why, and what would do.
+        reason: String,
+    },
+    /// A source cannot be read, or holds a bad row.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A source was loaded before under this path with other bytes.
+    #[error(
+        "source {path} of table {table} has changed since version {version} loaded it: give new rows a file of their \
+         own, or load with --replace to build the table anew from its present sources"
+    )]
+    SourceChanged {
+        /// The table.
+        table: String,
+        /// The source.
+        path: String,
+        /// The version that loaded it.
+        version: u64,
+    },
+    /// The description differs from what was loaded before.
+    #[error("dataset {dataset} cannot be loaded as described: {difference}, load it into another folder")]
+    Description {
+        /// The dataset.
+        dataset: String,
+        /// What differs.
+        difference: String,
+    },
+    /// Split points cannot be chosen or used.
+    #[error("split points of dataset {dataset}: {source}")]
+    Splits {
+        /// The dataset.
+        dataset: String,
+        /// Why.
+        source: SplitError,
+    },
+    /// A row came to a place where it must not be.
+    #[error("table {table} is not written: {problem}")]
+    Misplaced {
+        /// The table.
+        table: String,
+        /// What was found; no value.
+        problem: &'static str,
+    },
+    /// Sorting failed.
+    #[error("sorting table {table}: {source}")]
+    Sort {
+        /// The table.
+        table: String,
+        /// DataFusion's error.
+        source: Box<DataFusionError>,
+    },
+    /// A data file cannot be written.
+    #[error("data file {path}: {reason}")]
+    Write {
+        /// The file.
+        path: Path,
+        /// What failed.
+        reason: String,
+    },
+    /// Keys for a data file cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Spill files cannot be made.
+    #[error("spill directory {}: {source}", path.display())]
+    Spill {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// The version before this one cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A Delta log refused the commit.
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
+    /// The dataset version was not created.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+}
+
+impl LoadError {
+    /// Whether surely no version came of this load. False only when the store failed while the version was being created:
+    /// the request may have arrived all the same.
+    pub fn published_nothing(&self) -> bool {
+        !matches!(self, Self::Version(VersionError::Store { .. }))
+    }
+}

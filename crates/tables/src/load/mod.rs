@@ -1,0 +1,138 @@
+//! Loading: sources in, a new version of a dataset out, all of it or nothing. The order of a load is the order of
+//! [`load`]'s body: plan, choose split points once, sort and write each table's files, then publish. Nothing before
+//! `publish.rs` creates the dataset version is visible to any reader; a row in the wrong place stops the load.
+//!
+//! **Memory.** Bounded by [`LoadOptions::memory_bytes`]: 70 % sort buffers, 15 % the row group being encoded, the rest
+//! reading and uploads. What does not fit is spilled, sealed, under [`LoadOptions::spill_dir`].
+//!
+//! **Again.** A source whose bytes were loaded before is skipped. A source of a known path with other bytes is refused,
+//! unless [`LoadOptions::replace`]: then its table is built anew from all of its present sources.
+
+mod error;
+mod options;
+mod plan;
+mod publish;
+mod quantiles;
+mod report;
+mod shards;
+mod sort;
+mod stats;
+mod upload;
+mod write;
+
+use std::sync::Arc;
+
+use parcours_keys::KeyService;
+use parcours_sealed::SpillFiles;
+use url::Url;
+
+use crate::snapshot::DatasetRoot;
+use crate::spec::Dataset;
+use crate::splits::Splits;
+use crate::store::Stores;
+
+pub use error::LoadError;
+pub use options::{LoadOptions, NoProgress, Progress, Step};
+pub use report::{LoadReport, TableReport};
+
+use options::Rejects;
+use plan::{LoadPlan, TablePlan};
+use publish::WrittenTable;
+use sort::Sorter;
+use write::{FileLitter, TableWriter};
+
+/// Loads the new sources of `dataset` into the folder `into` and publishes one new version, or none if nothing is new.
+///
+/// # Errors
+/// [`LoadError`]; whatever it is, readers still see the version they saw before.
+pub async fn load(
+    dataset: &Dataset,
+    into: &Url,
+    stores: &Arc<Stores>,
+    keys: &Arc<dyn KeyService>,
+    options: &LoadOptions,
+) -> Result<LoadReport, LoadError> {
+    options.check()?;
+    let root = DatasetRoot::new(into, &dataset.name, stores)?;
+    let plan = plan::make(dataset, &root, into, stores, options).await?;
+    if plan.is_empty() {
+        return Ok(report::nothing_new(&plan));
+    }
+    let rejects = options.open_rejects()?;
+    let splits = plan.splits(dataset, stores, options).await?;
+    let writing = Writing {
+        root: &root,
+        plan: &plan,
+        splits: &splits,
+        stores,
+        keys,
+        options,
+        rejects: &rejects,
+    };
+    let mut litter = FileLitter::new(&root);
+    let published = match writing.all_tables(&mut litter).await {
+        Ok(written) => publish::publish(&root, &plan, &splits, written, options, &rejects).await,
+        Err(error) => Err(error),
+    };
+    // A version that may exist may name these files: only a load that surely published nothing removes them.
+    if published.as_ref().is_err_and(LoadError::published_nothing) {
+        litter.remove().await;
+    }
+    published
+}
+
+/// Everything that writing a load's files needs.
+struct Writing<'a> {
+    root: &'a DatasetRoot,
+    plan: &'a LoadPlan,
+    splits: &'a Splits,
+    stores: &'a Arc<Stores>,
+    keys: &'a Arc<dyn KeyService>,
+    options: &'a LoadOptions,
+    rejects: &'a Rejects,
+}
+
+impl Writing<'_> {
+    async fn all_tables(&self, litter: &mut FileLitter) -> Result<Vec<WrittenTable>, LoadError> {
+        let dir = &self.options.spill_dir;
+        let made_here = !dir.exists();
+        let refuse = |source| LoadError::Spill {
+            path: dir.clone(),
+            source,
+        };
+        let spill = SpillFiles::open(dir, self.options.spill_bytes).map_err(refuse)?;
+        let written = self.each_table(&Sorter::new(self.options, &spill)?, litter).await;
+        drop(spill);
+        if made_here && let Err(error) = std::fs::remove_dir_all(dir) {
+            tracing::warn!(dir = %dir.display(), %error, "spill directory not removed");
+        }
+        written
+    }
+
+    async fn each_table(&self, sorter: &Sorter, litter: &mut FileLitter) -> Result<Vec<WrittenTable>, LoadError> {
+        let mut written = Vec::new();
+        for table in self.plan.tables.iter().filter(|table| table.has_work()) {
+            written.push(self.table(table, sorter, litter).await?);
+        }
+        Ok(written)
+    }
+
+    async fn table(
+        &self,
+        table: &TablePlan,
+        sorter: &Sorter,
+        litter: &mut FileLitter,
+    ) -> Result<WrittenTable, LoadError> {
+        self.options.progress.step(&Step::Table {
+            name: table.name().to_string(),
+            bytes: table.new_bytes(),
+        });
+        let rows = sorter.sorted(table, self.stores, self.options, self.rejects)?;
+        let writer = TableWriter::new(self.root, table, self.keys, self.options);
+        let files = shards::write_sorted(rows, table, self.splits, &writer, litter).await?;
+        Ok(WrittenTable {
+            name: table.name().to_string(),
+            files,
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! What a load may use and whom it tells.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::LoadError;
+use crate::source::{OnBad, RejectFile};
+
+/// The least memory that sorting can work in.
+const LEAST_MEMORY: usize = 64 << 20;
+
+/// A part of a load, as it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Sources are digested, to recognise those loaded before.
+    Digest {
+        /// Bytes to read.
+        bytes: u64,
+    },
+    /// Split points are chosen from a sample of patient ids; at the first load only.
+    Sample {
+        /// Bytes to read.
+        bytes: u64,
+    },
+    /// A table's new sources are read, sorted and written.
+    Table {
+        /// The table.
+        name: String,
+        /// Bytes to read.
+        bytes: u64,
+    },
+    /// Everything is written; logs are committed and the version is created.
+    Publish,
+}
+
+/// Hears how far a load is.
+pub trait Progress: Send + Sync + fmt::Debug {
+    /// A part begins.
+    fn step(&self, step: &Step);
+    /// Bytes of the step's sources read so far.
+    fn read(&self, bytes: u64);
+    /// Rows of the step written so far.
+    fn written(&self, rows: u64);
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn step(&self, _step: &Step) {}
+    fn read(&self, _bytes: u64) {}
+    fn written(&self, _rows: u64) {}
+}
+
+/// How a load works.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Memory for sorting and writing, in bytes; at least 64 MiB, by default 1 GiB.
+    pub memory_bytes: usize,
+    /// Folder for sealed spill files; one load at a time may use it. Default: `parcours-load-<pid>` in the system's
+    /// temporary folder.
+    pub spill_dir: PathBuf,
+    /// Most bytes of spill files at once; by default 1 TiB.
+    pub spill_bytes: u64,
+    /// Where to list bad rows that are set aside; without it the first bad row stops the load.
+    pub reject_to: Option<PathBuf>,
+    /// Build tables with changed sources anew instead of refusing them. Default: false.
+    pub replace: bool,
+    /// Rows of a row group; by default 262,144.
+    pub row_group_rows: usize,
+    /// Sources of one table that are read and sorted side by side; by default the processors, at most 4.
+    pub parallel_sources: usize,
+    /// Hears how far the load is.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Self {
+            memory_bytes: 1 << 30,
+            spill_dir: std::env::temp_dir().join(format!("parcours-load-{}", std::process::id())),
+            spill_bytes: 1 << 40,
+            reject_to: None,
+            replace: false,
+            row_group_rows: 256 * 1024,
+            parallel_sources: processors.min(4),
+            progress: Arc::new(NoProgress),
+        }
+    }
+}
+
+impl LoadOptions {
+    pub(super) fn check(&self) -> Result<(), LoadError> {
+        let refuse = |option, reason: &str| {
+            Err(LoadError::Option {
+                option,
+                reason: reason.to_string(),
+            })
+        };
+        if self.memory_bytes < LEAST_MEMORY {
+            return refuse("memory_bytes", "sorting needs at least 64 MiB");
+        }
+        if self.row_group_rows == 0 {
+            return refuse("row_group_rows", "a row group has at least one row");
+        }
+        if self.parallel_sources == 0 {
+            return refuse("parallel_sources", "at least one source is read at a time");
+        }
+        Ok(())
+    }
+
+    /// Bytes for sort buffers.
+    pub(super) fn sort_bytes(&self) -> usize {
+        self.memory_bytes / 10 * 7
+    }
+
+    /// Encoded bytes at which a row group is closed before it has all its rows.
+    pub(super) fn row_group_bytes(&self) -> usize {
+        self.memory_bytes / 20 * 3
+    }
+
+    pub(super) fn open_rejects(&self) -> Result<Rejects, LoadError> {
+        let open = |path: &PathBuf| RejectFile::create(path).map(Arc::new);
+        Ok(Rejects {
+            file: self.reject_to.as_ref().map(open).transpose()?,
+        })
+    }
+}
+
+/// The list of bad rows of one load, if there is one.
+#[derive(Debug)]
+pub(super) struct Rejects {
+    file: Option<Arc<RejectFile>>,
+}
+
+impl Rejects {
+    pub(super) fn policy(&self) -> OnBad {
+        self.file
+            .as_ref()
+            .map_or(OnBad::Stop, |file| OnBad::SetAside(Arc::clone(file)))
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.total())
+    }
+
+    pub(super) fn finish(&self) -> Result<(), LoadError> {
+        Ok(self.file.as_ref().map_or(Ok(()), |file| file.finish())?)
+    }
+}

@@ -1,0 +1,357 @@
+//! What a load has to do: which sources are new, whether the description still fits what was loaded before, and on which
+//! version the new one is built. Reads sources only to digest them; writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::report::TableReport;
+use super::{LoadError, LoadOptions, Step, quantiles};
+use crate::delta::{CLASS_METADATA, LoggedFile};
+use crate::snapshot::{DatasetRoot, Snapshot, TableSnapshot, latest_version};
+use crate::source::{self, SourceFile};
+use crate::spec::{Dataset, Table};
+use crate::splits::{Splits, hex};
+use crate::store::Stores;
+use crate::version::SourceRecord;
+
+/// Everything that a load is going to do.
+pub(super) struct LoadPlan {
+    pub(super) dataset: String,
+    pub(super) patient_id: String,
+    pub(super) shards: usize,
+    /// The version to build on; none at the first load.
+    pub(super) base: Option<Snapshot>,
+    pub(super) tables: Vec<TablePlan>,
+}
+
+/// What happens to one table.
+pub(super) struct TablePlan {
+    pub(super) spec: Table,
+    /// The schema of its files, classes in the fields' metadata.
+    pub(super) schema: SchemaRef,
+    pub(super) new: Vec<(SourceFile, String)>,
+    skipped: usize,
+    /// Sources of the version before that stay.
+    pub(super) kept: Vec<SourceRecord>,
+    /// The table as it was before.
+    pub(super) before: Option<Arc<TableSnapshot>>,
+    replace: bool,
+}
+
+pub(super) async fn make(
+    dataset: &Dataset,
+    root: &DatasetRoot,
+    into: &Url,
+    stores: &Stores,
+    options: &LoadOptions,
+) -> Result<LoadPlan, LoadError> {
+    let base = match latest_version(into, &dataset.name, stores).await? {
+        Some(version) => Some(Snapshot::open(into, &dataset.name, Some(version), stores).await?),
+        None => None,
+    };
+    let mut found = Vec::new();
+    for table in &dataset.tables {
+        let files = source::expand(stores, table).await?;
+        let schema = source::resolve_schema(stores, table, &files).await?;
+        found.push((table, files, classed_schema(table, &schema)));
+    }
+    let schemas = found
+        .iter()
+        .map(|(table, _, schema)| (table.name.as_str(), schema.as_ref()));
+    source::patient_type(dataset, schemas)?;
+    let total = found.iter().flat_map(|(_, files, _)| files).map(|file| file.size).sum();
+    options.progress.step(&Step::Digest { bytes: total });
+    let mut tables = Vec::new();
+    let mut digested = 0;
+    for (table, files, schema) in found {
+        let before = base.as_ref().and_then(|base| base.table(&table.name)).cloned();
+        let known = base.as_ref().and_then(|base| base.record().tables.get(&table.name));
+        let known = known.map(|entry| entry.sources.as_slice()).unwrap_or_default();
+        let digests = digest(files, stores, options, &mut digested).await?;
+        tables.push(plan_table(table, schema, digests, known, before, options.replace)?);
+    }
+    let plan = LoadPlan {
+        dataset: dataset.name.clone(),
+        patient_id: dataset.patient_id.clone(),
+        shards: dataset.shards as usize,
+        base,
+        tables,
+    };
+    plan.check_description(root)?;
+    Ok(plan)
+}
+
+async fn digest(
+    files: Vec<SourceFile>,
+    stores: &Stores,
+    options: &LoadOptions,
+    done: &mut u64,
+) -> Result<Vec<(SourceFile, String)>, LoadError> {
+    let mut digests = Vec::with_capacity(files.len());
+    for file in files {
+        let print = file.fingerprint(stores).await?;
+        *done += print.size;
+        options.progress.read(*done);
+        digests.push((file, print.sha256));
+    }
+    Ok(digests)
+}
+
+fn plan_table(
+    table: &Table,
+    schema: SchemaRef,
+    sources: Vec<(SourceFile, String)>,
+    known: &[SourceRecord],
+    before: Option<Arc<TableSnapshot>>,
+    may_replace: bool,
+) -> Result<TablePlan, LoadError> {
+    let changed = sources.iter().find_map(|source| changed(source, known));
+    let replace = match changed {
+        Some(_) if may_replace => true,
+        Some(record) => {
+            let (table, path, version) = (table.name.clone(), record.path.clone(), record.version);
+            return Err(LoadError::SourceChanged { table, path, version });
+        }
+        None => false,
+    };
+    let kept = if replace { Vec::new() } else { known.to_vec() };
+    let mut seen: BTreeSet<String> = kept.iter().map(|record| record.sha256.clone()).collect();
+    let all = sources.len();
+    let new: Vec<_> = sources
+        .into_iter()
+        .filter(|(_, sha256)| seen.insert(sha256.clone()))
+        .collect();
+    let skipped = all - new.len();
+    Ok(TablePlan {
+        spec: table.clone(),
+        schema,
+        new,
+        skipped,
+        kept,
+        before,
+        replace,
+    })
+}
+
+/// The record of this source's path, if its bytes were never loaded but the path was.
+fn changed<'a>((file, sha256): &(SourceFile, String), known: &'a [SourceRecord]) -> Option<&'a SourceRecord> {
+    if known.iter().any(|record| record.sha256 == *sha256) {
+        return None;
+    }
+    known.iter().rev().find(|record| record.path == file.url.as_str())
+}
+
+/// The schema with each column's class in its field's metadata: what files and logs carry.
+fn classed_schema(table: &Table, schema: &Schema) -> SchemaRef {
+    let class = |field: &Arc<Field>| {
+        let class = table
+            .column(field.name())
+            .map(|column| column.class.as_str().to_string());
+        let metadata = class
+            .map(|class| (CLASS_METADATA.to_string(), class))
+            .into_iter()
+            .collect::<HashMap<_, _>>();
+        field.as_ref().clone().with_metadata(metadata)
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(class).collect::<Vec<_>>()))
+}
+
+impl TablePlan {
+    pub(super) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Whether files are written or removed: new sources, a table built anew, or one seen for the first time.
+    pub(super) fn has_work(&self) -> bool {
+        !self.new.is_empty() || self.replace || self.before.is_none()
+    }
+
+    pub(super) fn new_bytes(&self) -> u64 {
+        self.new.iter().map(|(file, _)| file.size).sum()
+    }
+
+    /// The patient id column; none in an unsharded table.
+    pub(super) fn patient(&self) -> Option<&str> {
+        self.spec
+            .patient_column()
+            .filter(|_| self.spec.sharded)
+            .map(|column| column.name.as_str())
+    }
+
+    /// The columns that rows are sorted by: the patient id, then the declared order.
+    pub(super) fn sorted_by(&self) -> Vec<&str> {
+        self.patient()
+            .into_iter()
+            .chain(self.spec.order.iter().map(String::as_str))
+            .collect()
+    }
+
+    /// Files of the version before that stay in the new one.
+    pub(super) fn kept_files(&self) -> Vec<LoggedFile> {
+        match &self.before {
+            Some(before) if !self.replace => before.files().iter().map(|file| file.logged().clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn report(&self, files: &[LoggedFile]) -> TableReport {
+        TableReport {
+            name: self.name().to_string(),
+            loaded: self.new.len(),
+            skipped: self.skipped,
+            rows: files.iter().map(|file| file.rows).sum(),
+            files: files.len(),
+            bytes: files.iter().map(|file| file.size).sum(),
+            replaced: self.replace,
+        }
+    }
+
+    fn layout(&self) -> TableLayout<'_> {
+        TableLayout {
+            sharded: self.spec.sharded,
+            sorted_by: self.sorted_by(),
+            schema: &self.schema,
+        }
+    }
+}
+
+impl LoadPlan {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.tables.iter().any(TablePlan::has_work)
+    }
+
+    /// The dataset's split points: those of the version before, else those described, else chosen now and for good.
+    pub(super) async fn splits(
+        &self,
+        dataset: &Dataset,
+        stores: &Stores,
+        options: &LoadOptions,
+    ) -> Result<Splits, LoadError> {
+        let schemas = self.tables.iter().map(|table| (table.name(), table.schema.as_ref()));
+        let patient = source::patient_type(dataset, schemas)?;
+        let described = dataset.split_points(patient).map_err(source::SourceError::from)?;
+        if let Some(base) = &self.base {
+            if described.is_some_and(|points| points != base.splits().points()) {
+                let difference = "its split points were others".to_string();
+                return Err(LoadError::Description {
+                    dataset: self.dataset.clone(),
+                    difference,
+                });
+            }
+            return Ok(base.splits().clone());
+        }
+        let points = match described {
+            Some(points) => points,
+            None => quantiles::choose(self, &patient.data_type(), stores, options).await?,
+        };
+        let refuse = |source| LoadError::Splits {
+            dataset: self.dataset.clone(),
+            source,
+        };
+        Splits::try_new(1, patient.data_type(), points).map_err(refuse)
+    }
+
+    /// SHA-256 over every table's name, layout and columns, old tables that the description no longer has included.
+    pub(super) fn schema_digest(&self) -> String {
+        let mut layouts: BTreeMap<&str, TableLayout<'_>> = BTreeMap::new();
+        for table in self.base.iter().flat_map(|base| base.tables()) {
+            layouts.insert(table.name(), TableLayout::of(table));
+        }
+        for table in &self.tables {
+            layouts.insert(table.name(), table.layout());
+        }
+        let mut hash = Sha256::new();
+        for (name, layout) in layouts {
+            hash.update(format!("{name}\n{layout}\n"));
+        }
+        hex(&hash.finalize())
+    }
+
+    /// Refuses a description that differs from what was loaded before in anything that readers rely on.
+    fn check_description(&self, root: &DatasetRoot) -> Result<(), LoadError> {
+        let Some(base) = &self.base else { return Ok(()) };
+        let refuse = |difference: String| {
+            Err(LoadError::Description {
+                dataset: root.dataset.clone(),
+                difference,
+            })
+        };
+        if self.patient_id != base.patient_id() {
+            return refuse(format!("its patient id was {}", base.patient_id()));
+        }
+        if self.shards != base.shards() {
+            return refuse(format!("it has {} shards", base.shards()));
+        }
+        for table in &self.tables {
+            let Some(before) = &table.before else { continue };
+            let before = TableLayout::of(before);
+            if let Some(difference) = before.difference(&table.layout()) {
+                return refuse(format!("table {}: {difference}", table.name()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What readers rely on in a table.
+struct TableLayout<'a> {
+    sharded: bool,
+    sorted_by: Vec<&'a str>,
+    schema: &'a SchemaRef,
+}
+
+impl<'a> TableLayout<'a> {
+    fn of(table: &'a TableSnapshot) -> Self {
+        Self {
+            sharded: table.is_sharded(),
+            sorted_by: table.sorted_by().collect(),
+            schema: table.schema(),
+        }
+    }
+
+    fn difference(&self, now: &TableLayout<'_>) -> Option<String> {
+        if self.sharded != now.sharded {
+            return Some(
+                if self.sharded {
+                    "it was sharded"
+                } else {
+                    "it was not sharded"
+                }
+                .to_string(),
+            );
+        }
+        if self.sorted_by != now.sorted_by {
+            return Some(format!("its rows are ordered by {}", self.sorted_by.join(", ")));
+        }
+        let (old, new) = (self.schema.fields(), now.schema.fields());
+        if let Some((old, _)) = old.iter().zip(new).find(|(old, new)| old != new) {
+            return Some(format!("column {} was described otherwise", old.name()));
+        }
+        (old.len() != new.len()).then(|| format!("it had {} columns", old.len()))
+    }
+}
+
+impl std::fmt::Display for TableLayout<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "sharded={} order={}", self.sharded, self.sorted_by.join(","))?;
+        for field in self.schema.fields() {
+            let class = field
+                .metadata()
+                .get(CLASS_METADATA)
+                .map(String::as_str)
+                .unwrap_or_default();
+            writeln!(
+                f,
+                "{} {} {} {class}",
+                field.name(),
+                field.data_type(),
+                field.is_nullable()
+            )?;
+        }
+        Ok(())
+    }
+}

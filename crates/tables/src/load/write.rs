@@ -1,0 +1,213 @@
+//! One encrypted Parquet file: every column under the key of its class, footer encrypted, no Bloom filter, streamed to the
+//! object store as it is encoded. What a load wrote and did not publish is removed by [`FileLitter`].
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parcours_keys::{ColumnClass, FileContext, KeyService};
+use parquet::arrow::{ArrowSchemaConverter, AsyncArrowWriter};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use uuid::Uuid;
+
+use super::plan::TablePlan;
+use super::stats::log_statistics;
+use super::upload::Upload;
+use super::{LoadError, LoadOptions};
+use crate::delta::LoggedFile;
+use crate::snapshot::{DatasetRoot, class_of};
+
+/// zstd's level: higher ones cost much time for few bytes here.
+const ZSTD_LEVEL: i32 = 3;
+
+/// Writes the files of one table.
+pub(super) struct TableWriter<'a> {
+    root: &'a DatasetRoot,
+    table: &'a TablePlan,
+    keys: &'a Arc<dyn KeyService>,
+    options: &'a LoadOptions,
+}
+
+impl<'a> TableWriter<'a> {
+    pub(super) fn new(
+        root: &'a DatasetRoot,
+        table: &'a TablePlan,
+        keys: &'a Arc<dyn KeyService>,
+        options: &'a LoadOptions,
+    ) -> Self {
+        Self {
+            root,
+            table,
+            keys,
+            options,
+        }
+    }
+
+    /// Begins a file of `shard`, under a name that no file ever had.
+    pub(super) async fn open(&self, shard: Option<usize>, litter: &mut FileLitter) -> Result<OpenFile, LoadError> {
+        let name = format!("part-{}.parquet", Uuid::new_v4());
+        let relative = match shard {
+            Some(shard) => format!("shard={shard:04}/{name}"),
+            None => name,
+        };
+        let folder = self.root.table_path(self.table.name());
+        let path = Path::parse(format!("{folder}/{relative}")).map_err(|e| LoadError::Write {
+            path: folder,
+            reason: e.to_string(),
+        })?;
+        let context = FileContext::new(&self.root.dataset, self.table.name(), &relative);
+        let properties = self.properties(&context, &path).await?;
+        litter.note(path.clone());
+        let upload = Upload::new(Arc::clone(&self.root.store), path.clone());
+        let writer =
+            AsyncArrowWriter::try_new(upload, Arc::clone(&self.table.schema), Some(properties)).map_err(|e| {
+                LoadError::Write {
+                    path: path.clone(),
+                    reason: e.to_string(),
+                }
+            })?;
+        Ok(OpenFile {
+            writer,
+            root: self.root.clone(),
+            schema: Arc::clone(&self.table.schema),
+            path,
+            relative,
+            shard,
+            rows: 0,
+            row_group_bytes: self.options.row_group_bytes(),
+            progress: Arc::clone(&self.options.progress),
+        })
+    }
+
+    async fn properties(&self, context: &FileContext, path: &Path) -> Result<WriterProperties, LoadError> {
+        let columns = self.columns(path)?;
+        let refuse = |e: parquet::errors::ParquetError| LoadError::Write {
+            path: path.clone(),
+            reason: e.to_string(),
+        };
+        let parquet_schema = ArrowSchemaConverter::new()
+            .convert(&self.table.schema)
+            .map_err(refuse)?;
+        parcours_keys::check_columns(context, &parquet_schema, &columns)?;
+        let encryption = parcours_keys::encryption_properties(self.keys.as_ref(), context, &columns).await?;
+        let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(refuse)?;
+        let builder = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_max_row_group_row_count(Some(self.options.row_group_rows))
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_dictionary_enabled(true)
+            .set_created_by(concat!("parcours ", env!("CARGO_PKG_VERSION")).to_string());
+        Ok(parcours_keys::apply(builder, encryption).build())
+    }
+
+    /// Every column with its class: a column without one would stay in clear.
+    fn columns(&self, path: &Path) -> Result<Vec<(String, ColumnClass)>, LoadError> {
+        let class = |field: &Arc<arrow::datatypes::Field>| {
+            let reason = format!("column {} has no class", field.name());
+            let class = class_of(field).ok_or_else(|| LoadError::Write {
+                path: path.clone(),
+                reason,
+            })?;
+            Ok((field.name().clone(), class))
+        };
+        self.table.schema.fields().iter().map(class).collect()
+    }
+}
+
+/// A file being written.
+pub(super) struct OpenFile {
+    writer: AsyncArrowWriter<Upload>,
+    root: DatasetRoot,
+    schema: SchemaRef,
+    path: Path,
+    relative: String,
+    shard: Option<usize>,
+    rows: u64,
+    row_group_bytes: usize,
+    progress: Arc<dyn super::Progress>,
+}
+
+impl OpenFile {
+    pub(super) async fn write(&mut self, rows: &RecordBatch) -> Result<(), LoadError> {
+        self.writer.write(rows).await.map_err(|e| self.failed(e))?;
+        if self.writer.in_progress_size() >= self.row_group_bytes {
+            self.writer.flush().await.map_err(|e| self.failed(e))?;
+        }
+        self.rows += rows.num_rows() as u64;
+        self.progress.written(rows.num_rows() as u64);
+        Ok(())
+    }
+
+    /// Completes the file and asks the store what it has: only that goes into a log.
+    pub(super) async fn finish(mut self) -> Result<LoggedFile, LoadError> {
+        let metadata = match self.writer.finish().await {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                let failed = self.failed(error);
+                self.abort().await;
+                return Err(failed);
+            }
+        };
+        let meta = self.root.store.head(&self.path).await.map_err(|e| self.failed(e))?;
+        let written = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default();
+        if written != self.rows || meta.size != self.writer.bytes_written() as u64 {
+            return Err(self.failed("the store does not hold what was written"));
+        }
+        self.root.sync(&self.path).await.map_err(|e| self.failed(e))?;
+        let stats = log_statistics(&self.schema, &metadata, self.rows);
+        Ok(LoggedFile {
+            path: self.relative,
+            shard: self.shard,
+            size: meta.size,
+            rows: self.rows,
+            stats,
+        })
+    }
+
+    /// Gives the upload up; what was sent of it is removed by the store.
+    pub(super) async fn abort(self) {
+        let path = self.path;
+        if let Err(error) = self.writer.into_inner().abort().await {
+            tracing::warn!(%path, %error, "upload not aborted, vacuum will find what is left");
+        }
+    }
+
+    fn failed(&self, error: impl ToString) -> LoadError {
+        LoadError::Write {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// The files that a load began, to be removed if it does not publish them.
+pub(super) struct FileLitter {
+    store: Arc<dyn ObjectStore>,
+    paths: Vec<Path>,
+}
+
+impl FileLitter {
+    pub(super) fn new(root: &DatasetRoot) -> Self {
+        Self {
+            store: Arc::clone(&root.store),
+            paths: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, path: Path) {
+        self.paths.push(path);
+    }
+
+    /// Removes them as well as it can; vacuum finds the rest.
+    pub(super) async fn remove(self) {
+        for path in self.paths {
+            match self.store.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => tracing::warn!(%path, %error, "file not removed, vacuum will find it"),
+            }
+        }
+    }
+}

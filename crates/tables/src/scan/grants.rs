@@ -1,0 +1,113 @@
+//! What a query may open: datasets and column classes, each named. Nothing is granted by default. A key service behind
+//! [`GrantedService`] answers for granted classes only, so that no cache ever holds a key that the query must not use.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parcours_keys::{ColumnClass, DataKey, KeyError, KeyService, KeyUse, MasterKeyId, MasterKeyName, WrappedKey};
+
+/// Datasets and the classes of columns granted in each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Grants {
+    datasets: BTreeMap<String, BTreeSet<ColumnClass>>,
+}
+
+impl Grants {
+    /// Grants nothing.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Also grants `classes` of `dataset`.
+    #[must_use]
+    pub fn with(mut self, dataset: &str, classes: impl IntoIterator<Item = ColumnClass>) -> Self {
+        self.datasets.entry(dataset.to_string()).or_default().extend(classes);
+        self
+    }
+
+    /// Whether columns of `class` in `dataset` may be read.
+    pub fn allow(&self, dataset: &str, class: ColumnClass) -> bool {
+        self.datasets
+            .get(dataset)
+            .is_some_and(|classes| classes.contains(&class))
+    }
+
+    /// Whether anything of `dataset` may be read.
+    pub fn allow_any(&self, dataset: &str) -> bool {
+        self.datasets.get(dataset).is_some_and(|classes| !classes.is_empty())
+    }
+
+    /// The datasets and classes granted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &BTreeSet<ColumnClass>)> {
+        self.datasets
+            .iter()
+            .map(|(dataset, classes)| (dataset.as_str(), classes))
+    }
+}
+
+/// A key service narrowed to some grants: unwraps only, and only what they name.
+#[derive(Debug)]
+pub(super) struct GrantedService {
+    inner: Arc<dyn KeyService>,
+    grants: Arc<Grants>,
+}
+
+impl GrantedService {
+    pub(super) fn new(inner: &Arc<dyn KeyService>, grants: &Arc<Grants>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            grants: Arc::clone(grants),
+        }
+    }
+
+    fn check(&self, name: &MasterKeyName) -> Result<(), KeyError> {
+        let granted = match name.key_use() {
+            Some(KeyUse::Class(class)) => self.grants.allow(name.dataset(), class),
+            Some(KeyUse::Footer) => self.grants.allow_any(name.dataset()),
+            None => false,
+        };
+        if granted {
+            return Ok(());
+        }
+        Err(KeyError::Denied {
+            key: name.clone(),
+            reason: "the query was not granted it".to_string(),
+        })
+    }
+}
+
+#[async_trait]
+impl KeyService for GrantedService {
+    async fn wrap(&self, name: &MasterKeyName, _key: &DataKey, _aad: &[u8]) -> Result<WrappedKey, KeyError> {
+        Err(KeyError::Denied {
+            key: name.clone(),
+            reason: "a query writes nothing".to_string(),
+        })
+    }
+
+    async fn unwrap(&self, wrapped: &WrappedKey, aad: &[u8]) -> Result<DataKey, KeyError> {
+        self.check(&wrapped.master.name)?;
+        self.inner.unwrap(wrapped, aad).await
+    }
+
+    async fn current(&self, name: &MasterKeyName) -> Result<MasterKeyId, KeyError> {
+        self.check(name)?;
+        self.inner.current(name).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_named_is_granted() {
+        let grants = Grants::none().with("claims", [ColumnClass::Health]).with("empty", []);
+        assert!(grants.allow("claims", ColumnClass::Health));
+        assert!(!grants.allow("claims", ColumnClass::Plain), "another class");
+        assert!(!grants.allow("omop", ColumnClass::Health), "another dataset");
+        assert!(grants.allow_any("claims") && !grants.allow_any("empty") && !grants.allow_any("omop"));
+        assert!(!Grants::none().allow("claims", ColumnClass::Plain));
+    }
+}

@@ -1,0 +1,239 @@
+//! Opens one encrypted file for one scan: decodes its footer (or finds it decoded), makes sure that every column the scan
+//! reads is encrypted under a key that is granted now, and brings the page index where all of it can be opened. A file in
+//! clear, moved or altered is refused here.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::{DefaultParquetFileReaderFactory, ParquetFileReaderFactory};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::ObjectStore;
+use parcours_keys::{FileKeys, KeyError, UnwrapCache};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+
+use super::footers::{Footer, FooterCache, FooterKey};
+use super::{Grants, ScanKeys, file_context};
+
+/// Bytes read from a file's end in the first request, when the plan does not say: enough for most footers.
+const FOOTER_HINT: usize = 64 * 1024;
+
+/// Makes the readers of one scan.
+pub(super) struct DecryptingReaderFactory {
+    inner: DefaultParquetFileReaderFactory,
+    store_name: String,
+    grants: Arc<Grants>,
+    unwraps: Arc<UnwrapCache>,
+    footers: Arc<FooterCache>,
+    columns: Arc<Vec<String>>,
+    wants_index: bool,
+}
+
+impl std::fmt::Debug for DecryptingReaderFactory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DecryptingReaderFactory")
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DecryptingReaderFactory {
+    pub(super) fn new(keys: &ScanKeys, store: Arc<dyn ObjectStore>, columns: Vec<String>, wants_index: bool) -> Self {
+        Self {
+            store_name: store.to_string(),
+            inner: DefaultParquetFileReaderFactory::new(store),
+            grants: Arc::clone(&keys.grants),
+            unwraps: Arc::clone(&keys.unwraps),
+            footers: Arc::clone(&keys.footers),
+            columns: Arc::new(columns),
+            wants_index,
+        }
+    }
+}
+
+impl ParquetFileReaderFactory for DecryptingReaderFactory {
+    fn create_reader(
+        &self,
+        partition: usize,
+        file: PartitionedFile,
+        size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> DataFusionResult<Box<dyn AsyncFileReader + Send>> {
+        let key = FooterKey {
+            grants: Arc::clone(&self.grants),
+            store: self.store_name.clone(),
+            path: file.object_meta.location.clone(),
+            size: file.object_meta.size,
+        };
+        let context = file_context(&key.path)?;
+        let inner = self
+            .inner
+            .create_reader(partition, file, size_hint.or(Some(FOOTER_HINT)), metrics)?;
+        Ok(Box::new(DecryptingReader {
+            inner,
+            key,
+            keys: FileKeys::new(Arc::clone(&self.unwraps), context),
+            footers: Arc::clone(&self.footers),
+            columns: Arc::clone(&self.columns),
+            wants_index: self.wants_index,
+        }))
+    }
+}
+
+struct DecryptingReader {
+    inner: Box<dyn AsyncFileReader + Send>,
+    key: FooterKey,
+    keys: Arc<FileKeys>,
+    footers: Arc<FooterCache>,
+    columns: Arc<Vec<String>>,
+    wants_index: bool,
+}
+
+impl DecryptingReader {
+    /// The footer, decoded before or now, with every needed column granted now.
+    async fn footer(&mut self) -> ParquetResult<Arc<ParquetMetaData>> {
+        if let Some(known) = self.footers.get(&self.key) {
+            match require(&self.columns, &known).await {
+                Ok(()) => return self.with_index(known).await,
+                // Decoded while a key was out of reach: read it again, now that the key may be there.
+                Err(KeyError::StaleFooter { .. }) => self.footers.remove(&self.key),
+                Err(error) => return Err(refused(error)),
+            }
+        }
+        let decoded = self.decode().await?;
+        let granted = require(&self.columns, &decoded).await;
+        if let Err(error) = granted {
+            let stale = matches!(error, KeyError::StaleFooter { .. });
+            return Err(refused(self.keys.denial().filter(|_| stale).unwrap_or(error)));
+        }
+        self.footers.put(self.key.clone(), decoded.clone());
+        self.with_index(decoded).await
+    }
+
+    async fn decode(&mut self) -> ParquetResult<Footer> {
+        let properties = self.keys.properties().map_err(refused)?;
+        let options = ArrowReaderOptions::new()
+            .with_file_decryption_properties(properties)
+            .with_page_index_policy(PageIndexPolicy::Skip);
+        let decoded = self.inner.get_metadata(Some(&options)).await;
+        // Parquet's own words for a refused footer key say less than the key service's.
+        let metadata = decoded.map_err(|error| self.keys.denial().map_or(error, refused))?;
+        let metadata = match FileKeys::locked_columns(&metadata).is_empty() {
+            true => metadata,
+            false => Arc::new(without_index(metadata.as_ref().clone())?),
+        };
+        Ok(Footer {
+            metadata,
+            keys: Arc::clone(&self.keys),
+        })
+    }
+
+    /// Adds the page index if the scan filters and the footer says that there is one.
+    async fn with_index(&mut self, footer: Footer) -> ParquetResult<Arc<ParquetMetaData>> {
+        let present = footer.metadata.column_index().is_some() && footer.metadata.offset_index().is_some();
+        if !self.wants_index || present || !has_index(&footer.metadata) {
+            return Ok(footer.metadata);
+        }
+        let metadata = footer.metadata.as_ref().clone();
+        let mut reader =
+            ParquetMetaDataReader::new_with_metadata(metadata).with_page_index_policy(PageIndexPolicy::Optional);
+        reader.load_page_index(IndexFetch(self.inner.as_mut())).await?;
+        let metadata = Arc::new(reader.finish()?);
+        self.footers.put(
+            self.key.clone(),
+            Footer {
+                metadata: Arc::clone(&metadata),
+                keys: footer.keys,
+            },
+        );
+        Ok(metadata)
+    }
+}
+
+/// Makes sure that each of `columns` is encrypted under a key of its own that is granted now.
+async fn require(columns: &[String], footer: &Footer) -> Result<(), KeyError> {
+    let schema = footer.metadata.file_metadata().schema_descr();
+    let leaf = |column: &String| {
+        let found = schema
+            .columns()
+            .iter()
+            .position(|leaf| leaf.path().parts().first() == Some(column));
+        found.ok_or_else(|| KeyError::Material {
+            object: footer.keys.context().to_string(),
+            problem: format!("it lacks column {column}"),
+        })
+    };
+    let leaves = columns.iter().map(leaf).collect::<Result<Vec<_>, _>>()?;
+    footer.keys.require(&footer.metadata, &leaves).await
+}
+
+/// Whether the footer says where a page index is.
+fn has_index(metadata: &ParquetMetaData) -> bool {
+    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    columns.any(|column| column.column_index_offset().is_some())
+}
+
+/// The footer as if the file had no page index. Readers load the index of all columns at once, so that one denied column
+/// would break queries that do not read it.
+fn without_index(metadata: ParquetMetaData) -> ParquetResult<ParquetMetaData> {
+    let mut builder = metadata.into_builder();
+    let close = |column: ColumnChunkMetaData| {
+        let column = column
+            .into_builder()
+            .set_column_index_offset(None)
+            .set_column_index_length(None);
+        column
+            .set_offset_index_offset(None)
+            .set_offset_index_length(None)
+            .build()
+    };
+    let mut groups = Vec::new();
+    for group in builder.take_row_groups() {
+        let columns = group
+            .columns()
+            .iter()
+            .cloned()
+            .map(close)
+            .collect::<ParquetResult<Vec<_>>>()?;
+        groups.push(group.into_builder().set_column_metadata(columns).build()?);
+    }
+    Ok(builder.set_row_groups(groups).build())
+}
+
+/// Lets Parquet's metadata reader fetch through a boxed file reader.
+struct IndexFetch<'a>(&'a mut (dyn AsyncFileReader + Send));
+
+impl MetadataFetch for IndexFetch<'_> {
+    fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        self.0.get_bytes(range)
+    }
+}
+
+fn refused(error: KeyError) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+impl AsyncFileReader for DecryptingReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        self.inner.get_bytes(range)
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        self.inner.get_byte_ranges(ranges)
+    }
+
+    /// Ignores the caller's options: which keys and which page index apply is decided here.
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        self.footer().boxed()
+    }
+}

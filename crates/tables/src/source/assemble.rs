@@ -1,0 +1,67 @@
+//! Columns and marks to a batch: bad rows go to the policy, good ones into a batch of exactly the table's schema.
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter;
+use arrow::error::ArrowError;
+
+use super::error::{BadRow, Position, Reason, SourceError};
+use super::marks::Marks;
+use super::reject::OnBad;
+use super::rule::Rules;
+
+/// The parts of a batch of `rows` rows, some of them marked bad.
+pub(super) struct Assembly<'a> {
+    pub file: &'a str,
+    pub rules: &'a Rules,
+    pub on_bad: &'a OnBad,
+}
+
+impl Assembly<'_> {
+    /// Builds the batch. `position` tells where a row stands; `broken` are rows that never had columns.
+    pub(super) fn batch(
+        &self,
+        arrays: Vec<ArrayRef>,
+        rows: usize,
+        marks: &Marks,
+        broken: &[Position],
+        position: impl Fn(usize) -> Position,
+    ) -> Result<RecordBatch, SourceError> {
+        let marked = marks
+            .iter()
+            .map(|(row, column, reason)| self.bad(position(row), Some(column), reason));
+        let broken = broken.iter().map(|at| self.bad(*at, None, Reason::WrongNumberOfFields));
+        let mut bad: Vec<BadRow> = marked.chain(broken).collect();
+        bad.sort_by_key(|row| row.position);
+        self.on_bad.take(bad)?;
+        self.good(arrays, rows, marks).map_err(|source| SourceError::Build {
+            file: self.file.to_owned(),
+            source,
+        })
+    }
+
+    fn good(&self, mut arrays: Vec<ArrayRef>, rows: usize, marks: &Marks) -> Result<RecordBatch, ArrowError> {
+        let mut kept = rows;
+        if !marks.is_empty() {
+            let mask = marks.good(rows);
+            kept = mask.true_count();
+            arrays = arrays
+                .iter()
+                .map(|array| filter(array, &mask))
+                .collect::<Result<_, _>>()?;
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(kept));
+        RecordBatch::try_new_with_options(self.rules.schema.clone(), arrays, &options)
+    }
+
+    fn bad(&self, position: Position, column: Option<usize>, reason: Reason) -> BadRow {
+        let column = column
+            .and_then(|at| self.rules.columns.get(at))
+            .map(|rule| rule.name.clone());
+        BadRow {
+            file: self.file.to_owned(),
+            position,
+            column,
+            reason,
+        }
+    }
+}

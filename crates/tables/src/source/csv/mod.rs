@@ -1,0 +1,183 @@
+//! CSV files as batches: bytes in chunks, chunks to rows, rows to typed columns. Rows may lie across chunks and lines;
+//! every row knows the physical line and the byte it begins at.
+
+mod header;
+mod rows;
+mod tokenizer;
+
+use arrow::array::RecordBatch;
+use bytes::{Buf, Bytes};
+use futures::stream::{self, BoxStream, StreamExt};
+
+use self::rows::Rows;
+use self::tokenizer::{Broken, Tokenizer};
+use super::ReadOptions;
+use super::assemble::Assembly;
+use super::check;
+use super::error::{Position, SourceError};
+use super::file::SourceBytes;
+use super::marks::Marks;
+use super::parse;
+use super::reject::OnBad;
+use super::rule::Rules;
+use crate::spec::Table;
+
+/// The rows of a CSV file.
+pub(super) fn stream(
+    table: &Table,
+    rules: Rules,
+    bytes: SourceBytes,
+    options: ReadOptions,
+) -> BoxStream<'static, Result<RecordBatch, SourceError>> {
+    let reader = CsvReader {
+        file: bytes.name.clone(),
+        chunks: bytes.chunks(options.chunk_bytes),
+        chunk: Bytes::new(),
+        started: false,
+        tokenizer: Tokenizer::new(&table.csv),
+        rows: Rows::new(options.batch_rows),
+        fields: None,
+        table: table.clone(),
+        rules,
+        on_bad: options.on_bad,
+    };
+    stream::try_unfold(reader, |mut reader| async move {
+        Ok(reader.next_batch().await?.map(|batch| (batch, reader)))
+    })
+    .boxed()
+}
+
+/// One file under way.
+struct CsvReader {
+    file: String,
+    chunks: BoxStream<'static, Result<Bytes, SourceError>>,
+    chunk: Bytes,
+    /// Whether the first chunk has been looked at for a byte order mark.
+    started: bool,
+    tokenizer: Tokenizer,
+    rows: Rows,
+    /// For every column of the table its field in a row; known after the header.
+    fields: Option<Vec<usize>>,
+    table: Table,
+    rules: Rules,
+    on_bad: OnBad,
+}
+
+impl CsvReader {
+    /// The next batch that holds a row, or `None` at the end.
+    async fn next_batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
+        if self.fields.is_none() {
+            self.read_header().await?;
+        }
+        loop {
+            let more = self.fill().await?;
+            let batch = self.take_batch()?;
+            if batch.num_rows() > 0 {
+                return Ok(Some(batch));
+            }
+            if !more {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Collects rows until the batch is full; false when the file has no more.
+    async fn fill(&mut self) -> Result<bool, SourceError> {
+        while !self.rows.is_full() {
+            if self.chunk.is_empty() && !self.next_chunk().await? {
+                self.tokenizer
+                    .finish(&mut self.rows)
+                    .map_err(|broken| self.broken(broken))?;
+                return Ok(false);
+            }
+            let taken = self.tokenizer.feed(&self.chunk, &mut self.rows);
+            self.chunk.advance(taken.map_err(|broken| self.broken(broken))?);
+        }
+        Ok(true)
+    }
+
+    async fn next_chunk(&mut self) -> Result<bool, SourceError> {
+        let Some(chunk) = self.chunks.next().await.transpose()? else {
+            return Ok(false);
+        };
+        self.chunk = chunk;
+        if !self.started {
+            self.started = true;
+            self.skip_byte_order_mark()?;
+        }
+        Ok(true)
+    }
+
+    fn skip_byte_order_mark(&mut self) -> Result<(), SourceError> {
+        match self.chunk.as_ref() {
+            [0xef, 0xbb, 0xbf, ..] => {
+                self.chunk.advance(3);
+                self.tokenizer.skip(3);
+                Ok(())
+            }
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(SourceError::Encoding {
+                file: self.file.clone(),
+                found: "it begins like utf-16".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds each column's field, by the header's names or by order.
+    async fn read_header(&mut self) -> Result<(), SourceError> {
+        if !self.table.csv.header {
+            self.rows.expect_fields(self.table.columns.len());
+            self.fields = Some((0..self.table.columns.len()).collect());
+            return Ok(());
+        }
+        self.rows.expect_header();
+        self.fill().await?;
+        let names = header::names(&self.rows, &self.file)?;
+        self.rows.clear();
+        self.rows.expect_fields(names.len());
+        self.fields = Some(super::mapping::positions(&self.table, &self.file, &names)?);
+        Ok(())
+    }
+
+    /// Turns the collected rows into a batch and starts the next one.
+    fn take_batch(&mut self) -> Result<RecordBatch, SourceError> {
+        let mut marks = Marks::default();
+        let mut arrays = Vec::with_capacity(self.rules.columns.len());
+        for (rule, field) in self.rules.columns.iter().zip(self.fields.iter().flatten()) {
+            let cells = self.rows.column(*field, rule);
+            let parsed = parse::column(cells, rule.column_type, &rule.notation, rule.index, &mut marks);
+            let checked = check::column(parsed, rule, &mut marks);
+            arrays.push(checked.map_err(|source| SourceError::Build {
+                file: self.file.clone(),
+                source,
+            })?);
+        }
+        let assembly = Assembly {
+            file: &self.file,
+            rules: &self.rules,
+            on_bad: &self.on_bad,
+        };
+        let position = |row| self.rows.position(row).unwrap_or(Position::Line { line: 0, byte: 0 });
+        let batch = assembly.batch(arrays, self.rows.len(), &marks, self.rows.broken(), position)?;
+        self.rows.clear();
+        Ok(batch)
+    }
+
+    fn broken(&self, broken: Broken) -> SourceError {
+        let file = self.file.clone();
+        match broken {
+            Broken::Quotes { line, byte, problem } => SourceError::Quotes {
+                file,
+                line,
+                byte,
+                problem,
+            },
+            Broken::TooLong { line, byte, limit } => SourceError::RowTooLong {
+                file,
+                line,
+                byte,
+                limit,
+            },
+        }
+    }
+}

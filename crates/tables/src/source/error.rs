@@ -1,0 +1,192 @@
+//! Why a source cannot be read, and why a row of it is bad. Messages name the file, the line, the column and the class
+//! of the fault; a value of a row is in none of them.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use arrow::error::ArrowError;
+
+use crate::spec::SpecFault;
+use crate::store::StoreError;
+
+/// A source that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SourceError {
+    /// A row is bad and the policy is to stop.
+    #[error("{0}")]
+    BadRow(BadRow),
+    #[error("table {table}: source {pattern} matches no file")]
+    NoMatch { table: String, pattern: String },
+    #[error("source {pattern} is not usable: {reason}")]
+    Pattern { pattern: String, reason: String },
+    #[error("source {location}: {source}")]
+    Store { location: String, source: StoreError },
+    #[error("cannot read {file}: {source}")]
+    Read { file: String, source: object_store::Error },
+    #[error("{file} changed while it was read: start again")]
+    Changed { file: String },
+    #[error("{file} has columns that table {table} does not use: {}: describe them, or list them under ignore", columns.join(", "))]
+    UnknownColumns {
+        file: String,
+        table: String,
+        columns: Vec<String>,
+    },
+    #[error("{file} lacks columns of table {table}: {}: check names, or say from", columns.join(", "))]
+    MissingColumns {
+        file: String,
+        table: String,
+        columns: Vec<String>,
+    },
+    #[error("{file} has several columns that could be {column} of table {table}: say from")]
+    AmbiguousColumn {
+        file: String,
+        table: String,
+        column: String,
+    },
+    #[error("{file} has column {column} twice")]
+    DuplicateColumn { file: String, column: String },
+    #[error("columns {first} and {second} of table {table} would both read one column of {file}: say from")]
+    SharedColumn {
+        file: String,
+        table: String,
+        first: String,
+        second: String,
+    },
+    #[error("{file} is empty: a header is expected, or say csv = {{ header = false }}")]
+    NoHeader { file: String },
+    #[error("{file} is not utf-8: {found}: convert it")]
+    Encoding { file: String, found: String },
+    #[error(
+        "{file} line {line} (byte {byte}): {problem}: correct it, or say csv = {{ quote = \"\" }} if the file does not quote"
+    )]
+    Quotes {
+        file: String,
+        line: u64,
+        byte: u64,
+        problem: &'static str,
+    },
+    #[error("{file} line {line} (byte {byte}): row is longer than {limit} bytes: check its quotes")]
+    RowTooLong {
+        file: String,
+        line: u64,
+        byte: u64,
+        limit: usize,
+    },
+    #[error("{file} is not readable as parquet: {source}")]
+    Parquet {
+        file: String,
+        source: ::parquet::errors::ParquetError,
+    },
+    #[error(
+        "column {column} of {file} has type {found}, which table {table} cannot hold: ignore it, or convert the file"
+    )]
+    UnsupportedType {
+        file: String,
+        table: String,
+        column: String,
+        found: String,
+    },
+    #[error("column {column} of {file} has type {found}, which does not convert to {expected} of table {table}")]
+    Conversion {
+        file: String,
+        table: String,
+        column: String,
+        found: String,
+        expected: String,
+    },
+    #[error("column {column} of table {table} has type {found} in {file} but {expected} in other files: say type")]
+    DifferentTypes {
+        file: String,
+        table: String,
+        column: String,
+        found: String,
+        expected: String,
+    },
+    #[error("schema given for table {table} is not its own at column {column}")]
+    Schema { table: String, column: String },
+    #[error("{0}")]
+    Spec(#[from] SpecFault),
+    #[error("cannot write reject file {}: {source}", path.display())]
+    Reject { path: PathBuf, source: io::Error },
+    #[error("cannot build rows of {file}: {source}")]
+    Build { file: String, source: ArrowError },
+}
+
+/// A row that does not fit its table. Holds no value of the row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRow {
+    /// The file's URL.
+    pub file: String,
+    /// Where in the file.
+    pub position: Position,
+    /// The table's column, or `None` when the row as a whole is bad.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.file, self.position)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column {column}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// Where a row stands in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Position {
+    /// A row of a CSV file: the physical line it begins on, from 1 and counting the header and line ends in quotes, and
+    /// the byte it begins at, from 0.
+    Line {
+        /// The line, from 1.
+        line: u64,
+        /// The byte, from 0.
+        byte: u64,
+    },
+    /// A row of a Parquet file, from 1.
+    Row(u64),
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line { line, byte } => write!(f, "line {line} (byte {byte})"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Reason {
+    #[error("missing patient id")]
+    MissingPatientId,
+    #[error("missing value")]
+    MissingValue,
+    #[error("wrong number of fields")]
+    WrongNumberOfFields,
+    #[error("not a boolean")]
+    NotABoolean,
+    #[error("not an integer")]
+    NotAnInteger,
+    #[error("not a number")]
+    NotANumber,
+    #[error("not a date")]
+    NotADate,
+    #[error("not a timestamp")]
+    NotATimestamp,
+    #[error("impossible date")]
+    ImpossibleDate,
+    #[error("value out of range")]
+    OutOfRange,
+    #[error("value would lose digits")]
+    LosesDigits,
+    #[error("not utf-8")]
+    NotUtf8,
+}

@@ -1,0 +1,141 @@
+//! Why a specification is refused. Every fault names its table and column and says what to write instead; no fault
+//! quotes data, because a specification holds none.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::place::Place;
+
+/// A specification that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// The file cannot be read.
+    #[error("cannot read specification {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The text is not TOML, or has a key that no specification has.
+    #[error("{place}: {message}")]
+    Syntax {
+        /// Where it stands.
+        place: Place,
+        /// What the reader of TOML said; for an unknown key, the keys there are.
+        message: String,
+    },
+    /// The text is TOML with known keys but says something that cannot be.
+    #[error("{place}: {fault}")]
+    Invalid {
+        /// Where it stands.
+        place: Place,
+        /// What is wrong.
+        fault: SpecFault,
+    },
+}
+
+/// What is wrong with a specification.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SpecFault {
+    #[error("name {name} is not usable: use lower-case letters, digits and _, starting with a letter, at most 63")]
+    Name { name: String },
+    #[error("column name shard is taken by the layout: choose another name and say from = \"shard\"")]
+    ReservedName,
+    #[error("{shards} shards: say 1 to 4096")]
+    Shards { shards: u64 },
+    #[error("dataset has no tables: add [[tables]]")]
+    NoTables,
+    #[error("table {table} is described twice")]
+    DuplicateTable { table: String },
+    #[error("table {table} has no sources")]
+    NoSources { table: String },
+    #[error("table {table} has no columns")]
+    NoColumns { table: String },
+    #[error("table {table} describes column {column} twice")]
+    DuplicateColumn { table: String, column: String },
+    #[error("table {table} reads source column {from} twice")]
+    DuplicateFrom { table: String, from: String },
+    #[error("column {column} of table {table} has no class: say identity, quasi, health or plain")]
+    NoClass { table: String, column: String },
+    #[error("class {written} of column {column} of table {table} is unknown: say identity, quasi, health or plain")]
+    UnknownClass {
+        table: String,
+        column: String,
+        written: String,
+    },
+    #[error("column {column} of table {table} has no type: csv sources need one")]
+    NoType { table: String, column: String },
+    #[error(
+        "type {written} is unknown: say bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, utf8, \
+         date32, timestamp(us) or decimal(precision,scale)"
+    )]
+    UnknownType { written: String },
+    #[error("table {table} has no patient id column {column}: describe it, or say sharded = false")]
+    NoPatientId { table: String, column: String },
+    #[error("table {table} is not sharded but holds the patient id {column}: shard it, or leave that column out")]
+    PatientIdUnsharded { table: String, column: String },
+    #[error("patient id {column} of table {table} must have class identity")]
+    PatientIdClass { table: String, column: String },
+    #[error("patient id {column} of table {table} cannot be nullable")]
+    PatientIdNullable { table: String, column: String },
+    #[error("patient id {column} of table {table} has type {found}: say utf8 or an integer type")]
+    PatientIdType {
+        table: String,
+        column: String,
+        found: String,
+    },
+    #[error("patient id has type {found} in table {table} but {expected} before: use one type in all tables")]
+    PatientIdTypes {
+        table: String,
+        found: String,
+        expected: String,
+    },
+    #[error("no table of the dataset is sharded: patient_id names no column")]
+    NothingSharded,
+    #[error("table {table} is ordered by {column}, which it does not have")]
+    OrderColumn { table: String, column: String },
+    #[error("table {table} is ordered by {column} twice")]
+    OrderTwice { table: String, column: String },
+    #[error("order of table {table} names the patient id, which always comes first: leave it out")]
+    OrderPatientId { table: String },
+    #[error("{found} split points for {shards} shards: give {expected}, or leave splits out")]
+    SplitCount { found: usize, shards: u32, expected: usize },
+    #[error("split points are not ascending at position {position}")]
+    SplitOrder { position: usize },
+    #[error("split point at position {position} is not of the patient id's type {expected}")]
+    SplitType { position: usize, expected: String },
+    #[error("cannot tell the format of {written}: say format = \"csv\" or format = \"parquet\"")]
+    NoFormat { written: String },
+    #[error("table {table} has both csv and parquet sources: make two tables, or say format")]
+    MixedFormats { table: String },
+    #[error("csv options on table {table}, whose sources are parquet: remove them")]
+    CsvOnParquet { table: String },
+    #[error("csv {option} must be one ascii character, or for quote an empty text")]
+    CsvCharacter { option: &'static str },
+    #[error("csv delimiter, quote and decimal must differ")]
+    CsvAmbiguous,
+    #[error("table {table} has no header: columns are taken in order, so from and ignore mean nothing")]
+    FromWithoutHeader { table: String },
+    #[error("table {table} reads source column {column} and ignores it")]
+    IgnoredAndRead { table: String, column: String },
+    #[error("variable {name} is not set: set it in the environment")]
+    UndefinedVariable { name: String },
+    #[error("source {written} has ${{ without }}")]
+    OpenVariable { written: String },
+    #[error("source {written} is not usable: {reason}")]
+    Source { written: String, reason: String },
+    #[error("date format {written} is not a pattern of strftime")]
+    DateFormat { written: String },
+    #[error("format on column {column} of table {table}, which is no date or timestamp: remove it")]
+    FormatOnOther { table: String, column: String },
+    #[error("date bounds on column {column} of table {table}, which is no date or timestamp: remove them")]
+    BoundsOnOther { table: String, column: String },
+    #[error("{written} is not a date: write it as 2008-11-29")]
+    Date { written: String },
+    #[error("date_min is after date_max")]
+    BoundsOrder,
+    #[error("missing value {written} is not a value of type {expected}")]
+    Missing { written: String, expected: String },
+}

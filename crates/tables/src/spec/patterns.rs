@@ -1,0 +1,66 @@
+//! Where a table's sources are: patterns made absolute, and the format that their extensions say.
+
+use std::path::Path;
+
+use glob::Pattern;
+
+use super::dataset::Format;
+use super::error::SpecFault;
+
+/// The absolute pattern of a source: a path below `folder`, a path of its own, or an `s3://` URL as it is.
+pub(super) fn absolute(expanded: &str, folder: &Path) -> Result<String, SpecFault> {
+    let refuse = |reason: &str| SpecFault::Source {
+        written: expanded.to_owned(),
+        reason: reason.to_owned(),
+    };
+    if expanded.is_empty() {
+        return Err(refuse("it is empty"));
+    }
+    match expanded.split_once("://") {
+        Some(("s3", rest)) if rest.split('/').next().is_some_and(is_bucket) => Ok(expanded.to_owned()),
+        Some(("s3", _)) => Err(refuse("name one bucket, without *, ? or [")),
+        Some(("file", path)) if path.starts_with('/') => Ok(path.to_owned()),
+        Some(_) => Err(refuse("say a local path or s3://bucket/path")),
+        None => {
+            let folder = folder.to_str().ok_or_else(|| refuse("its folder is not utf-8"))?;
+            Ok(Path::new(&Pattern::escape(folder)).join(expanded).display().to_string())
+        }
+    }
+}
+
+/// Whether a bucket is named plainly.
+fn is_bucket(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['*', '?', '['])
+}
+
+/// The format of all `sources`, by their extensions.
+pub(super) fn format(table: &str, sources: &[String]) -> Result<Format, SpecFault> {
+    let formats = sources
+        .iter()
+        .map(|source| by_extension(source))
+        .collect::<Result<Vec<_>, _>>()?;
+    match formats.first() {
+        Some(first) if formats.iter().all(|other| other == first) => Ok(*first),
+        Some(_) => Err(SpecFault::MixedFormats {
+            table: table.to_owned(),
+        }),
+        None => Err(SpecFault::NoSources {
+            table: table.to_owned(),
+        }),
+    }
+}
+
+/// The format of one source.
+fn by_extension(source: &str) -> Result<Format, SpecFault> {
+    let lower = source.to_ascii_lowercase();
+    let ends = |extensions: &[&str]| extensions.iter().any(|extension| lower.ends_with(extension));
+    if ends(&[".csv", ".tsv", ".txt"]) {
+        Ok(Format::Csv)
+    } else if ends(&[".parquet", ".pq"]) {
+        Ok(Format::Parquet)
+    } else {
+        Err(SpecFault::NoFormat {
+            written: source.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! The checks of one column: its name, class, type, missing values, date format and bounds, and what a patient id owes.
+
+use std::collections::HashSet;
+
+use chrono::NaiveDate;
+use parcours_keys::{ColumnClass, KeyError};
+use toml::{Spanned, Value};
+
+use super::column_type::ColumnType;
+use super::dataset::{Column, Dataset, Format};
+use super::dates::{DateBounds, DateFormat};
+use super::document::{ColumnDocument, TableDocument, plain_text};
+use super::error::SpecFault;
+use super::validate::{Located, identifier};
+
+/// What the checks of a column need to know of its table.
+pub(super) struct TableContext<'a> {
+    pub table: &'a str,
+    pub patient_id: &'a str,
+    pub sharded: bool,
+    format: Format,
+    dates: DateFormat,
+    bounds: DateBounds,
+}
+
+impl<'a> TableContext<'a> {
+    pub(super) fn new(
+        table: &'a str,
+        document: &TableDocument,
+        format: Format,
+        dataset: &'a Dataset,
+    ) -> Result<Self, Located> {
+        let written = document.csv.as_ref().and_then(|csv| csv.get_ref().date_format.as_ref());
+        Ok(Self {
+            table,
+            patient_id: &dataset.patient_id,
+            sharded: document.sharded,
+            format,
+            dates: date_format(written)?.unwrap_or(DateFormat::Iso),
+            bounds: bounds(DateBounds::default(), &document.date_min, &document.date_max)?,
+        })
+    }
+
+    fn named(&self, column: &str) -> (String, String) {
+        (self.table.to_owned(), column.to_owned())
+    }
+}
+
+/// The columns of a table.
+pub(super) fn columns(context: &TableContext<'_>, document: &TableDocument) -> Result<Vec<Column>, Located> {
+    if document.columns.is_empty() {
+        return Err((
+            document.name.span(),
+            SpecFault::NoColumns {
+                table: context.table.to_owned(),
+            },
+        ));
+    }
+    let (mut names, mut froms) = (HashSet::new(), HashSet::new());
+    let mut columns = Vec::with_capacity(document.columns.len());
+    for spanned in &document.columns {
+        let column = column(context, spanned)?;
+        let (table, name) = context.named(&column.name);
+        if !names.insert(column.name.clone()) {
+            return Err((spanned.span(), SpecFault::DuplicateColumn { table, column: name }));
+        }
+        let from = column.from.clone().unwrap_or(name);
+        if !froms.insert(from.clone()) {
+            return Err((spanned.span(), SpecFault::DuplicateFrom { table, from }));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Result<Column, Located> {
+    let document = spanned.get_ref();
+    let name = identifier(&document.name)?;
+    if name == "shard" {
+        return Err((document.name.span(), SpecFault::ReservedName));
+    }
+    let column_type = column_type(context, document, &name)?;
+    let patient = context.sharded && name == context.patient_id;
+    let column = Column {
+        class: class(context, document, &name)?,
+        column_type,
+        from: document.from.as_ref().map(|from| from.get_ref().clone()),
+        nullable: document.nullable.unwrap_or(!patient),
+        missing: document
+            .missing
+            .iter()
+            .map(|value| plain_text(value.get_ref()))
+            .collect(),
+        format: date_format(document.format.as_ref())?.unwrap_or_else(|| context.dates.clone()),
+        bounds: bounds(context.bounds, &document.date_min, &document.date_max)?,
+        name,
+    };
+    check_dates(context, document, &column)?;
+    if patient {
+        check_patient(context, &column).map_err(|fault| (spanned.span(), fault))?;
+    }
+    Ok(column)
+}
+
+/// What a patient id owes: a class, a value in every row, a type with a clear order.
+fn check_patient(context: &TableContext<'_>, described: &Column) -> Result<(), SpecFault> {
+    let (table, column) = context.named(&described.name);
+    match described.column_type {
+        _ if described.class != ColumnClass::Identity => Err(SpecFault::PatientIdClass { table, column }),
+        _ if described.nullable => Err(SpecFault::PatientIdNullable { table, column }),
+        Some(found) if !found.is_patient_id() => Err(SpecFault::PatientIdType {
+            table,
+            column,
+            found: found.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Formats and bounds stand on dates only.
+fn check_dates(context: &TableContext<'_>, document: &ColumnDocument, described: &Column) -> Result<(), Located> {
+    if described.column_type.is_none_or(ColumnType::has_date) {
+        return Ok(());
+    }
+    let (table, column) = context.named(&described.name);
+    if let Some(written) = &document.format {
+        return Err((written.span(), SpecFault::FormatOnOther { table, column }));
+    }
+    match document.date_min.as_ref().or(document.date_max.as_ref()) {
+        Some(written) => Err((written.span(), SpecFault::BoundsOnOther { table, column })),
+        None => Ok(()),
+    }
+}
+
+fn class(context: &TableContext<'_>, document: &ColumnDocument, name: &str) -> Result<ColumnClass, Located> {
+    let (table, column) = context.named(name);
+    let Some(written) = &document.class else {
+        return Err((document.name.span(), SpecFault::NoClass { table, column }));
+    };
+    let unknown = |_| SpecFault::UnknownClass {
+        table,
+        column,
+        written: written.get_ref().clone(),
+    };
+    written
+        .get_ref()
+        .parse()
+        .map_err(|error: KeyError| (written.span(), unknown(error)))
+}
+
+fn column_type(
+    context: &TableContext<'_>,
+    document: &ColumnDocument,
+    name: &str,
+) -> Result<Option<ColumnType>, Located> {
+    match &document.column_type {
+        Some(written) => written
+            .get_ref()
+            .parse()
+            .map(Some)
+            .map_err(|fault| (written.span(), fault)),
+        None if context.format == Format::Parquet => Ok(None),
+        None => {
+            let (table, column) = context.named(name);
+            Err((document.name.span(), SpecFault::NoType { table, column }))
+        }
+    }
+}
+
+fn date_format(written: Option<&Spanned<String>>) -> Result<Option<DateFormat>, Located> {
+    let parse =
+        |pattern: &Spanned<String>| DateFormat::parse(pattern.get_ref()).map_err(|fault| (pattern.span(), fault));
+    written.map(parse).transpose()
+}
+
+fn bounds(
+    default: DateBounds,
+    min: &Option<Spanned<Value>>,
+    max: &Option<Spanned<Value>>,
+) -> Result<DateBounds, Located> {
+    let day = |written: &Option<Spanned<Value>>| written.as_ref().map(date).transpose();
+    let bounds = DateBounds {
+        min: day(min)?.unwrap_or(default.min),
+        max: day(max)?.unwrap_or(default.max),
+    };
+    match min.as_ref().or(max.as_ref()) {
+        Some(written) if bounds.min > bounds.max => Err((written.span(), SpecFault::BoundsOrder)),
+        _ => Ok(bounds),
+    }
+}
+
+fn date(written: &Spanned<Value>) -> Result<NaiveDate, Located> {
+    let text = plain_text(written.get_ref());
+    let parsed = NaiveDate::parse_from_str(&text, "%Y-%m-%d");
+    parsed.map_err(|_| (written.span(), SpecFault::Date { written: text }))
+}

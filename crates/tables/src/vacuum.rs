@@ -1,0 +1,302 @@
+//! Finds, and on demand removes, what no version of a dataset names: files of loads that died or lost, logs of tables that
+//! never came to be, half-written files. Refuses to touch anything younger than a stated age, because a running load's
+//! files look just like litter, and anything that does not look like ours.
+//!
+//! Parts of an unfinished S3 upload cannot be listed through the object store's interface: let the bucket's lifecycle
+//! rule (`AbortIncompleteMultipartUpload`) remove them. A load that fails aborts its uploads itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{Error as StoreFailure, ObjectMeta, ObjectStore, ObjectStoreExt};
+use serde::Serialize;
+use url::Url;
+
+use crate::delta::DeltaError;
+use crate::snapshot::{DatasetRoot, SnapshotError};
+use crate::store::Stores;
+use crate::version::{VERSIONS_FOLDER, VersionError};
+
+/// Why vacuum stops.
+#[derive(Debug, thiserror::Error)]
+pub enum VacuumError {
+    /// The dataset's versions cannot be read, so nothing is known to be litter.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The version log cannot be read.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// A Delta log cannot be read.
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
+    /// The store failed.
+    #[error("object store at {path}: {source}")]
+    Store {
+        /// The object or folder.
+        path: Path,
+        /// The store's error.
+        source: StoreFailure,
+    },
+    /// The local file system failed.
+    #[error("{}: {source}", path.display())]
+    Local {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its error.
+        source: std::io::Error,
+    },
+}
+
+/// What vacuum looks for and does.
+#[derive(Debug, Clone)]
+pub struct VacuumOptions {
+    /// Younger files are left alone; must exceed the longest load. Default: 7 days.
+    pub older_than: TimeDelta,
+    /// Removes what is found; otherwise it is only listed. Default: false.
+    pub delete: bool,
+}
+
+impl Default for VacuumOptions {
+    fn default() -> Self {
+        Self {
+            older_than: TimeDelta::days(7),
+            delete: false,
+        }
+    }
+}
+
+/// Something that no version names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Litter {
+    /// Its path inside the dataset's folder.
+    pub path: String,
+    /// Its bytes.
+    pub size: u64,
+    /// When it was last written.
+    pub modified: DateTime<Utc>,
+}
+
+/// What vacuum found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VacuumReport {
+    /// Litter older than the stated age, by path.
+    pub litter: Vec<Litter>,
+    /// Litter younger than that, left alone.
+    pub too_young: usize,
+    /// Whether the litter was removed.
+    pub deleted: bool,
+}
+
+impl VacuumReport {
+    /// Bytes of the litter found.
+    pub fn bytes(&self) -> u64 {
+        self.litter.iter().map(|litter| litter.size).sum()
+    }
+}
+
+/// Looks through the folder of `dataset` inside `into`.
+pub async fn vacuum(
+    into: &Url,
+    dataset: &str,
+    stores: &Stores,
+    options: &VacuumOptions,
+) -> Result<VacuumReport, VacuumError> {
+    let root = DatasetRoot::new(into, dataset, stores)?;
+    // Objects first, versions second: a version created in between then only makes fewer of them litter.
+    let objects = list(&root).await?;
+    let halves = half_written(&root).await?;
+    let named = Named::by_all_versions(&root).await?;
+    let limit = Utc::now() - options.older_than;
+    let litter = objects
+        .iter()
+        .filter(|object| !named.names(&root, &object.location))
+        .map(|o| litter(&root, o));
+    let (mut old, young): (Vec<Litter>, Vec<Litter>) =
+        litter.chain(halves).partition(|litter| litter.modified <= limit);
+    old.sort();
+    if options.delete {
+        named.heal(&root).await?;
+        remove(&root, &old).await?;
+    }
+    Ok(VacuumReport {
+        litter: old,
+        too_young: young.len(),
+        deleted: options.delete,
+    })
+}
+
+async fn list(root: &DatasetRoot) -> Result<Vec<ObjectMeta>, VacuumError> {
+    let listed = root.store.list(Some(&root.path)).try_collect().await;
+    listed.map_err(|source| VacuumError::Store {
+        path: root.path.clone(),
+        source,
+    })
+}
+
+/// What the dataset's versions name.
+struct Named {
+    /// Files by table, over all versions.
+    files: BTreeMap<String, BTreeSet<Path>>,
+    newest: BTreeMap<String, u64>,
+}
+
+impl Named {
+    async fn by_all_versions(root: &DatasetRoot) -> Result<Self, VacuumError> {
+        let mut named = Self {
+            files: BTreeMap::new(),
+            newest: BTreeMap::new(),
+        };
+        let mut seen = BTreeSet::new();
+        for version in root.log().list().await? {
+            let Some(record) = root.log().read(version).await? else {
+                continue;
+            };
+            for (table, entry) in &record.tables {
+                named.newest.insert(table.clone(), entry.delta_version);
+                if seen.insert((table.clone(), entry.delta_version)) {
+                    named.add(root, table, entry.delta_version).await?;
+                }
+            }
+        }
+        Ok(named)
+    }
+
+    async fn add(&mut self, root: &DatasetRoot, table: &str, delta_version: u64) -> Result<(), VacuumError> {
+        let state = root.delta(table).at(delta_version).await?;
+        let folder = root.table_path(table);
+        let paths = state
+            .files
+            .iter()
+            .filter_map(|file| Path::parse(format!("{folder}/{}", file.path)).ok());
+        self.files.entry(table.to_string()).or_default().extend(paths);
+        Ok(())
+    }
+
+    /// Whether a version needs this object. A foreign file is nobody's litter.
+    fn names(&self, root: &DatasetRoot, object: &Path) -> bool {
+        let Some(inside) = object.prefix_match(&root.path) else {
+            return true;
+        };
+        let parts: Vec<String> = inside.map(|part| part.as_ref().to_string()).collect();
+        match parts.as_slice() {
+            [table, log, ..] if log == "_delta_log" => self.files.contains_key(table),
+            [folder, ..] if folder == VERSIONS_FOLDER => true,
+            [table, .., file] if is_data_file(file) => {
+                self.files.get(table).is_some_and(|named| named.contains(object))
+            }
+            _ => true,
+        }
+    }
+
+    /// Takes files of loads that died out of the Delta logs' tips, so that other readers of Delta do not miss them.
+    async fn heal(&self, root: &DatasetRoot) -> Result<(), VacuumError> {
+        for (table, delta_version) in &self.newest {
+            let log = root.delta(table);
+            let (wanted, tip) = (log.at(*delta_version).await?, log.tip().await?);
+            if let Some(tip) = tip {
+                log.restore(&tip, &wanted).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_data_file(name: &str) -> bool {
+    name.starts_with("part-") && name.ends_with(".parquet")
+}
+
+fn litter(root: &DatasetRoot, object: &ObjectMeta) -> Litter {
+    let inside = object
+        .location
+        .as_ref()
+        .strip_prefix(root.path.as_ref())
+        .unwrap_or(object.location.as_ref());
+    Litter {
+        path: inside.trim_start_matches('/').to_string(),
+        size: object.size,
+        modified: object.last_modified,
+    }
+}
+
+async fn remove(root: &DatasetRoot, litter: &[Litter]) -> Result<(), VacuumError> {
+    for litter in litter {
+        if is_half_written(&litter.path) {
+            remove_half_written(root, litter)?;
+            continue;
+        }
+        let path = Path::parse(format!("{}/{}", root.path, litter.path)).unwrap_or_default();
+        match root.store.delete(&path).await {
+            Ok(()) | Err(StoreFailure::NotFound { .. }) => {}
+            Err(source) => return Err(VacuumError::Store { path, source }),
+        }
+    }
+    Ok(())
+}
+
+/// The local store writes `name#1` and renames; its listings hide such files, so they are looked for by hand.
+async fn half_written(root: &DatasetRoot) -> Result<Vec<Litter>, VacuumError> {
+    let Some(folder) = local_folder(root) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    let mut folders = vec![folder.clone()];
+    while let Some(next) = folders.pop() {
+        let failed = |source| VacuumError::Local {
+            path: next.clone(),
+            source,
+        };
+        let entries = match std::fs::read_dir(&next) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let name = entry
+                .path()
+                .strip_prefix(&folder)
+                .unwrap_or(&entry.path())
+                .to_string_lossy()
+                .to_string();
+            let meta = match entry.metadata() {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                meta => meta.map_err(failed)?,
+            };
+            if meta.is_dir() {
+                folders.push(entry.path());
+            } else if is_half_written(&name) {
+                let modified = meta.modified().map_err(failed)?.into();
+                found.push(Litter {
+                    path: name,
+                    size: meta.len(),
+                    modified,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn is_half_written(path: &str) -> bool {
+    path.rsplit_once('#')
+        .is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn remove_half_written(root: &DatasetRoot, litter: &Litter) -> Result<(), VacuumError> {
+    let Some(folder) = local_folder(root) else {
+        return Ok(());
+    };
+    let path = folder.join(&litter.path);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(VacuumError::Local { path, source: error }),
+        _ => Ok(()),
+    }
+}
+
+fn local_folder(root: &DatasetRoot) -> Option<PathBuf> {
+    (root.url.scheme() == "file")
+        .then(|| root.url.to_file_path().ok())
+        .flatten()
+}

@@ -1,0 +1,182 @@
+//! Loading again: nothing twice, new sources beside old ones, changed sources refused or replaced, bad rows.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod sandbox;
+
+use parcours_tables::Snapshot;
+use parcours_tables::load::{LoadError, LoadOptions};
+use sandbox::{Dispensing, Sandbox, all_granted, dispensings, lines, patients, query, shown_sorted};
+
+async fn prepared() -> (Sandbox, Vec<Dispensing>) {
+    let sandbox = Sandbox::local(3).await;
+    let rows = dispensings(100, 1_000, 1);
+    sandbox.write_patients(&patients(100));
+    sandbox.write_dispensings("1", &rows);
+    sandbox.write_labels();
+    (sandbox, rows)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_sources_add_nothing() {
+    let (sandbox, rows) = prepared().await;
+    assert_eq!(sandbox.load().await.unwrap().created, Some(1));
+    let files = sandbox.files();
+    let again = sandbox.load().await.unwrap();
+    assert_eq!((again.created, again.version), (None, Some(1)));
+    assert!(again.tables.iter().all(|t| t.loaded == 0 && t.skipped == 1));
+    assert_eq!(sandbox.files(), files);
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_under_another_name_adds_nothing() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    sandbox.write_dispensings("copy", &rows);
+    assert_eq!(sandbox.load().await.unwrap().created, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_source_adds_its_rows_and_old_versions_stay() {
+    let (sandbox, mut rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    let first = sandbox.snapshot().await;
+    let more = dispensings(120, 700, 9);
+    sandbox.write_dispensings("2", &more);
+    let report = sandbox.load().await.unwrap();
+    assert_eq!(report.created, Some(2));
+    assert!(!first.is_current().await.unwrap());
+    let before = shown_sorted(&rows);
+    rows.extend(more);
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+
+    let old = Snapshot::open(&sandbox.into, "claims", Some(1), &sandbox.stores)
+        .await
+        .unwrap();
+    let keys = sandbox.reading().keys(all_granted());
+    let session = sandbox.session_at(&old);
+    let mut found = lines(&query(&session, &keys, "SELECT * FROM dispensing").await.unwrap());
+    found.sort();
+    assert_eq!(found, before);
+    assert_eq!(
+        old.splits(),
+        sandbox.snapshot().await.splits(),
+        "split points are fixed"
+    );
+
+    // Several files a shard: right answers for what relies on order and placement.
+    let session = sandbox.session().await;
+    let sql = "SELECT count(*) FROM (SELECT patient, day, lag(day) OVER (PARTITION BY patient ORDER BY day) p FROM dispensing) WHERE p > day";
+    assert_eq!(lines(&query(&session, &keys, sql).await.unwrap()), ["0"]);
+    let distinct: std::collections::BTreeSet<&str> = rows.iter().map(|r| r.patient.as_str()).collect();
+    let sql = "SELECT count(*) FROM (SELECT DISTINCT patient FROM dispensing)";
+    assert_eq!(
+        lines(&query(&session, &keys, sql).await.unwrap()),
+        [distinct.len().to_string()]
+    );
+    let history = Snapshot::history(&sandbox.into, "claims", &sandbox.stores)
+        .await
+        .unwrap();
+    assert_eq!(history.iter().map(|h| h.version).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(history[0].added_sources.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_source_is_refused_by_name_or_replaces() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    let corrected = dispensings(100, 800, 5);
+    sandbox.write_dispensings("1", &corrected);
+    let error = sandbox.load().await.unwrap_err();
+    assert!(matches!(error, LoadError::SourceChanged { .. }), "{error}");
+    assert!(
+        error.to_string().contains("dispensing-1.csv") && error.to_string().contains("--replace"),
+        "{error}"
+    );
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+    let options = LoadOptions {
+        replace: true,
+        ..sandbox.options()
+    };
+    let report = sandbox.load_with(&options).await.unwrap();
+    assert!(report.tables.iter().any(|t| t.name == "dispensing" && t.replaced));
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&corrected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_description_is_refused() {
+    let (sandbox, _) = prepared().await;
+    sandbox.load().await.unwrap();
+    for (from, to, word) in [
+        ("shards = 3", "shards = 4", "3 shards"),
+        (
+            "{ name = \"place\", class = \"plain\"",
+            "{ name = \"place\", class = \"quasi\"",
+            "place",
+        ),
+        ("order = [\"day\"]", "order = [\"day\", \"code\"]", "ordered by"),
+    ] {
+        let text = sandbox.description().replace(from, to);
+        let dataset = parcours_tables::spec::Dataset::parse(&text, sandbox.dir.path(), &|_| None).unwrap();
+        let options = sandbox.options();
+        let loaded =
+            parcours_tables::load::load(&dataset, &sandbox.into, &sandbox.stores, &sandbox.keys, &options).await;
+        let error = loaded.unwrap_err();
+        assert!(error.to_string().contains(word), "{to}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_stops_the_load_or_is_set_aside() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    let more = dispensings(100, 50, 6);
+    sandbox.write_dispensings("2", &more);
+    let path = sandbox.sources().join("dispensing-2.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(
+        &path,
+        format!("{text},2020-01-01,HEALTHMARK001,1,PLAINMARK01\nX,2020-13-45,HEALTHMARK001,1,P\n"),
+    )
+    .unwrap();
+    let files = sandbox.files();
+    let error = sandbox.load().await.unwrap_err();
+    assert!(
+        error.to_string().contains("dispensing-2.csv") && error.to_string().contains("52"),
+        "{error}"
+    );
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+    assert_eq!(sandbox.files(), files, "nothing half-loaded stays");
+
+    let options = LoadOptions {
+        reject_to: Some(sandbox.dir.path().join("rejects.csv")),
+        ..sandbox.options()
+    };
+    let report = sandbox.load_with(&options).await.unwrap();
+    assert_eq!(report.rejected, 2);
+    let all: Vec<Dispensing> = rows.into_iter().chain(more).collect();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&all));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_loads_at_once_one_wins_and_nothing_is_mixed() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    let more = dispensings(100, 300, 8);
+    sandbox.write_dispensings("2", &more);
+    let one = LoadOptions {
+        spill_dir: sandbox.dir.path().join("spill-1"),
+        ..sandbox.options()
+    };
+    let two = LoadOptions {
+        spill_dir: sandbox.dir.path().join("spill-2"),
+        ..sandbox.options()
+    };
+    let (one, two) = tokio::join!(sandbox.load_with(&one), sandbox.load_with(&two));
+    assert!(one.is_ok() || two.is_ok(), "{one:?} {two:?}");
+    for error in [one, two].into_iter().filter_map(Result::err) {
+        assert!(error.to_string().contains("another load"), "{error}");
+    }
+    let all: Vec<Dispensing> = rows.into_iter().chain(more).collect();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&all));
+}

@@ -1,0 +1,54 @@
+//! The executor's end of the control stream: opens it, and carries out the orders that come.
+
+use std::sync::Arc;
+
+use arrow_flight::Action;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use ballista_executor::executor::Executor;
+use parcours_cluster::orders::{ACTION, Order};
+use tokio::sync::Notify;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+use crate::shuffle::store::PartitionStore;
+use crate::tasks::RunningTasks;
+
+/// Opens the control stream under the id of this membership.
+pub(crate) async fn open(channel: Channel, id: &str) -> Result<Streaming<arrow_flight::Result>, Status> {
+    let action = Action::new(ACTION, id.as_bytes().to_vec());
+    Ok(FlightServiceClient::new(channel).do_action(action).await?.into_inner())
+}
+
+/// What orders act upon.
+pub(crate) struct Controlled {
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) tasks: Arc<RunningTasks>,
+    pub(crate) store: Arc<PartitionStore>,
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl Controlled {
+    /// Carries out orders until the stream ends.
+    pub(crate) async fn follow(&self, mut orders: Streaming<arrow_flight::Result>) -> Result<(), Status> {
+        while let Some(message) = orders.message().await? {
+            let order =
+                Order::decode(&message.body).map_err(|_| Status::unimplemented("an order is not known here"))?;
+            self.carry_out(order).await;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, order: Order) {
+        match order {
+            Order::Wake => self.wake.notify_one(),
+            Order::Forget { job } => self.store.end(&job),
+            Order::Cancel { job } => {
+                // Ended first, so that a task which is just being decoded finds the door closed.
+                self.store.end(&job);
+                self.tasks.cancel(&self.executor, &job).await;
+                self.store.end(&job);
+                tracing::info!(job, "job cancelled");
+            }
+        }
+    }
+}

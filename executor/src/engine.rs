@@ -1,0 +1,123 @@
+//! The hook through which every task passes before it runs: the plan is checked node by node, scans get the decryption of
+//! the classes that the task's grant names, and shuffle reads and writes become sealed ones. What is not recognised in
+//! full does not run in part.
+
+use std::sync::Arc;
+
+use ballista_core::JobId;
+use ballista_core::execution_plans::ShuffleWriterExec;
+use ballista_core::execution_plans::sort_shuffle::SortShuffleWriterExec;
+use ballista_executor::execution_engine::{ExecutionEngine, QueryStageExecutor};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionConfig;
+use parcours_cluster::failure::marked;
+use parcours_cluster::grant::Grant;
+use parcours_cluster::options::TaskOptions;
+use parcours_tables::scan::{Grants, Reading, open_for_reading};
+use tokio::sync::Notify;
+
+use crate::nodes;
+use crate::shuffle::exchange::Exchange;
+use crate::shuffle::reader::PartitionReader;
+use crate::shuffle::store::PartitionStore;
+use crate::stage::{Layout, Place, Stage};
+use crate::tasks::RunningTasks;
+use crate::unions;
+
+/// What every task of this process shares.
+pub(crate) struct Engine {
+    pub(crate) store: Arc<PartitionStore>,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) tasks: Arc<RunningTasks>,
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl ExecutionEngine for Engine {
+    fn create_query_stage_exec(
+        &self,
+        job: JobId,
+        stage: usize,
+        task: usize,
+        partitions: Vec<usize>,
+        plan: Arc<dyn ExecutionPlan>,
+        _work_dir: &str,
+        config: &SessionConfig,
+    ) -> Result<Arc<dyn QueryStageExecutor>> {
+        self.stage(job.to_string(), stage, task, partitions, &plan, config)
+            .map_err(marked)
+    }
+}
+
+impl Engine {
+    fn stage(
+        &self,
+        job: String,
+        stage: usize,
+        task: usize,
+        partitions: Vec<usize>,
+        plan: &Arc<dyn ExecutionPlan>,
+        config: &SessionConfig,
+    ) -> Result<Arc<dyn QueryStageExecutor>> {
+        if self.store.has_ended(&job) {
+            return Err(DataFusionError::Execution(format!("job {job} has ended")));
+        }
+        let options = TaskOptions::of(config)?;
+        let grant = options.grant()?;
+        nodes::check(plan)?;
+        let (plan, layout) = without_writer(plan)?;
+        let plan = unions::cut(plan, &layout, &partitions)?;
+        let plan = self.with_own_readers(plan)?;
+        let plan = open_for_reading(plan, &self.reading.keys(grants(&grant)))?;
+        tracing::debug!(query = options.query, job, stage, task, "task starts");
+        Ok(Arc::new(Stage {
+            _running: self.tasks.enter(&job, (stage, task)),
+            place: Place {
+                job,
+                stage,
+                task,
+                partitions,
+            },
+            plan,
+            layout,
+            store: self.store.clone(),
+            wake: self.wake.clone(),
+        }))
+    }
+
+    fn with_own_readers(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let replaced = plan.transform(|node| {
+            Ok(match PartitionReader::in_place_of(node.as_ref(), &self.exchange) {
+                Some(reader) => Transformed::yes(Arc::new(reader)),
+                None => Transformed::no(node),
+            })
+        })?;
+        Ok(replaced.data)
+    }
+}
+
+/// The task's grant in the terms of scans.
+fn grants(grant: &Grant) -> Grants {
+    grant.datasets().fold(Grants::none(), |grants, dataset| {
+        grants.with(dataset, grant.classes(dataset))
+    })
+}
+
+/// The plan below the stage's writer, and how the writer lays its rows out.
+fn without_writer(plan: &Arc<dyn ExecutionPlan>) -> Result<(Arc<dyn ExecutionPlan>, Layout)> {
+    let layout = if let Some(writer) = plan.downcast_ref::<SortShuffleWriterExec>() {
+        Layout::Hash(writer.shuffle_output_partitioning().clone())
+    } else if plan.is::<ShuffleWriterExec>() {
+        Layout::PassThrough
+    } else {
+        return Err(DataFusionError::NotImplemented(format!(
+            "this executor does not write through {}",
+            plan.name()
+        )));
+    };
+    let child = plan.children().first().map(|child| Arc::clone(child));
+    let child = child.ok_or_else(|| DataFusionError::Internal("a stage has nothing to compute".to_owned()))?;
+    Ok((child, layout))
+}

@@ -1,0 +1,19 @@
+//! The executor: takes tasks from the scheduler, puts decryption back into their scans, computes them, and keeps their
+//! partitions sealed until the next stage or the scheduler has read them. Keys of patients' data live here and nowhere else.
+//!
+//! [`run`] reads as a node's life; [`engine`] is the hook through which every task passes; [`shuffle`] holds the partitions.
+
+pub mod cli;
+pub mod config;
+mod control;
+mod engine;
+mod membership;
+mod metrics;
+mod nodes;
+mod run;
+pub mod shuffle;
+mod stage;
+mod tasks;
+mod unions;
+
+pub use run::run;

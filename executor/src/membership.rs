@@ -1,0 +1,160 @@
+//! A membership: the time from joining a scheduler until one loses the other. Each has an id of its own, so that nothing
+//! which an earlier one promised is expected of a later one; when it ends, its tasks are stopped and its partitions gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ballista_core::serde::BallistaCodec;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_executor::execution_loop::poll_loop;
+use ballista_executor::executor::Executor;
+use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
+use ballista_executor::health::ExecutorHealth;
+use ballista_executor::metrics::LoggingMetricsCollector;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use parcours_cluster::health::Readiness;
+use parcours_cluster::session::engine_config;
+use parcours_identity::ClientTls;
+use parcours_tables::scan::Reading;
+use tokio::sync::{Notify, Semaphore};
+use tonic::transport::Channel;
+
+use crate::config::Config;
+use crate::control::{self, Controlled};
+use crate::engine::Engine;
+use crate::shuffle::exchange::Exchange;
+use crate::shuffle::store::PartitionStore;
+use crate::tasks::RunningTasks;
+
+/// Largest message of the internal listener: stage plans list every file and partition.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// Pause before joining again.
+const REJOIN: Duration = Duration::from_millis(500);
+
+/// What outlives a membership.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    /// The port under which partitions are served.
+    pub(crate) port: u16,
+    pub(crate) to_scheduler: ClientTls,
+    pub(crate) to_executors: ClientTls,
+    pub(crate) runtime: Arc<RuntimeEnv>,
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) store: Arc<PartitionStore>,
+    pub(crate) tasks: Arc<RunningTasks>,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) readiness: Readiness,
+}
+
+impl Node {
+    /// Joins the scheduler, and joins again whenever the membership ends.
+    pub(crate) async fn stay_member(&self) {
+        loop {
+            if let Err(error) = self.membership().await {
+                tracing::warn!(%error, "not a member of the cluster, trying again");
+            }
+            self.readiness.set(false);
+            tokio::time::sleep(REJOIN).await;
+        }
+    }
+
+    async fn membership(&self) -> anyhow::Result<()> {
+        let id = format!("{}:{}", self.config.id, uuid::Uuid::new_v4().simple());
+        let channel = self
+            .to_scheduler
+            .connect(&self.config.scheduler)
+            .await
+            .context("the scheduler cannot be reached")?;
+        let orders = control::open(channel.clone(), &id)
+            .await
+            .context("the scheduler refuses the control stream")?;
+        let wake = Arc::new(Notify::new());
+        let executor = Arc::new(self.executor(&id, wake.clone()));
+        let controlled = Controlled {
+            executor: executor.clone(),
+            tasks: self.tasks.clone(),
+            store: self.store.clone(),
+            wake: wake.clone(),
+        };
+        self.readiness.set(true);
+        tracing::info!(id, scheduler = self.config.scheduler, "joined");
+        let ended = tokio::select! {
+            ended = controlled.follow(orders) => ended.context("the control stream broke"),
+            ended = self.poll(channel.clone(), executor.clone(), wake) => ended,
+        };
+        self.tasks.cancel_all(&executor).await;
+        self.store.end_all();
+        ended
+    }
+
+    fn executor(&self, id: &str, wake: Arc<Notify>) -> Executor {
+        let exchange = Exchange::new(id.to_owned(), self.store.clone(), self.to_executors.clone());
+        let engine = Engine {
+            store: self.store.clone(),
+            exchange: Arc::new(exchange),
+            reading: self.reading.clone(),
+            tasks: self.tasks.clone(),
+            wake,
+        };
+        let options = Arc::new(ExecutorProcessConfig {
+            executor_id: id.to_owned(),
+            external_host: Some(self.config.advertise.clone()),
+            port: self.port,
+            // Nothing listens there: pushing tasks is not how this executor gets them.
+            grpc_port: 1,
+            ..Default::default()
+        });
+        let runtime = self.runtime.clone();
+        Executor::new(
+            structure_executor_metadata(&options, self.config.tasks as u32),
+            &self.store.root().to_string_lossy(),
+            Arc::new(move |_| Ok(runtime.clone())),
+            Arc::new(engine_config),
+            Arc::default(),
+            Arc::new(LoggingMetricsCollector::default()),
+            self.config.tasks,
+            Arc::new(engine),
+        )
+    }
+
+    async fn poll(&self, channel: Channel, executor: Arc<Executor>, wake: Arc<Notify>) -> anyhow::Result<()> {
+        let client = scheduler_client(channel);
+        let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> = BallistaCodec::default();
+        poll_loop(
+            client,
+            executor,
+            codec,
+            Some(wake),
+            Some(self.slots.clone()),
+            ExecutorHealth::new(),
+        )
+        .await
+        .context("the task loop ended")
+    }
+
+    /// Takes no further task, then waits until running ones have ended and their partitions have been read.
+    pub(crate) async fn drain(&self) {
+        let bound = Duration::from_secs(self.config.drain_seconds);
+        let drained = tokio::time::timeout(bound, async {
+            let _all = self.slots.acquire_many(self.config.tasks as u32).await;
+            while self.store.used() > 0 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        if drained.await.is_err() {
+            tracing::warn!(
+                seconds = self.config.drain_seconds,
+                "stopping with work in hand, its jobs are computed elsewhere"
+            );
+        }
+    }
+}
+
+fn scheduler_client(channel: Channel) -> SchedulerGrpcClient<Channel> {
+    SchedulerGrpcClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE)
+}

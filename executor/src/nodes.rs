@@ -1,0 +1,83 @@
+//! The plan nodes that a task may hold. A stage plan comes over the wire, so what is not on this list is refused: a node
+//! that we do not know might read a file, write one in clear, or dial somebody.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::physical_plan::ExecutionPlan;
+
+/// Nodes that compute on batches in memory, spill through the sealed disk manager at most, and read nothing themselves.
+const COMPUTING: [&str; 30] = [
+    "AggregateExec",
+    "BoundedWindowAggExec",
+    "BufferExec",
+    "CoalesceBatchesExec",
+    "CoalescePartitionsExec",
+    "CooperativeExec",
+    "CrossJoinExec",
+    "EmptyExec",
+    "FilterExec",
+    "GlobalLimitExec",
+    "HashJoinExec",
+    "InterleaveExec",
+    "LazyMemoryExec",
+    "LocalLimitExec",
+    "NestedLoopJoinExec",
+    "PartialSortExec",
+    "PartitionedTopKExec",
+    "PiecewiseMergeJoinExec",
+    "PlaceholderRowExec",
+    "ProjectionExec",
+    "RepartitionExec",
+    "RuntimeStatsExec",
+    "SortExec",
+    "SortExec(TopK)",
+    "SortMergeJoinExec",
+    "SortPreservingMergeExec",
+    "SymmetricHashJoinExec",
+    "UnionExec",
+    "UnnestExec",
+    "WindowAggExec",
+];
+
+/// Nodes that the engine hook itself replaces or opens: scans get decryption, readers and writers their sealed form.
+const HOOKED: [&str; 5] = [
+    "DataSourceExec",
+    "RangeShuffleReaderExec",
+    "ShuffleReaderExec",
+    "ShuffleWriterExec",
+    "SortShuffleWriterExec",
+];
+
+/// Refuses a stage plan that holds a node which is neither known to compute in memory nor handled by the engine hook.
+pub(crate) fn check(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    plan.apply(|node| {
+        let name = node.name();
+        if COMPUTING.contains(&name) || HOOKED.contains(&name) {
+            Ok(TreeNodeRecursion::Continue)
+        } else {
+            Err(DataFusionError::NotImplemented(format!(
+                "this executor does not run the plan node {name}, rewrite the query without the construct that needs it"
+            )))
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use datafusion::arrow::datatypes::Schema;
+    use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::physical_plan::explain::ExplainExec;
+
+    #[test]
+    fn an_unknown_node_is_refused_by_name() {
+        let empty: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+        check(&empty).unwrap();
+        let unknown: Arc<dyn ExecutionPlan> = Arc::new(ExplainExec::new(Arc::new(Schema::empty()), Vec::new(), false));
+        assert!(check(&unknown).unwrap_err().to_string().contains("ExplainExec"));
+    }
+}

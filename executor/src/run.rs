@@ -1,0 +1,135 @@
+//! An executor's life, top to bottom: identity, keys, scratch space, listeners, membership, drain.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use anyhow::Context;
+use arrow_flight::flight_service_server::FlightServiceServer;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use parcours_cluster::health::{HealthPort, Readiness};
+use parcours_identity::{Accepts, ClientTls, Expects, Listener, ServerTls};
+use parcours_keys::{CacheOptions, Keyring, Unlock};
+use parcours_tables::scan::Reading;
+use parcours_tables::store::Stores;
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, Keys};
+use crate::membership::Node;
+use crate::metrics;
+use crate::shuffle::server::PartitionServer;
+use crate::shuffle::store::PartitionStore;
+
+/// Largest message of a partition.
+const MAX_MESSAGE: usize = 16 << 20;
+
+/// Runs an executor until `stop` completes, then drains it.
+pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    parcours_identity::install_crypto_provider();
+    let listener = listen(&config).await?;
+    let health = HealthPort::bind(config.listen.health)
+        .await
+        .context("the health port cannot be bound")?;
+    let node = Arc::new(node(config, listener.local_addr().port()).await?);
+
+    let partitions = FlightServiceServer::new(PartitionServer::new(node.store.clone()))
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
+    tracing::info!(
+        id = node.config.id,
+        partitions = %listener.local_addr(),
+        health = %health.local_addr()?,
+        tasks = node.config.tasks,
+        "executor starts"
+    );
+    let serve_partitions = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(std::time::Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(std::time::Duration::from_secs(10)))
+        .add_service(partitions)
+        .serve_with_incoming(listener.incoming());
+    let serve_health = health.serve(node.readiness.clone(), metrics::registry(&node));
+
+    tokio::select! {
+        ended = serve_partitions => ended.context("the partition listener ended")?,
+        ended = serve_health => ended.context("the health port ended")?,
+        () = node.stay_member() => {}
+        () = drained(&node, stop) => {}
+    }
+    node.store.end_all();
+    tracing::info!("executor stopped");
+    Ok(())
+}
+
+async fn drained(node: &Node, stop: impl Future<Output = ()>) {
+    stop.await;
+    node.readiness.set(false);
+    node.drain().await;
+}
+
+async fn listen(config: &Config) -> anyhow::Result<Listener> {
+    let tls = &config.tls;
+    let server = ServerTls::open(
+        tls.server_files(),
+        &tls.trust_domain,
+        Accepts::ExecutorsAndScheduler,
+        "partitions",
+    )?;
+    Listener::bind(config.listen.partitions, server)
+        .await
+        .context("the partition listener cannot be bound")
+}
+
+async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
+    let tls = &config.tls;
+    let to_scheduler = ClientTls::open(tls.client_files(), &tls.trust_domain, Expects::Scheduler)?;
+    let to_executors = ClientTls::open(tls.client_files(), &tls.trust_domain, Expects::AnyExecutor)?;
+    let stores = Arc::new(Stores::new(config.storage.clone()));
+    let store = PartitionStore::open(&config.scratch.dir.join("partitions"), config.scratch.shuffle.0)
+        .context("scratch.dir cannot be used")?;
+    Ok(Node {
+        port,
+        to_scheduler,
+        to_executors,
+        runtime: runtime(&config, stores.clone())?,
+        reading: Arc::new(open_keys(&config.keys, stores)?),
+        store: Arc::new(store),
+        tasks: Arc::default(),
+        slots: Arc::new(Semaphore::new(config.tasks.max(1))),
+        readiness: Readiness::default(),
+        config,
+    })
+}
+
+/// The environment variable that unlocks a keyring for which no key file is named.
+const PASSPHRASE: &str = "PARCOURS_KEYRING_PASSPHRASE";
+
+fn open_keys(keys: &Keys, stores: Arc<Stores>) -> anyhow::Result<Reading> {
+    let unlock = match &keys.key_file {
+        Some(file) => Unlock::key_file(file),
+        None => {
+            Unlock::passphrase(std::env::var(PASSPHRASE).with_context(|| format!("set keys.key_file or {PASSPHRASE}"))?)
+        }
+    };
+    let keyring = Keyring::open(&keys.keyring, unlock)?;
+    let cache = CacheOptions {
+        ttl: std::time::Duration::from_secs(keys.cache_seconds),
+        ..Default::default()
+    };
+    Ok(Reading::new(
+        Arc::new(keyring),
+        stores,
+        cache,
+        keys.footer_cache.as_usize(),
+    ))
+}
+
+/// One memory pool and one sealed spill directory for all tasks.
+fn runtime(config: &Config, stores: Arc<Stores>) -> anyhow::Result<Arc<RuntimeEnv>> {
+    let spill = parcours_sealed::disk_manager(&config.scratch.dir.join("spill"), config.scratch.spill.0)?;
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(config.memory.as_usize())))
+        .with_disk_manager_builder(spill)
+        .with_object_store_registry(stores)
+        .build_arc()?;
+    Ok(runtime)
+}

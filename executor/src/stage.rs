@@ -1,0 +1,212 @@
+//! One task: runs its slice of a stage plan and writes the output partitions sealed. It replaces Ballista's shuffle
+//! writers, which write in clear, and reports what they report: rows, batches and bytes of each partition.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::serde::protobuf::{RuntimeStatsReport, ShuffleWritePartition};
+use ballista_executor::execution_engine::QueryStageExecutor;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::repartition::BatchPartitioner;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use futures::StreamExt;
+use parcours_cluster::failure::marked;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::shuffle::PartitionKey;
+use crate::shuffle::store::PartitionStore;
+use crate::shuffle::writer::PartitionFile;
+use crate::tasks::Running;
+
+/// How the rows of a task are laid out in partitions.
+#[derive(Clone, Debug)]
+pub(crate) enum Layout {
+    /// Input partition *i* becomes output partition *i*.
+    PassThrough,
+    /// Rows go where the hash of their key says.
+    Hash(Partitioning),
+}
+
+/// Where a task stands, and the names of its output partitions.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) job: String,
+    pub(crate) stage: usize,
+    pub(crate) task: usize,
+    pub(crate) partitions: Vec<usize>,
+}
+
+impl Place {
+    /// The job-wide number of the task's *n*-th output partition.
+    fn partition(&self, n: usize) -> usize {
+        self.partitions.get(n).copied().unwrap_or(n)
+    }
+
+    fn key(&self, n: usize) -> PartitionKey {
+        PartitionKey {
+            job: self.job.clone(),
+            stage: self.stage,
+            partition: self.partition(n),
+            task: self.task as u64,
+        }
+    }
+}
+
+/// A task ready to run.
+pub(crate) struct Stage {
+    pub(crate) place: Place,
+    pub(crate) plan: Arc<dyn ExecutionPlan>,
+    pub(crate) layout: Layout,
+    pub(crate) store: Arc<PartitionStore>,
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) _running: Running,
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stage")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "stage {}/{} task {}",
+            self.place.job, self.place.stage, self.place.task
+        )
+    }
+}
+
+/// The partitions that one task writes; each is opened by its first batch.
+struct Outputs {
+    place: Place,
+    store: Arc<PartitionStore>,
+    plan: Arc<dyn ExecutionPlan>,
+    files: Vec<Mutex<Option<PartitionFile>>>,
+}
+
+impl Outputs {
+    fn push(&self, n: usize, batch: RecordBatch) -> Result<()> {
+        let mut file = self.file(n)?.lock();
+        match file.as_mut() {
+            Some(file) => file.push(batch),
+            None => {
+                let mut fresh = PartitionFile::create(&self.store, &self.place.key(n), &self.plan.schema())?;
+                fresh.push(batch)?;
+                *file = Some(fresh);
+                Ok(())
+            }
+        }
+    }
+
+    fn file(&self, n: usize) -> Result<&Mutex<Option<PartitionFile>>> {
+        self.files
+            .get(n)
+            .ok_or_else(|| DataFusionError::Internal("a row belongs to no partition".to_owned()))
+    }
+
+    fn finish(&self) -> Result<Vec<ShuffleWritePartition>> {
+        let mut reports = Vec::new();
+        for (n, file) in self.files.iter().enumerate() {
+            let Some(file) = file.lock().take() else { continue };
+            let written = file.finish()?;
+            reports.push(ShuffleWritePartition {
+                partition_id: self.place.partition(n) as u64,
+                num_batches: written.batches,
+                num_rows: written.rows,
+                num_bytes: written.bytes,
+                file_id: Some(self.place.task as u64),
+                is_sort_shuffle: false,
+            });
+        }
+        Ok(reports)
+    }
+}
+
+impl Stage {
+    async fn run(&self, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
+        let inputs = self.plan.output_partitioning().partition_count();
+        let count = match &self.layout {
+            Layout::PassThrough => inputs,
+            Layout::Hash(partitioning) => partitioning.partition_count(),
+        };
+        let outputs = Arc::new(Outputs {
+            place: self.place.clone(),
+            store: self.store.clone(),
+            plan: self.plan.clone(),
+            files: (0..count).map(|_| Mutex::new(None)).collect(),
+        });
+        // All inputs are drained at once: some plans feed several outputs and stand still when one is not read.
+        let mut drains = JoinSet::new();
+        for input in 0..inputs {
+            let batches = self.plan.execute(input, context.clone())?;
+            drains.spawn(drain(batches, input, inputs, self.layout.clone(), outputs.clone()));
+        }
+        while let Some(drained) = drains.join_next().await {
+            drained.map_err(|error| DataFusionError::Execution(format!("a task broke off: {error}")))??;
+        }
+        outputs.finish()
+    }
+}
+
+async fn drain(
+    mut batches: SendableRecordBatchStream,
+    input: usize,
+    inputs: usize,
+    layout: Layout,
+    outputs: Arc<Outputs>,
+) -> Result<()> {
+    match layout {
+        Layout::PassThrough => {
+            while let Some(batch) = batches.next().await {
+                outputs.push(input, batch?)?;
+            }
+        }
+        Layout::Hash(partitioning) => {
+            let mut partitioner = BatchPartitioner::try_new(partitioning, Default::default(), input, inputs)?;
+            while let Some(batch) = batches.next().await {
+                partitioner.partition(batch?, |n, batch| outputs.push(n, batch))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The task's status is queued just after it returns: poll then, not at the next idle interval.
+fn nudge(wake: Arc<Notify>) {
+    tokio::spawn(async move {
+        for pause in [1, 3, 16] {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            wake.notify_one();
+        }
+    });
+}
+
+#[async_trait::async_trait]
+impl QueryStageExecutor for Stage {
+    async fn execute_query_stage(&self, _: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
+        let outcome = self.run(context).await.map_err(marked);
+        nudge(self.wake.clone());
+        outcome
+    }
+
+    fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
+        // The scheduler walks the stage plan from its writer down; ours keeps no metrics of its own.
+        let mut metrics = vec![MetricsSet::new()];
+        metrics.extend(ballista_core::utils::collect_plan_metrics(self.plan.as_ref()));
+        metrics
+    }
+
+    fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
+        ballista_core::execution_plans::collect_runtime_stats_reports(&self.plan).unwrap_or_default()
+    }
+}

@@ -1,0 +1,37 @@
+# What is typed daily. `just` alone lists it.
+
+_list:
+    @just --list --unsorted
+
+# Generate patients, load them encrypted, start a cluster and query it
+demo *arguments:
+    cargo run --release -- demo {{ arguments }}
+
+# Every test, as the README and .ci/run do
+test *arguments:
+    cargo test --release --workspace {{ arguments }}
+
+# Formatting and lints, as .ci/run does
+lint:
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets -- -D warnings
+
+# Licences, advisories, sources and banned crates of the dependencies (needs cargo-deny)
+deny:
+    cargo deny check
+
+# Kill executors and clients under running queries, this many times each
+soak-kills rounds="500":
+    PARCOURS_ROUNDS={{ rounds }} cargo test --release --workspace --test all faults:: -- --nocapture --test-threads 1
+
+# Kill loads at this many moments
+soak-loads rounds="20":
+    PARCOURS_ROUNDS={{ rounds }} cargo test --release --workspace --test all loads:: -- --nocapture --test-threads 1
+
+# Take the object store away in the middle of this many queries
+soak-store rounds="20":
+    PARCOURS_ROUNDS={{ rounds }} cargo test --release --workspace --test all s3:: -- --nocapture --test-threads 1
+
+# The whole check of a submission
+ci:
+    .ci/run

@@ -1,0 +1,77 @@
+//! Ballista's scheduler, built as ours: it pulls nothing in and dials nobody in clear, executors fetch their work, and
+//! what wakes or loses them runs over the control streams.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::extension::EndpointOverrideFn;
+use ballista_core::serde::protobuf::ExecutorStoppedParams;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::scheduler_server::SchedulerServer;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use parcours_cluster::orders::Order;
+use parcours_cluster::session::{engine_config, engine_state};
+use parcours_identity::ClientTls;
+use tonic::Request;
+
+use crate::internal::control::{Members, OnLost};
+
+/// Ballista's scheduler over DataFusion's own plan encoding.
+pub type Engine = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+
+/// An executor that has not been heard of for so long is lost; the control stream usually says so at once.
+const EXECUTOR_TIMEOUT_SECONDS: u64 = 30;
+
+/// Builds and starts the engine. Members are woken whenever there is work.
+pub async fn start(members: &Arc<Members>, to_executors: ClientTls) -> anyhow::Result<Engine> {
+    let woken = members.clone();
+    let config = SchedulerConfig {
+        scheduling_policy: TaskSchedulingPolicy::PullStaged,
+        use_tls: true,
+        override_create_grpc_client_endpoint: Some(secured(to_executors)),
+        override_config_producer: Some(Arc::new(engine_config)),
+        override_session_builder: Some(Arc::new(|config| engine_state(config, Arc::new(RuntimeEnv::default())))),
+        on_work_available: Some(Arc::new(move |_| woken.order(&Order::Wake))),
+        // A lost executor is lost at once: its partitions went with its key.
+        executor_termination_grace_period: 0,
+        executor_timeout_seconds: EXECUTOR_TIMEOUT_SECONDS,
+        no_executors_grace_period_seconds: EXECUTOR_TIMEOUT_SECONDS,
+        expire_dead_executor_interval_seconds: 5,
+        finished_job_state_clean_up_interval_seconds: 60,
+        ..Default::default()
+    };
+    let config = Arc::new(config);
+    let cluster = BallistaCluster::new_from_config(&config)
+        .await
+        .context("the engine's cluster state cannot be made")?;
+    create_scheduler(cluster, config)
+        .await
+        .context("the engine cannot be started")
+}
+
+/// Every endpoint that Ballista would dial is rebuilt for mTLS; it writes `http://`, for which TLS would be left out.
+fn secured(tls: ClientTls) -> EndpointOverrideFn {
+    Arc::new(move |endpoint| tls.endpoint(endpoint).map_err(Into::into))
+}
+
+/// Tells the engine of members that were lost.
+pub fn on_lost(engine: &Engine) -> OnLost {
+    let engine = engine.clone();
+    Arc::new(move |id| {
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            let lost = ExecutorStoppedParams {
+                executor_id: id,
+                reason: "control stream closed".to_owned(),
+            };
+            if let Err(status) = SchedulerGrpc::executor_stopped(&engine, Request::new(lost)).await {
+                tracing::error!(code = ?status.code(), "the engine does not take an executor for lost");
+            }
+        });
+    })
+}

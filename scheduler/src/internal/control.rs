@@ -1,0 +1,180 @@
+//! The scheduler's end of the control streams. An executor is a member of the cluster while its stream is open; when it
+//! closes, for whatever reason, the executor is declared lost at once and its work is computed elsewhere.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
+};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use parcours_cluster::orders::{ACTION, Order};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::guard::{executor_of, named_by};
+
+/// Orders that may wait for a member; one that lets more pile up is taken for gone.
+const WAITING_ORDERS: usize = 1024;
+
+/// Called with the id of a member that was lost.
+pub type OnLost = Arc<dyn Fn(String) + Send + Sync>;
+
+/// The members of the cluster, and the way to reach them.
+#[derive(Default)]
+pub struct Members {
+    streams: Mutex<HashMap<String, mpsc::Sender<Order>>>,
+}
+
+impl Members {
+    /// How many executors are connected.
+    pub fn count(&self) -> usize {
+        self.streams.lock().len()
+    }
+
+    /// Whether this executor, by the id of its process start, is connected.
+    pub fn contains(&self, id: &str) -> bool {
+        self.streams.lock().contains_key(id)
+    }
+
+    /// Gives an order to every member.
+    pub fn order(&self, order: &Order) {
+        self.streams.lock().retain(|id, stream| {
+            let heard = stream.try_send(order.clone()).is_ok();
+            if !heard {
+                tracing::warn!(
+                    executor = id,
+                    "an executor does not take orders, its control stream is closed"
+                );
+            }
+            heard
+        });
+    }
+
+    fn join(&self, id: &str) -> Result<mpsc::Receiver<Order>, Status> {
+        let mut streams = self.streams.lock();
+        if streams.contains_key(id) {
+            return Err(Status::already_exists("this executor has a control stream already"));
+        }
+        let (sender, receiver) = mpsc::channel(WAITING_ORDERS);
+        streams.insert(id.to_owned(), sender);
+        Ok(receiver)
+    }
+
+    fn leave(&self, id: &str) {
+        self.streams.lock().remove(id);
+    }
+}
+
+/// Declares its member lost when the control stream is dropped.
+struct Membership {
+    members: Arc<Members>,
+    id: String,
+    on_lost: OnLost,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.members.leave(&self.id);
+        tracing::warn!(executor = self.id, "control stream closed, executor is taken for lost");
+        (self.on_lost)(self.id.clone());
+    }
+}
+
+/// Answers the control action, and nothing else.
+pub struct ControlService {
+    members: Arc<Members>,
+    on_lost: OnLost,
+}
+
+impl ControlService {
+    /// A service over the given members.
+    pub fn new(members: Arc<Members>, on_lost: OnLost) -> Self {
+        Self { members, on_lost }
+    }
+}
+
+fn refuse<T>() -> Result<T, Status> {
+    Err(Status::permission_denied(
+        "the internal listener answers executors' control action only",
+    ))
+}
+
+#[tonic::async_trait]
+impl FlightService for ControlService {
+    type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
+    type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
+    type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
+    type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
+    type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
+    type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
+    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let name = executor_of(&request)?;
+        if request.get_ref().r#type != ACTION {
+            return refuse();
+        }
+        let id = String::from_utf8(request.get_ref().body.to_vec())
+            .map_err(|_| Status::invalid_argument("the control action names no executor"))?;
+        named_by(&name, &id)?;
+        let orders = self.members.join(&id)?;
+        tracing::info!(executor = id, "executor joined");
+        let membership = Membership {
+            members: self.members.clone(),
+            id,
+            on_lost: self.on_lost.clone(),
+        };
+        let answer = ReceiverStream::new(orders).map(move |order| {
+            let _held_while_open = &membership;
+            Ok(arrow_flight::Result {
+                body: order.encode().into(),
+            })
+        });
+        Ok(Response::new(answer.boxed()))
+    }
+
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        refuse()
+    }
+
+    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        refuse()
+    }
+
+    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        refuse()
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        refuse()
+    }
+
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        refuse()
+    }
+
+    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        refuse()
+    }
+
+    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        refuse()
+    }
+
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+        refuse()
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        refuse()
+    }
+}

@@ -1,0 +1,175 @@
+//! Ballista's scheduler service behind a guard: an executor may ask for work and say that it lives or goes, under the name
+//! in its certificate and while its control stream is open. Everything else, running queries first of all, is denied.
+
+use std::sync::Arc;
+
+use ballista_core::serde::protobuf as pb;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
+use futures::stream::BoxStream;
+use parcours_identity::{Role, peer};
+use tonic::{Request, Response, Status};
+
+use super::control::Members;
+use crate::engine::Engine;
+
+/// The guarded service.
+pub struct GuardedScheduler {
+    engine: Engine,
+    members: Arc<Members>,
+}
+
+impl GuardedScheduler {
+    /// A guard before the engine that admits members only.
+    pub fn new(engine: Engine, members: Arc<Members>) -> Self {
+        Self { engine, members }
+    }
+
+    fn check<T>(&self, request: &Request<T>, id: &str) -> Result<(), Status> {
+        named_by(&executor_of(request)?, id)?;
+        if self.members.contains(id) {
+            Ok(())
+        } else {
+            Err(Status::failed_precondition(
+                "open the control stream before asking for work",
+            ))
+        }
+    }
+}
+
+/// The executor's name in the peer's certificate.
+pub(super) fn executor_of<T>(request: &Request<T>) -> Result<String, Status> {
+    match peer(request)?.principal.role() {
+        Role::Executor(name) => Ok(name.clone()),
+        _ => Err(Status::permission_denied("the internal listener serves executors only")),
+    }
+}
+
+/// Whether `id`, which is `<name>:<process start>`, belongs to the executor of this name.
+pub(super) fn named_by(name: &str, id: &str) -> Result<(), Status> {
+    match id.split_once(':') {
+        Some((claimed, start)) if claimed == name && !start.is_empty() => Ok(()),
+        _ => Err(Status::permission_denied("an executor may speak for itself only")),
+    }
+}
+
+fn denied<T>() -> Result<T, Status> {
+    Err(Status::permission_denied(
+        "executors may ask for work and report on it, nothing else",
+    ))
+}
+
+#[tonic::async_trait]
+impl SchedulerGrpc for GuardedScheduler {
+    type ExecuteQueryPushStream = BoxStream<'static, Result<pb::GetJobStatusResult, Status>>;
+
+    async fn poll_work(&self, request: Request<pb::PollWorkParams>) -> Result<Response<pb::PollWorkResult>, Status> {
+        let Some(metadata) = &request.get_ref().metadata else {
+            return Err(Status::invalid_argument(
+                "an executor that asks for work must say who it is",
+            ));
+        };
+        if metadata.host.is_none() || metadata.specification.is_none() || metadata.os_info.is_none() {
+            return Err(Status::invalid_argument(
+                "an executor that asks for work must say where it is",
+            ));
+        }
+        self.check(&request, &metadata.id)?;
+        SchedulerGrpc::poll_work(&self.engine, request).await
+    }
+
+    async fn heart_beat_from_executor(
+        &self,
+        request: Request<pb::HeartBeatParams>,
+    ) -> Result<Response<pb::HeartBeatResult>, Status> {
+        self.check(&request, &request.get_ref().executor_id)?;
+        SchedulerGrpc::heart_beat_from_executor(&self.engine, request).await
+    }
+
+    async fn executor_stopped(
+        &self,
+        request: Request<pb::ExecutorStoppedParams>,
+    ) -> Result<Response<pb::ExecutorStoppedResult>, Status> {
+        self.check(&request, &request.get_ref().executor_id)?;
+        SchedulerGrpc::executor_stopped(&self.engine, request).await
+    }
+
+    async fn register_executor(
+        &self,
+        _: Request<pb::RegisterExecutorParams>,
+    ) -> Result<Response<pb::RegisterExecutorResult>, Status> {
+        denied()
+    }
+
+    async fn update_task_status(
+        &self,
+        _: Request<pb::UpdateTaskStatusParams>,
+    ) -> Result<Response<pb::UpdateTaskStatusResult>, Status> {
+        denied()
+    }
+
+    async fn create_update_session(
+        &self,
+        _: Request<pb::CreateUpdateSessionParams>,
+    ) -> Result<Response<pb::CreateUpdateSessionResult>, Status> {
+        denied()
+    }
+
+    async fn remove_session(
+        &self,
+        _: Request<pb::RemoveSessionParams>,
+    ) -> Result<Response<pb::RemoveSessionResult>, Status> {
+        denied()
+    }
+
+    async fn execute_query_push(
+        &self,
+        _: Request<pb::ExecuteQueryParams>,
+    ) -> Result<Response<Self::ExecuteQueryPushStream>, Status> {
+        denied()
+    }
+
+    async fn execute_query(
+        &self,
+        _: Request<pb::ExecuteQueryParams>,
+    ) -> Result<Response<pb::ExecuteQueryResult>, Status> {
+        denied()
+    }
+
+    async fn get_job_status(
+        &self,
+        _: Request<pb::GetJobStatusParams>,
+    ) -> Result<Response<pb::GetJobStatusResult>, Status> {
+        denied()
+    }
+
+    async fn get_job_metrics(
+        &self,
+        _: Request<pb::GetJobMetricsParams>,
+    ) -> Result<Response<pb::GetJobMetricsResult>, Status> {
+        denied()
+    }
+
+    async fn cancel_job(&self, _: Request<pb::CancelJobParams>) -> Result<Response<pb::CancelJobResult>, Status> {
+        denied()
+    }
+
+    async fn clean_job_data(
+        &self,
+        _: Request<pb::CleanJobDataParams>,
+    ) -> Result<Response<pb::CleanJobDataResult>, Status> {
+        denied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named_by;
+
+    #[test]
+    fn an_executor_speaks_for_itself_only() {
+        assert!(named_by("executor-1", "executor-1:ab12").is_ok());
+        for id in ["executor-2:ab12", "executor-1", "executor-1:", "executor-10:ab12", ""] {
+            assert!(named_by("executor-1", id).is_err(), "{id}");
+        }
+    }
+}

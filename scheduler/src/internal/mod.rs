@@ -1,0 +1,5 @@
+//! The internal listener: what executors may ask of the scheduler, which is work and nothing else. [`guard`] stands before
+//! Ballista's own service, [`control`] holds the streams by which executors are woken, told to stop, and found missing.
+
+pub mod control;
+pub mod guard;

@@ -1,0 +1,78 @@
+//! The scheduler's metrics, in one place. They count queries and executors; none names a query, a person or a value.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::internal::control::Members;
+use crate::query::jobs::Jobs;
+
+/// What is counted as it happens.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Queries started.
+    pub started: Counter,
+    /// Queries whose results were read to the end.
+    pub succeeded: Counter,
+    /// Queries that failed or whose reader went away.
+    pub failed: Counter,
+    /// Queries cancelled.
+    pub cancelled: Counter,
+}
+
+struct Measured {
+    jobs: Arc<Jobs>,
+    members: Arc<Members>,
+}
+
+impl fmt::Debug for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Measured")
+    }
+}
+
+impl Collector for Measured {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let values: [(&str, &str, usize); 2] = [
+            (
+                "executors_connected",
+                "executors whose control stream is open",
+                self.members.count(),
+            ),
+            (
+                "queries_running",
+                "queries that run or are being read",
+                self.jobs.running(),
+            ),
+        ];
+        for (name, help, value) in values {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A registry of all of it.
+pub fn registry(counters: &Counters, jobs: Arc<Jobs>, members: Arc<Members>) -> Registry {
+    let mut registry = Registry::with_prefix("parcours_scheduler");
+    registry.register("queries_started", "queries started", counters.started.clone());
+    registry.register(
+        "queries_succeeded",
+        "queries whose results were read to the end",
+        counters.succeeded.clone(),
+    );
+    registry.register(
+        "queries_failed",
+        "queries that failed or were left by their reader",
+        counters.failed.clone(),
+    );
+    registry.register("queries_cancelled", "queries cancelled", counters.cancelled.clone());
+    registry.register_collector(Box::new(Measured { jobs, members }));
+    registry
+}

@@ -1,0 +1,91 @@
+//! Which column classes a plan reads, and whether the grant covers each. The plan is looked at as it will run, after the
+//! optimizer: a column that no operator touches is not read, and one that a filter alone touches is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{LogicalPlan, TableScan};
+use parcours_cluster::grant::Grant;
+use parcours_keys::ColumnClass;
+use parcours_tables::SnapshotTable;
+
+use crate::port::QueryError;
+
+/// Dataset → class → columns read, as `table.column`.
+#[derive(Clone, Debug, Default)]
+pub struct Touched {
+    classes: BTreeMap<(String, ColumnClass), BTreeSet<String>>,
+    partitions: usize,
+}
+
+impl Touched {
+    /// How many shards the widest table read has; 1 if none is sharded.
+    pub fn partitions(&self) -> usize {
+        self.partitions.max(1)
+    }
+
+    /// Refuses what the grant does not cover, naming the class and the columns.
+    pub fn admit(&self, grant: &Grant) -> Result<(), QueryError> {
+        let refused: Vec<String> = self
+            .classes
+            .iter()
+            .filter(|((dataset, class), _)| !grant.allows(dataset, *class))
+            .map(|((dataset, class), columns)| {
+                let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+                format!("class {class} of dataset {dataset} (columns {})", columns.join(", "))
+            })
+            .collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(QueryError::Denied {
+            message: format!("you are not granted {}", refused.join("; ")),
+        })
+    }
+
+    fn scan(&mut self, scan: &TableScan) -> Result<()> {
+        let provider = source_as_provider(&scan.source)?;
+        let Some(table) = provider.downcast_ref::<SnapshotTable>().map(SnapshotTable::table) else {
+            return Ok(());
+        };
+        if table.is_sharded() {
+            self.partitions = self.partitions.max(table.files_by_shard().len());
+        }
+        let schema = table.schema();
+        let mut columns: BTreeSet<String> = match &scan.projection {
+            Some(indices) => indices
+                .iter()
+                .filter_map(|i| schema.fields().get(*i))
+                .map(|f| f.name().clone())
+                .collect(),
+            None => schema.fields().iter().map(|field| field.name().clone()).collect(),
+        };
+        for filter in &scan.filters {
+            columns.extend(filter.column_refs().into_iter().map(|column| column.name.clone()));
+        }
+        for column in columns {
+            // A column without a class cannot be in a dataset; should one be, it counts as the most guarded.
+            let class = table.class_of(&column).unwrap_or(ColumnClass::Identity);
+            let read = format!("{}.{column}", table.name());
+            self.classes
+                .entry((table.dataset().to_owned(), class))
+                .or_default()
+                .insert(read);
+        }
+        Ok(())
+    }
+}
+
+/// What an optimized plan reads.
+pub fn touched(plan: &LogicalPlan) -> Result<Touched> {
+    let mut touched = Touched::default();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            touched.scan(scan)?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(touched)
+}

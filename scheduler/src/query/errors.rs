@@ -1,0 +1,144 @@
+//! From the engine's errors to sentences that help the person who asked. What they wrote may be quoted back to them; what
+//! the data holds may not.
+
+use datafusion::common::{DataFusionError, SchemaError};
+use parcours_cluster::failure::{Cause, Failure};
+
+use crate::port::{QueryError, QueryId};
+
+/// How many near names are offered.
+const OFFERED: usize = 3;
+
+/// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered in place of the other.
+const ALIKE: f64 = 0.75;
+
+/// Names that a misspelt one may have meant, nearest first.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let name = name.to_lowercase();
+    let mut scored: Vec<(f64, &str)> = known
+        .map(|known| (strsim::jaro_winkler(&name, &known.to_lowercase()), known))
+        .filter(|(score, _)| *score >= ALIKE)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    scored.dedup_by(|a, b| a.1 == b.1);
+    scored
+        .into_iter()
+        .take(OFFERED)
+        .map(|(_, known)| known.to_owned())
+        .collect()
+}
+
+/// An error of parsing or planning a statement.
+pub fn of_planning(error: &DataFusionError) -> QueryError {
+    match error.find_root() {
+        DataFusionError::SQL(error, _) => QueryError::Syntax {
+            message: error.to_string(),
+        },
+        DataFusionError::SchemaError(error, _) => QueryError::Invalid {
+            message: of_schema(error),
+        },
+        DataFusionError::NotImplemented(message) => QueryError::Unsupported {
+            message: message.clone(),
+        },
+        DataFusionError::ResourcesExhausted(message) => QueryError::ResourcesExhausted {
+            message: message.clone(),
+        },
+        DataFusionError::Internal(_) | DataFusionError::External(_) | DataFusionError::IoError(_) => {
+            tracing::error!("a statement could not be planned because of a fault of ours");
+            QueryError::Internal { query: None }
+        }
+        root => QueryError::Invalid {
+            message: first_line(&root.strip_backtrace()),
+        },
+    }
+}
+
+fn of_schema(error: &SchemaError) -> String {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let near = nearest(field.name(), valid_fields.iter().map(|column| column.name()));
+            match near.as_slice() {
+                [] => format!("column {} not found", field.quoted_flat_name()),
+                near => format!(
+                    "column {} not found, did you mean {}?",
+                    field.quoted_flat_name(),
+                    near.join(", ")
+                ),
+            }
+        }
+        SchemaError::AmbiguousReference { field } => {
+            format!(
+                "column {} is in more than one table, write table.{} to say which",
+                field.name(),
+                field.name()
+            )
+        }
+        error => error.to_string(),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("Error during planning: ").unwrap_or(line);
+    line.to_owned()
+}
+
+/// The failure of a job, from the text in which Ballista carries it.
+pub fn of_job(query: QueryId, text: &str) -> QueryError {
+    match Failure::find(text) {
+        Some(failure) => of_failure(failure),
+        None if text.contains("No executors") || text.contains("no executors") || text.contains("ExecutorLost") => {
+            QueryError::Unavailable {
+                message: "the executors that ran the query were lost, try again".to_owned(),
+            }
+        }
+        None => {
+            let cause = parcours_cluster::failure::without_values(text);
+            tracing::error!(%query, cause, "a query failed because of a fault of ours");
+            QueryError::Internal { query: Some(query) }
+        }
+    }
+}
+
+fn of_failure(Failure { cause, message }: Failure) -> QueryError {
+    match cause {
+        Cause::Denied => QueryError::Denied { message },
+        Cause::Resources => QueryError::ResourcesExhausted { message },
+        Cause::Invalid => QueryError::Invalid { message },
+        Cause::Unsupported => QueryError::Unsupported { message },
+        Cause::Unavailable => QueryError::Unavailable { message },
+        Cause::Damaged => QueryError::Unavailable {
+            message: format!("{message}, tell the operator of the cluster"),
+        },
+    }
+}
+
+/// An error of something computed in the scheduler itself.
+pub fn of_local(query: QueryId, error: &DataFusionError) -> QueryError {
+    match Failure::of(error) {
+        Some(failure) => of_failure(failure),
+        None => of_job(query, &error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_names_find_their_neighbours() {
+        let known = ["ben_idt_ano", "ben_sex_cod", "exe_soi_dtd", "pha_prs_c13"];
+        assert_eq!(
+            nearest("ben_sex_code", known.into_iter()).first().map(String::as_str),
+            Some("ben_sex_cod")
+        );
+        assert!(nearest("zzz", known.into_iter()).is_empty());
+    }
+
+    #[test]
+    fn a_job_without_a_marked_failure_tells_nothing_but_its_id() {
+        let error = of_job(QueryId::new(), "panicked at 'DUPONT'");
+        assert!(matches!(error, QueryError::Internal { query: Some(_) }));
+        assert!(!error.to_string().contains("DUPONT"));
+    }
+}

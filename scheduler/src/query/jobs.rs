@@ -1,0 +1,391 @@
+//! Queries as jobs of the engine: submitted, followed to their end, stopped when their reader goes away or their time is
+//! up, and forgotten everywhere once their results were read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow_flight::FlightData;
+use ballista_core::JobId;
+use ballista_core::serde::protobuf::{JobStatus, PartitionLocation, job_status};
+use ballista_scheduler::state::execution_stage::ExecutionStage;
+use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::LogicalPlan;
+use parcours_cluster::orders::Order;
+use parcours_identity::Principal;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::errors;
+use crate::engine::Engine;
+use crate::internal::control::Members;
+use crate::metrics::Counters;
+use crate::port::{Phase, Progress, QueryError, QueryId};
+
+/// For how long the end of a query can still be asked about.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// How a query stands.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Not ended.
+    Running,
+    /// Its result partitions, in order.
+    Done(Arc<Vec<PartitionLocation>>),
+    /// Computed in the scheduler; its messages.
+    Local(Arc<Vec<FlightData>>),
+    /// The engine's words; see [`errors::of_job`].
+    Failed(Arc<str>),
+    /// Stopped by its owner or because nobody reads.
+    Cancelled,
+    /// Stopped because its time was up.
+    TimedOut,
+}
+
+/// What was submitted, kept so that it can be computed again if its results are lost before anyone saw a row.
+#[derive(Clone)]
+pub struct Submission {
+    /// The session.
+    pub context: Arc<SessionContext>,
+    /// The plan.
+    pub plan: LogicalPlan,
+}
+
+/// One query.
+pub struct Query {
+    /// Its name.
+    pub id: QueryId,
+    /// Who asked.
+    pub owner: Principal,
+    /// When it was started.
+    pub started: Instant,
+    submission: Option<Submission>,
+    job: Mutex<Option<String>>,
+    standing: watch::Sender<Standing>,
+    taken: AtomicBool,
+    released: AtomicBool,
+}
+
+impl Query {
+    /// Takes the one right to read the results.
+    pub fn take(&self) -> Result<(), QueryError> {
+        if self.taken.swap(true, Ordering::AcqRel) {
+            return Err(QueryError::Invalid {
+                message: "the results of a query can be read once".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits until the query is no longer running.
+    pub async fn ended(&self) -> Standing {
+        let mut standing = self.standing.subscribe();
+        let ended = standing
+            .wait_for(|standing| !matches!(standing, Standing::Running))
+            .await;
+        ended.map_or(Standing::Cancelled, |standing| standing.clone())
+    }
+
+    fn end(&self, standing: Standing) -> bool {
+        self.standing.send_if_modified(|current| {
+            let running = matches!(current, Standing::Running);
+            if running {
+                *current = standing;
+            }
+            running
+        })
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+}
+
+/// All queries of this scheduler.
+pub struct Jobs {
+    engine: Engine,
+    members: Arc<Members>,
+    counters: Arc<Counters>,
+    limit: Duration,
+    per_person: usize,
+    queries: Mutex<HashMap<QueryId, Arc<Query>>>,
+}
+
+impl Jobs {
+    /// Jobs on this engine, each stopped after `limit`, `per_person` at once.
+    pub fn new(
+        engine: Engine,
+        members: Arc<Members>,
+        counters: Arc<Counters>,
+        limit: Duration,
+        per_person: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            members,
+            counters,
+            limit,
+            per_person,
+            queries: Mutex::default(),
+        })
+    }
+
+    /// Queries that run or are being read.
+    pub fn running(&self) -> usize {
+        self.queries
+            .lock()
+            .values()
+            .filter(|query| !query.released.load(Ordering::Relaxed))
+            .count()
+    }
+
+    /// Enters a query whose answer the scheduler computed itself.
+    pub fn enter_local(self: &Arc<Self>, who: &Principal, id: QueryId, messages: Vec<FlightData>) {
+        let query = self.enter(who, id, None);
+        query.end(Standing::Local(Arc::new(messages)));
+    }
+
+    /// Submits a query and follows it; answers as soon as it is in the queue.
+    pub async fn submit(
+        self: &Arc<Self>,
+        who: &Principal,
+        id: QueryId,
+        submission: Submission,
+    ) -> Result<(), QueryError> {
+        self.check_room(who)?;
+        let query = self.enter(who, id, Some(submission));
+        let followed = self.follow(&query).await;
+        if followed.is_err() {
+            self.queries.lock().remove(&id);
+        }
+        followed
+    }
+
+    fn check_room(&self, who: &Principal) -> Result<(), QueryError> {
+        if self.members.count() == 0 {
+            return Err(QueryError::Unavailable {
+                message: "no executor is connected, try again in a moment".to_owned(),
+            });
+        }
+        let own = self
+            .queries
+            .lock()
+            .values()
+            .filter(|query| query.owner == *who && matches!(query.standing(), Standing::Running))
+            .count();
+        if own >= self.per_person {
+            return Err(QueryError::ResourcesExhausted {
+                message: format!("you run {own} queries already, which is the limit, wait for one to end or cancel it"),
+            });
+        }
+        Ok(())
+    }
+
+    fn enter(&self, who: &Principal, id: QueryId, submission: Option<Submission>) -> Arc<Query> {
+        let query = Arc::new(Query {
+            id,
+            owner: who.clone(),
+            started: Instant::now(),
+            submission,
+            job: Mutex::default(),
+            standing: watch::Sender::new(Standing::Running),
+            taken: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+        });
+        self.queries.lock().insert(id, query.clone());
+        self.counters.started.inc();
+        query
+    }
+
+    /// Submits the query's plan to the engine and watches it in the background.
+    async fn follow(self: &Arc<Self>, query: &Arc<Query>) -> Result<(), QueryError> {
+        let internal = || QueryError::Internal { query: Some(query.id) };
+        let Submission { context, plan } = query.submission.clone().ok_or_else(internal)?;
+        let (sender, statuses) = mpsc::channel(64);
+        let job = self
+            .engine
+            .submit_job(&query.id.to_string(), context, &plan, Some(sender))
+            .await
+            .map_err(|error| errors::of_job(query.id, &error.to_string()))?;
+        tracing::info!(query = %query.id, job = %job, "query submitted");
+        *query.job.lock() = Some(job.to_string());
+        let (jobs, query) = (self.clone(), query.clone());
+        tokio::spawn(async move { jobs.watch(query, statuses).await });
+        Ok(())
+    }
+
+    async fn watch(&self, query: Arc<Query>, mut statuses: mpsc::Receiver<JobStatus>) {
+        let left = self.time_left(&query);
+        let ended = async {
+            while let Some(status) = statuses.recv().await {
+                if let Some(standing) = standing_of(status) {
+                    return standing;
+                }
+            }
+            Standing::Failed("the engine lost sight of the job".into())
+        };
+        let mut stopped = query.standing.subscribe();
+        let standing = tokio::select! {
+            standing = ended => standing,
+            () = tokio::time::sleep(left) => Standing::TimedOut,
+            _ = stopped.wait_for(|standing| !matches!(standing, Standing::Running)) => return,
+        };
+        let stop = matches!(standing, Standing::TimedOut);
+        if query.end(standing) && stop {
+            self.stop_job(&query).await;
+        }
+    }
+
+    /// Computes the query once more, its results having been lost.
+    pub async fn resubmit(self: &Arc<Self>, query: &Arc<Query>) -> Result<(), QueryError> {
+        self.forget_job(query);
+        query.standing.send_replace(Standing::Running);
+        tracing::info!(query = %query.id, "results were lost before a row was sent, computing them again");
+        self.follow(query).await
+    }
+
+    /// The query of this name, if it is this person's.
+    pub fn get(&self, who: &Principal, id: &QueryId) -> Result<Arc<Query>, QueryError> {
+        let query = self.queries.lock().get(id).cloned();
+        query
+            .filter(|query| query.owner == *who)
+            .ok_or_else(|| QueryError::NotFound {
+                kind: "query",
+                name: id.to_string(),
+                near: Vec::new(),
+            })
+    }
+
+    /// Stops a query. One that has ended loses its results; its end stays as it was.
+    pub async fn cancel(self: &Arc<Self>, query: &Arc<Query>) {
+        if query.end(Standing::Cancelled) {
+            self.counters.cancelled.inc();
+            tracing::info!(query = %query.id, "query cancelled");
+        }
+        self.stop_job(query).await;
+        self.release(query);
+    }
+
+    /// Ends a query whose results were read, or whose failure was told.
+    pub fn release(self: &Arc<Self>, query: &Arc<Query>) {
+        self.forget_job(query);
+        if query.released.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (jobs, query) = (self.clone(), query.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(REMEMBERED).await;
+            jobs.queries.lock().remove(&query.id);
+        });
+    }
+
+    async fn stop_job(&self, query: &Query) {
+        let Some(job) = query.job.lock().clone() else { return };
+        self.members.order(&Order::Cancel { job: job.clone() });
+        if let Err(error) = self.engine.cancel_job(JobId::new(job.as_str())).await {
+            tracing::error!(query = %query.id, %error, "the engine does not stop a job");
+        }
+    }
+
+    fn forget_job(&self, query: &Query) {
+        if let Some(job) = query.job.lock().take() {
+            self.members.order(&Order::Forget { job });
+        }
+    }
+
+    /// How far a query is.
+    pub async fn progress(&self, query: &Query) -> Result<Progress, QueryError> {
+        let finished = Progress {
+            phase: Phase::Finished,
+            tasks_done: 0,
+            tasks_total: 0,
+        };
+        match query.standing() {
+            Standing::Running => Ok(self.tasks_of(query).await),
+            Standing::Done(_) | Standing::Local(_) => Ok(finished),
+            standing => Err(self.error_of(query, &standing)),
+        }
+    }
+
+    async fn tasks_of(&self, query: &Query) -> Progress {
+        let job = query.job.lock().clone().map(|job| JobId::new(job.as_str()));
+        let cache = self.engine.state.task_manager.get_running_job_cache();
+        let Some(info) = job.and_then(|job| cache.get(&job).cloned()) else {
+            return Progress {
+                phase: Phase::Queued,
+                tasks_done: 0,
+                tasks_total: 0,
+            };
+        };
+        let graph = info.execution_graph.read().await;
+        let (done, total) = graph
+            .stages()
+            .values()
+            .map(tasks_of_stage)
+            .fold((0, 0), |sum, stage| (sum.0 + stage.0, sum.1 + stage.1));
+        Progress {
+            phase: Phase::Running,
+            tasks_done: done,
+            tasks_total: total,
+        }
+    }
+
+    /// What a standing that is no success means to the person who asked.
+    pub fn error_of(&self, query: &Query, standing: &Standing) -> QueryError {
+        match standing {
+            Standing::Failed(text) => errors::of_job(query.id, text),
+            Standing::TimedOut => QueryError::TimedOut { limit: self.limit },
+            Standing::Cancelled => QueryError::Cancelled,
+            Standing::Running | Standing::Done(_) | Standing::Local(_) => {
+                QueryError::Internal { query: Some(query.id) }
+            }
+        }
+    }
+
+    /// How long a query may take.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// How long a query may still take.
+    pub fn time_left(&self, query: &Query) -> Duration {
+        self.limit.saturating_sub(query.started.elapsed())
+    }
+
+    /// Counts the end of a query's reading.
+    pub fn count_end(&self, succeeded: bool) {
+        if succeeded {
+            self.counters.succeeded.inc()
+        } else {
+            self.counters.failed.inc()
+        };
+    }
+}
+
+fn standing_of(status: JobStatus) -> Option<Standing> {
+    match status.status? {
+        job_status::Status::Successful(done) => {
+            let mut partitions = done.partition_location;
+            partitions.sort_by_key(|location| location.partition_id.as_ref().map(|id| id.partition_id));
+            Some(Standing::Done(Arc::new(partitions)))
+        }
+        job_status::Status::Failed(failed) => Some(Standing::Failed(failed.error.into())),
+        _ => None,
+    }
+}
+
+fn tasks_of_stage(stage: &ExecutionStage) -> (u64, u64) {
+    match stage {
+        ExecutionStage::Running(stage) => {
+            let waiting = stage.available_tasks();
+            let known = stage.task_infos.len();
+            (
+                (known - stage.running_tasks().len().min(known)) as u64,
+                (known + waiting) as u64,
+            )
+        }
+        ExecutionStage::Successful(stage) => (stage.partitions as u64, stage.partitions as u64),
+        _ => (0, 0),
+    }
+}

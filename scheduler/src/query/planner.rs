@@ -1,0 +1,295 @@
+//! From a statement's text to an admitted plan: parsed, found to be one read-only query, its tables resolved among those
+//! that the person sees, planned, and checked class by class. Nothing runs here.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
+use datafusion::execution::context::{SQLOptions, SessionContext, SessionState};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::Statement as Ast;
+use parcours_cluster::session::CATALOG;
+use parcours_tables::SnapshotTable;
+
+use super::admission::{self, Touched};
+use super::errors::{nearest, of_planning};
+use super::session::{Sessions, View};
+use super::statement::{Statement, Where};
+use crate::port::QueryError;
+
+/// The schema in which tables describe the catalog itself.
+const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// A plan that was found to be within a grant, and what it reads.
+pub struct Admitted {
+    /// The plan, as analysed.
+    pub plan: LogicalPlan,
+    /// What it reads.
+    pub touched: Touched,
+}
+
+/// Plans statements.
+#[derive(Debug)]
+pub struct Planner {
+    sessions: Arc<Sessions>,
+}
+
+impl Planner {
+    /// A planner over these sessions.
+    pub fn new(sessions: Arc<Sessions>) -> Self {
+        Self { sessions }
+    }
+
+    /// Plans one statement for what a person sees. A statement with parameters is admitted when they are bound.
+    pub async fn prepare(&self, view: &View, sql: &str) -> Result<Statement, QueryError> {
+        let context = self
+            .sessions
+            .context(view, "planning", 1)
+            .map_err(|error| of_planning(&error))?;
+        let state = context.state();
+        let parsed = parse(&state, sql)?;
+        read_only(&parsed)?;
+        resolve(view, &state, &parsed)?;
+        let plan = state
+            .statement_to_plan(parsed)
+            .await
+            .map_err(|error| of_planning(&error))?;
+        verify(&plan)?;
+        let run = place(&plan)?;
+        let plan = if run == Where::Cluster {
+            plain_types(plan).map_err(|error| of_planning(&error))?
+        } else {
+            plan
+        };
+        let parameters = parameters(&plan)?;
+        if parameters.is_empty() {
+            self.touched(&context, &plan)?.admit(&view.grant)?;
+        }
+        let schema = Arc::new(plan.schema().as_arrow().clone());
+        Ok(Statement {
+            owner: view.who.clone(),
+            sql: sql.to_owned(),
+            plan,
+            schema,
+            parameters,
+            run,
+        })
+    }
+
+    /// Admits a statement, with its parameters bound, under the grant as it is now.
+    pub fn admit(&self, view: &View, statement: &Statement, plan: LogicalPlan) -> Result<Admitted, QueryError> {
+        if statement.owner != view.who {
+            return Err(QueryError::Denied {
+                message: "the statement was prepared by somebody else".to_owned(),
+            });
+        }
+        let context = self
+            .sessions
+            .context(view, "planning", 1)
+            .map_err(|error| of_planning(&error))?;
+        let touched = self.touched(&context, &plan)?;
+        touched.admit(&view.grant)?;
+        Ok(Admitted { plan, touched })
+    }
+
+    fn touched(&self, context: &SessionContext, plan: &LogicalPlan) -> Result<Touched, QueryError> {
+        let optimized = context.state().optimize(plan).map_err(|error| of_planning(&error))?;
+        admission::touched(&optimized).map_err(|error| of_planning(&error))
+    }
+}
+
+fn parse(state: &SessionState, sql: &str) -> Result<Parsed, QueryError> {
+    if sql.trim().is_empty() {
+        return Err(QueryError::Syntax {
+            message: "the statement is empty".to_owned(),
+        });
+    }
+    let dialect = state.config().options().sql_parser.dialect;
+    state
+        .sql_to_statement(sql, &dialect)
+        .map_err(|error| match of_planning(&error) {
+            QueryError::Unsupported { .. } => QueryError::Unsupported {
+                message: "send one statement at a time".to_owned(),
+            },
+            error => error,
+        })
+}
+
+/// Refuses every statement that is not a query, by the words it begins with.
+fn read_only(parsed: &Parsed) -> Result<(), QueryError> {
+    match parsed {
+        Parsed::Statement(ast) => read_only_ast(ast),
+        Parsed::Explain(explain) if explain.options.analyze => Err(explain_analyze()),
+        Parsed::Explain(explain) => read_only(&explain.statement),
+        other => Err(QueryError::ReadOnly {
+            statement: first_words(&other.to_string()),
+        }),
+    }
+}
+
+fn read_only_ast(ast: &Ast) -> Result<(), QueryError> {
+    match ast {
+        Ast::Query(_) | Ast::ShowTables { .. } | Ast::ShowColumns { .. } | Ast::ExplainTable { .. } => Ok(()),
+        Ast::Explain { analyze: true, .. } => Err(explain_analyze()),
+        Ast::Explain { statement, .. } => read_only_ast(statement),
+        other => Err(QueryError::ReadOnly {
+            statement: first_words(&other.to_string()),
+        }),
+    }
+}
+
+fn explain_analyze() -> QueryError {
+    QueryError::Unsupported {
+        message: "EXPLAIN ANALYZE is not available, use EXPLAIN".to_owned(),
+    }
+}
+
+/// The keyword(s) that a refused statement begins with; what follows may be a literal and stays out.
+fn first_words(statement: &str) -> String {
+    let words: Vec<&str> = statement.split_whitespace().take(2).collect();
+    match words.as_slice() {
+        [first @ ("CREATE" | "DROP" | "ALTER"), second] => format!("{first} {second}"),
+        [first, ..] => (*first).to_owned(),
+        [] => "the statement".to_owned(),
+    }
+}
+
+/// Says which table does not exist, and which was perhaps meant, before the engine says it less kindly.
+fn resolve(view: &View, state: &SessionState, parsed: &Parsed) -> Result<(), QueryError> {
+    let references = state
+        .resolve_table_references(parsed)
+        .map_err(|error| of_planning(&error))?;
+    for reference in references {
+        let defaults = &state.config().options().catalog;
+        let full = reference
+            .clone()
+            .resolve(&defaults.default_catalog, &defaults.default_schema);
+        if &*full.schema == INFORMATION_SCHEMA {
+            continue;
+        }
+        let known = &*full.catalog == CATALOG
+            && view
+                .datasets
+                .get(&*full.schema)
+                .is_some_and(|dataset| dataset.tables.contains_key(&*full.table));
+        if !known {
+            return Err(not_found(view, &reference));
+        }
+    }
+    Ok(())
+}
+
+fn not_found(view: &View, reference: &TableReference) -> QueryError {
+    let names: Vec<String> = view
+        .datasets
+        .iter()
+        .flat_map(|(schema, dataset)| dataset.tables.keys().map(move |table| format!("{schema}.{table}")))
+        .collect();
+    let written = reference.to_string();
+    let mut near = nearest(&written, names.iter().map(String::as_str));
+    if near.is_empty() {
+        let same_table = |name: &&String| {
+            name.rsplit('.')
+                .next()
+                .is_some_and(|table| !nearest(reference.table(), std::iter::once(table)).is_empty())
+        };
+        near = names.iter().filter(same_table).take(3).cloned().collect();
+    }
+    QueryError::NotFound {
+        kind: "table",
+        name: written,
+        near,
+    }
+}
+
+/// The engine's own check, behind ours: no definition, no change, no command.
+fn verify(plan: &LogicalPlan) -> Result<(), QueryError> {
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(plan)
+        .map_err(|_| QueryError::ReadOnly {
+            statement: "a statement that is not a query".to_owned(),
+        })
+}
+
+/// Explanations and descriptions of the catalog are answered here; everything else runs on executors. A query that mixes
+/// the catalog's description with patients' tables has no place to run.
+fn place(plan: &LogicalPlan) -> Result<Where, QueryError> {
+    if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::DescribeTable(_)) {
+        return Ok(Where::Here);
+    }
+    let (mut data, mut described) = (false, false);
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let ours = source_as_provider(&scan.source)?
+                .downcast_ref::<SnapshotTable>()
+                .is_some();
+            data |= ours;
+            described |= !ours;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(|error| of_planning(&error))?;
+    match (data, described) {
+        (true, true) => Err(QueryError::Unsupported {
+            message: "information_schema cannot be joined with the tables it describes, query it on its own".to_owned(),
+        }),
+        (_, true) => Ok(Where::Here),
+        _ => Ok(Where::Cluster),
+    }
+}
+
+/// Results leave in types that every client reads: no views, no dictionaries.
+fn plain_types(plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+    let schema = plan.schema().clone();
+    if schema.fields().iter().all(|field| plain(field.data_type()).is_none()) {
+        return Ok(plan);
+    }
+    let columns: Vec<Expr> = schema
+        .iter()
+        .map(|(qualifier, field)| {
+            let column = Expr::Column((qualifier, field).into());
+            match plain(field.data_type()) {
+                Some(target) => Ok(column
+                    .cast_to(&target, &schema)?
+                    .alias_qualified(qualifier.cloned(), field.name())),
+                None => Ok(column),
+            }
+        })
+        .collect::<datafusion::common::Result<_>>()?;
+    LogicalPlanBuilder::from(plan).project(columns)?.build()
+}
+
+fn plain(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Utf8View => Some(DataType::Utf8),
+        DataType::BinaryView => Some(DataType::Binary),
+        DataType::Dictionary(_, values) => Some(plain(values).unwrap_or_else(|| values.as_ref().clone())),
+        _ => None,
+    }
+}
+
+/// The parameters `$1`, `$2`, … in order; a gap is an error, since nobody could bind it.
+fn parameters(plan: &LogicalPlan) -> Result<Vec<Field>, QueryError> {
+    let types = plan.get_parameter_types().map_err(|error| of_planning(&error))?;
+    let mut fields = Vec::with_capacity(types.len());
+    for n in 1..=types.len() {
+        let name = format!("${n}");
+        let Some(data_type) = types.get(&name) else {
+            return Err(QueryError::Invalid {
+                message: format!("parameters are numbered $1, $2, … and {name} is missing"),
+            });
+        };
+        let data_type = data_type
+            .clone()
+            .map(|found| plain(&found).unwrap_or(found))
+            .unwrap_or(DataType::Null);
+        fields.push(Field::new(name, data_type, true));
+    }
+    Ok(fields)
+}

@@ -1,0 +1,109 @@
+//! A session of the engine for one person: the catalog holds the datasets that they are granted, and nothing else exists.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    SchemaProvider,
+};
+use datafusion::common::Result;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::{SessionContext, SessionState};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use parcours_cluster::grant::Grant;
+use parcours_cluster::options::TaskOptions;
+use parcours_cluster::session::{CATALOG, engine_config, engine_state};
+use parcours_identity::Principal;
+
+use crate::datasets::{Dataset, Datasets};
+
+/// Memory for what the scheduler itself computes: descriptions and explanations.
+const LOCAL_MEMORY: usize = 256 << 20;
+
+/// Makes sessions.
+#[derive(Debug)]
+pub struct Sessions {
+    template: SessionState,
+    datasets: Arc<Datasets>,
+}
+
+/// What one person sees at one moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Who.
+    pub who: Principal,
+    /// What they are granted.
+    pub grant: Grant,
+    /// The datasets they see, by name, each at one version.
+    pub datasets: BTreeMap<String, Arc<Dataset>>,
+}
+
+impl Sessions {
+    /// Sessions over these datasets.
+    pub fn new(datasets: Arc<Datasets>) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(LOCAL_MEMORY)))
+            .build_arc()?;
+        Ok(Self {
+            template: engine_state(engine_config(), runtime)?,
+            datasets,
+        })
+    }
+
+    /// What a person sees now under a grant.
+    pub fn view(&self, who: &Principal, grant: Grant) -> View {
+        let current = self.datasets.current();
+        let datasets = grant
+            .datasets()
+            .filter_map(|name| current.get(name).map(|dataset| (name.to_owned(), dataset.clone())))
+            .collect();
+        View {
+            who: who.clone(),
+            grant,
+            datasets,
+        }
+    }
+
+    /// A session that sees exactly this, for a query of this name, with this many partitions.
+    pub fn context(&self, view: &View, query: &str, partitions: usize) -> Result<SessionContext> {
+        let options = TaskOptions {
+            query: query.to_owned(),
+            principal: view.who.to_string(),
+            grant: view.grant.to_string(),
+        };
+        let mut config = engine_config()
+            .with_option_extension(options)
+            .with_target_partitions(partitions.max(1));
+        if let Some(schema) = only(view.datasets.keys()) {
+            config = config.with_default_catalog_and_schema(CATALOG, schema);
+        }
+        let state = SessionStateBuilder::new_from_existing(self.template.clone())
+            .with_session_id(format!("query-{query}"))
+            .with_config(config)
+            .with_catalog_list(catalogs(view)?)
+            .build();
+        Ok(SessionContext::new_with_state(state))
+    }
+}
+
+/// The one element, if there is exactly one: whoever sees one dataset need not name it.
+fn only<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let first = names.next();
+    if names.next().is_some() { None } else { first }
+}
+
+fn catalogs(view: &View) -> Result<Arc<dyn CatalogProviderList>> {
+    let catalog = MemoryCatalogProvider::new();
+    for (name, dataset) in &view.datasets {
+        let schema = MemorySchemaProvider::new();
+        for (table, provider) in &dataset.tables {
+            schema.register_table(table.clone(), provider.clone())?;
+        }
+        catalog.register_schema(name, Arc::new(schema))?;
+    }
+    let catalogs = MemoryCatalogProviderList::new();
+    catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+    Ok(Arc::new(catalogs))
+}

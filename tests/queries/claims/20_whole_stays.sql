@@ -1,0 +1,2 @@
+-- Every column of every stay, as it was published.
+SELECT * FROM claims.inpatient

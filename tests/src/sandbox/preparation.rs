@@ -1,0 +1,139 @@
+//! What stands before a sandbox's first process: an authority and its certificates, a keyring, the configurations. All of
+//! it is made by the built binary, as an operator would.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::settings::ExecutorSettings;
+use super::{ALL_CLASSES, Sandbox, TRUST_DOMAIN, files_below, printed};
+
+impl Sandbox {
+    pub(super) fn make_pki(&self) -> Result<()> {
+        let pki = self.folder.at("pki");
+        match &self.plan.pki {
+            Some(there) => std::os::unix::fs::symlink(there, &pki)?,
+            None => self.run(&["pki", "init", "--trust-domain", TRUST_DOMAIN, "--dir"], &pki)?,
+        }
+        let nodes = std::iter::once("scheduler".to_owned());
+        let nodes = nodes.chain(self.executors.iter().map(|executor| executor.id.clone()));
+        for node in nodes {
+            let name = node
+                .strip_prefix("executor-")
+                .map_or_else(|| node.clone(), |_| format!("executor/{node}"));
+            let (server, client) = (format!("{node}-server"), format!("{node}-client"));
+            let hosts = ["--server", "--host", "127.0.0.1", "--host", "localhost"];
+            self.run(
+                &[&["pki", "issue", &name, "--out", &server][..], &hosts, &["--dir"]].concat(),
+                &pki,
+            )?;
+            self.run(&["pki", "issue", &name, "--out", &client, "--client", "--dir"], &pki)?;
+        }
+        for user in ["alice", "bob"] {
+            self.issue_user(user)?;
+        }
+        Ok(())
+    }
+
+    /// Issues a client certificate for a user, as `pki/<user>-client.pem` and `.key`.
+    pub fn issue_user(&self, user: &str) -> Result<()> {
+        let (name, out) = (format!("user/{user}"), format!("{user}-client"));
+        self.run(
+            &["pki", "issue", &name, "--out", &out, "--client", "--dir"],
+            &self.folder.at("pki"),
+        )
+    }
+
+    pub(super) fn make_keyring(&self) -> Result<()> {
+        let (keyring, key) = (self.folder.at("master.keyring"), self.folder.at("master.key"));
+        let key = key.to_str().context("the sandbox's path is not text")?;
+        self.run(&["keyring", "init", "--key-file", key, "--keyring"], &keyring)?;
+        for dataset in &self.plan.datasets {
+            self.run(&["keyring", "add", dataset, "--key-file", key, "--keyring"], &keyring)?;
+        }
+        Ok(())
+    }
+
+    /// The keyring that executors open: the whole one, or one with only the classes they hold.
+    fn executors_keyring(&self) -> Result<PathBuf> {
+        let Some(classes) = &self.plan.held_classes else {
+            return Ok(self.folder.at("master.keyring"));
+        };
+        let keyring = self.folder.at("executors.keyring");
+        let mut export = self.parcours()?;
+        export
+            .args(["keyring", "export", "--keyring"])
+            .arg(self.folder.at("master.keyring"));
+        export
+            .arg("--key-file")
+            .arg(self.folder.at("master.key"))
+            .arg("--to")
+            .arg(&keyring);
+        export.arg("--to-key-file").arg(self.folder.at("executors.key"));
+        for class in classes {
+            export.arg("--only").arg(format!("claims/{class}"));
+        }
+        printed(&mut export)?;
+        Ok(keyring)
+    }
+
+    /// Lets `user` read what a scheduler needs, and nothing of keys or rows: those are for root alone.
+    pub(super) fn give_scheduler_to(&self, user: &str) -> Result<()> {
+        let at = |name: &str| self.folder.at(name);
+        let secrets = ["pki/scheduler-server.key", "pki/scheduler-client.key"].map(at);
+        printed(Command::new("chown").arg(user).args(secrets))?;
+        // The authority's folder is closed to others: the scheduler may pass through it, not list it.
+        printed(Command::new("chmod").arg("711").arg(at("pki").canonicalize()?))?;
+        let data = files_below(&at("tables"));
+        for file in data
+            .iter()
+            .filter(|file| file.extension().is_some_and(|extension| extension == "parquet"))
+        {
+            printed(Command::new("chmod").arg("600").arg(file))?;
+        }
+        printed(
+            Command::new("chmod")
+                .arg("600")
+                .args(["master.keyring", "master.key"].map(at)),
+        )
+        .map(drop)
+    }
+
+    /// Runs a subcommand whose last argument is a path, to its end.
+    fn run(&self, arguments: &[&str], path: &Path) -> Result<()> {
+        let output = self.parcours()?.args(arguments).arg(path).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "parcours {} failed: {said}",
+            arguments.join(" ")
+        );
+        Ok(())
+    }
+
+    pub(super) fn write_settings(&self) -> Result<()> {
+        let (bucket, folder) = (self.plan.bucket.as_ref(), &self.folder);
+        let grants: Vec<_> = self
+            .plan
+            .datasets
+            .iter()
+            .map(|dataset| ("alice", *dataset, &ALL_CLASSES[..]))
+            .collect();
+        folder.write_access(&grants)?;
+        folder.write_scheduler(&self.ports, &self.location(), bucket)?;
+        let keyring = self.executors_keyring()?;
+        for executor in &self.executors {
+            let settings = ExecutorSettings {
+                id: &executor.id,
+                scheduler: self.ports.internal,
+                partitions: executor.partitions,
+                health: executor.health,
+                keyring: keyring.clone(),
+                memory: self.plan.memory,
+            };
+            folder.write_executor(&settings, bucket)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! The files a sandbox's processes read: configurations, the access file and a connection for Python. This is the only
+//! place of the tests that knows how they are written.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::TRUST_DOMAIN;
+
+/// Where everything of a sandbox lies.
+#[derive(Debug, Clone)]
+pub struct Folder(pub PathBuf);
+
+/// An object store that is not a folder.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// `s3://bucket/prefix`.
+    pub url: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// The authority of its certificate.
+    pub ca: PathBuf,
+    /// Credentials as environment variables.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Folder {
+    /// A file or folder of the sandbox.
+    pub fn at(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The certificate and key that were issued under a name.
+    pub fn certificate(&self, name: &str) -> (PathBuf, PathBuf) {
+        (self.at(format!("pki/{name}.pem")), self.at(format!("pki/{name}.key")))
+    }
+
+    /// `[tls]` of a node.
+    fn tls(&self, node: &str) -> String {
+        let part = |usage: &str| {
+            let (cert, key) = self.certificate(&format!("{node}-{usage}"));
+            format!("[tls.{usage}]\ncert = {cert:?}\nkey = {key:?}\n")
+        };
+        let (ca, crl) = (self.at("pki/ca.pem"), self.at("pki/crl.pem"));
+        let head = format!("[tls]\ntrust_domain = \"{TRUST_DOMAIN}\"\nca = {ca:?}\ncrl = {crl:?}\n");
+        head + &part("server") + &part("client")
+    }
+
+    /// Writes the scheduler's configuration.
+    pub fn write_scheduler(&self, ports: &Ports, location: &str, bucket: Option<&Bucket>) -> Result<PathBuf> {
+        let text = format!(
+            "access = {:?}\ndrain_seconds = 5\n[listen]\nclient = \"{}\"\ninternal = \"{}\"\nhealth = \"{}\"\n\
+             [data]\nlocation = {location:?}\nrefresh_seconds = 1\n{}{}",
+            self.at("access.toml"),
+            ports.client,
+            ports.internal,
+            ports.health,
+            self.tls("scheduler"),
+            storage(bucket),
+        );
+        self.write("scheduler.toml", &text)
+    }
+
+    /// Writes an executor's configuration.
+    pub fn write_executor(&self, executor: &ExecutorSettings<'_>, bucket: Option<&Bucket>) -> Result<PathBuf> {
+        let ExecutorSettings {
+            id,
+            scheduler,
+            partitions,
+            health,
+            keyring,
+            memory,
+        } = executor;
+        let text = format!(
+            "id = {id:?}\nscheduler = \"{scheduler}\"\nadvertise = \"127.0.0.1\"\ntasks = 2\nmemory = {memory:?}\n\
+             drain_seconds = 5\n[listen]\npartitions = \"{partitions}\"\nhealth = \"{health}\"\n\
+             [keys]\nkeyring = {keyring:?}\nkey_file = {:?}\n[scratch]\ndir = {:?}\n{}{}",
+            keyring.with_extension("key"),
+            self.at(format!("scratch-{id}")),
+            self.tls(id),
+            storage(bucket),
+        );
+        self.write(&format!("{id}.toml"), &text)
+    }
+
+    /// Writes the access file: each user with datasets and the classes of each.
+    pub fn write_access(&self, grants: &[(&str, &str, &[&str])]) -> Result<PathBuf> {
+        let mut text = String::new();
+        let mut last = "";
+        for (user, dataset, classes) in grants {
+            if *user != last {
+                text += &format!("[\"spiffe://{TRUST_DOMAIN}/user/{user}\"]\n");
+            }
+            text += &format!("{dataset} = {classes:?}\n");
+            last = user;
+        }
+        self.write("access.toml", &text)
+    }
+
+    /// Writes what a Python client needs, in the form `parcours demo --keep` writes it.
+    pub fn write_connection(&self, user: &str, client: SocketAddr) -> Result<PathBuf> {
+        let (cert, key) = self.certificate(&format!("{user}-client"));
+        let connection = serde_json::json!({
+            "uri": format!("grpc+tls://{client}"), "ca": self.at("pki/ca.pem"), "cert": cert, "key": key,
+        });
+        self.write(&format!("connect-{user}.json"), &connection.to_string())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.at(name);
+        // Watched files must never be seen half written.
+        let new = self.at(format!("{name}.new"));
+        std::fs::write(&new, text)?;
+        std::fs::rename(&new, &path)?;
+        Ok(path)
+    }
+}
+
+/// The listeners of a scheduler, on loopback.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// For people's clients.
+    pub client: SocketAddr,
+    /// For executors.
+    pub internal: SocketAddr,
+    /// Plain: liveness, readiness, metrics.
+    pub health: SocketAddr,
+}
+
+/// What tells one executor from another.
+#[derive(Debug, Clone)]
+pub struct ExecutorSettings<'a> {
+    /// Its name, as in `executor/<id>`.
+    pub id: &'a str,
+    /// The scheduler's internal listener.
+    pub scheduler: SocketAddr,
+    /// Where it serves partitions.
+    pub partitions: SocketAddr,
+    /// Plain: liveness, readiness, metrics.
+    pub health: SocketAddr,
+    /// The keyring; the key file that opens it has the same name with the ending `key`.
+    pub keyring: PathBuf,
+    /// Memory of its tasks.
+    pub memory: &'a str,
+}
+
+fn storage(bucket: Option<&Bucket>) -> String {
+    let options = |bucket: &Bucket| {
+        format!(
+            "[storage]\nendpoint = {:?}\nca_file = {:?}\n",
+            bucket.endpoint, bucket.ca
+        )
+    };
+    bucket.map(options).unwrap_or_default()
+}

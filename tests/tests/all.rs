@@ -1,0 +1,17 @@
+//! Every integration test of Parcours, one module a subject, in one binary: each binary that links the engine would
+//! take a long link of its own. `cargo test --release --workspace` runs them; `CI=true` makes a missing tool a failure.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod access;
+mod certificates;
+mod cluster;
+mod faults;
+mod keys;
+mod loads;
+mod oracles;
+mod queries;
+mod s3;
+mod secrets;
+mod store;
+mod wires;
