@@ -9,7 +9,7 @@ demo *arguments:
 
 # Every test, as the README and .ci/run do
 test *arguments:
-    cargo test --release --workspace {{ arguments }}
+    cargo test --release --workspace --no-fail-fast {{ arguments }}
 
 # Formatting and lints, as .ci/run does
 lint:

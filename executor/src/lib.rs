@@ -3,7 +3,6 @@
 //!
 //! [`run`] reads as a node's life; [`engine`] is the hook through which every task passes; [`shuffle`] holds the partitions.
 
-pub mod cli;
 pub mod config;
 mod control;
 mod engine;

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::extension::EndpointOverrideFn;
-use ballista_core::serde::protobuf::ExecutorStoppedParams;
-use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
@@ -17,9 +15,8 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use parcours_cluster::orders::Order;
 use parcours_cluster::session::{engine_config, engine_state};
 use parcours_identity::ClientTls;
-use tonic::Request;
 
-use crate::internal::control::{Members, OnLost};
+use crate::internal::control::Members;
 
 /// Ballista's scheduler over DataFusion's own plan encoding.
 pub type Engine = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -57,21 +54,4 @@ pub async fn start(members: &Arc<Members>, to_executors: ClientTls) -> anyhow::R
 /// Every endpoint that Ballista would dial is rebuilt for mTLS; it writes `http://`, for which TLS would be left out.
 fn secured(tls: ClientTls) -> EndpointOverrideFn {
     Arc::new(move |endpoint| tls.endpoint(endpoint).map_err(Into::into))
-}
-
-/// Tells the engine of members that were lost.
-pub fn on_lost(engine: &Engine) -> OnLost {
-    let engine = engine.clone();
-    Arc::new(move |id| {
-        let engine = engine.clone();
-        tokio::spawn(async move {
-            let lost = ExecutorStoppedParams {
-                executor_id: id,
-                reason: "control stream closed".to_owned(),
-            };
-            if let Err(status) = SchedulerGrpc::executor_stopped(&engine, Request::new(lost)).await {
-                tracing::error!(code = ?status.code(), "the engine does not take an executor for lost");
-            }
-        });
-    })
 }

@@ -17,13 +17,14 @@ use tonic::transport::Server;
 use crate::access::Access;
 use crate::config::Config;
 use crate::datasets::Datasets;
-use crate::engine::{self, Engine, on_lost};
+use crate::engine::{self, Engine};
 use crate::flight_sql::{self, FrontOptions};
-use crate::internal::control::{ControlService, Members};
+use crate::internal::control::{ControlService, Losses, Members};
 use crate::internal::guard::GuardedScheduler;
 use crate::metrics::{self, Counters};
 use crate::query::Queries;
 use crate::query::jobs::Jobs;
+use crate::query::recovery::Recovery;
 use crate::query::results::Relay;
 use crate::query::session::Sessions;
 
@@ -66,6 +67,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         Arc::new(Relay::new(to_executors)),
     );
 
+    let losses: Arc<dyn Losses> = Arc::new(Recovery::new(engine.clone(), jobs.clone()));
     let readiness = Readiness::default();
     tracing::info!(
         client = %client.local_addr(),
@@ -77,7 +79,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let registry = metrics::registry(&counters, jobs.clone(), members.clone());
     tokio::select! {
         ended = serve_client.serve_with_incoming(client.incoming()) => ended.context("the client listener ended")?,
-        ended = serve_internal(internal, engine, &members) => ended.context("the internal listener ended")?,
+        ended = serve_internal(internal, engine, &members, losses) => ended.context("the internal listener ended")?,
         ended = health.serve(readiness.clone(), registry) => ended.context("the health port ended")?,
         () = datasets.keep_fresh(Duration::from_secs(config.data.refresh_seconds.max(1))) => {}
         () = keep_readiness(&readiness, &members) => {}
@@ -119,9 +121,10 @@ async fn serve_internal(
     listener: Listener,
     engine: Engine,
     members: &Arc<Members>,
+    losses: Arc<dyn Losses>,
 ) -> Result<(), tonic::transport::Error> {
-    let control = ControlService::new(members.clone(), on_lost(&engine));
-    let guarded = SchedulerGrpcServer::new(GuardedScheduler::new(engine, members.clone()))
+    let control = ControlService::new(members.clone(), losses.clone());
+    let guarded = SchedulerGrpcServer::new(GuardedScheduler::new(engine, members.clone(), losses))
         .max_decoding_message_size(MAX_INTERNAL_MESSAGE)
         .max_encoding_message_size(MAX_INTERNAL_MESSAGE);
     server()

@@ -41,10 +41,12 @@ enum Command {
     Tables(Box<tables::TablesArgs>),
     #[cfg(feature = "local")]
     Vacuum(Box<vacuum::VacuumArgs>),
+    /// Runs a scheduler until it is asked to stop.
     #[cfg(feature = "local")]
-    Scheduler(parcours_scheduler::cli::Args),
+    Scheduler(node::NodeArgs),
+    /// Runs an executor until it is asked to stop.
     #[cfg(feature = "local")]
-    Executor(parcours_executor::cli::Args),
+    Executor(node::NodeArgs),
     Pki(pki::PkiArgs),
     Keyring(keyring::KeyringArgs),
     Completions(completions::CompletionsArgs),

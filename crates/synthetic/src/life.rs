@@ -112,7 +112,7 @@ impl Life {
                 } else {
                     2.0 - kind.women
                 };
-                if random.happens(kind.rates[decade] / 1000.0 * sex * self.person.frailty) {
+                if random.happens(kind.rates[decade] / 1000.0 * stays::UNLISTED * sex * self.person.frailty) {
                     planned.push((start + random.between(0, 364), kind));
                 }
             }

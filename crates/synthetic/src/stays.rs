@@ -362,6 +362,9 @@ pub(crate) static LAST: &[&StayKind] = &[
     &STROKE,
 ];
 
+/// The kinds below are the commonest of some two thousand: their rates are raised so that they stand for all stays.
+pub(crate) const UNLISTED: f64 = 1.3;
+
 /// Every kind that happens outside a chronic disease, as well as the ones above that have a rate.
 pub(crate) static ACUTE: &[&StayKind] = &[
     &HEART_FAILURE,

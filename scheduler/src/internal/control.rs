@@ -22,8 +22,14 @@ use super::guard::{executor_of, named_by};
 /// Orders that may wait for a member; one that lets more pile up is taken for gone.
 const WAITING_ORDERS: usize = 1024;
 
-/// Called with the id of a member that was lost.
-pub type OnLost = Arc<dyn Fn(String) + Send + Sync>;
+/// Told what was lost.
+pub trait Losses: Send + Sync {
+    /// The member of this id is gone, with every partition that it held.
+    fn executor_lost(&self, id: String);
+
+    /// A task of this job could not fetch a partition.
+    fn partition_lost(&self, job: String);
+}
 
 /// The members of the cluster, and the way to reach them.
 #[derive(Default)]
@@ -75,27 +81,27 @@ impl Members {
 struct Membership {
     members: Arc<Members>,
     id: String,
-    on_lost: OnLost,
+    losses: Arc<dyn Losses>,
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
         self.members.leave(&self.id);
         tracing::warn!(executor = self.id, "control stream closed, executor is taken for lost");
-        (self.on_lost)(self.id.clone());
+        self.losses.executor_lost(self.id.clone());
     }
 }
 
 /// Answers the control action, and nothing else.
 pub struct ControlService {
     members: Arc<Members>,
-    on_lost: OnLost,
+    losses: Arc<dyn Losses>,
 }
 
 impl ControlService {
     /// A service over the given members.
-    pub fn new(members: Arc<Members>, on_lost: OnLost) -> Self {
-        Self { members, on_lost }
+    pub fn new(members: Arc<Members>, losses: Arc<dyn Losses>) -> Self {
+        Self { members, losses }
     }
 }
 
@@ -128,7 +134,7 @@ impl FlightService for ControlService {
         let membership = Membership {
             members: self.members.clone(),
             id,
-            on_lost: self.on_lost.clone(),
+            losses: self.losses.clone(),
         };
         let answer = ReceiverStream::new(orders).map(move |order| {
             let _held_while_open = &membership;

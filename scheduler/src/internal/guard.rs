@@ -1,6 +1,7 @@
 //! Ballista's scheduler service behind a guard: an executor may ask for work and say that it lives or goes, under the name
 //! in its certificate and while its control stream is open. Everything else, running queries first of all, is denied.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ballista_core::serde::protobuf as pb;
@@ -9,19 +10,24 @@ use futures::stream::BoxStream;
 use parcours_identity::{Role, peer};
 use tonic::{Request, Response, Status};
 
-use super::control::Members;
+use super::control::{Losses, Members};
 use crate::engine::Engine;
 
 /// The guarded service.
 pub struct GuardedScheduler {
     engine: Engine,
     members: Arc<Members>,
+    losses: Arc<dyn Losses>,
 }
 
 impl GuardedScheduler {
     /// A guard before the engine that admits members only.
-    pub fn new(engine: Engine, members: Arc<Members>) -> Self {
-        Self { engine, members }
+    pub fn new(engine: Engine, members: Arc<Members>, losses: Arc<dyn Losses>) -> Self {
+        Self {
+            engine,
+            members,
+            losses,
+        }
     }
 
     fn check<T>(&self, request: &Request<T>, id: &str) -> Result<(), Status> {
@@ -52,6 +58,25 @@ pub(super) fn named_by(name: &str, id: &str) -> Result<(), Status> {
     }
 }
 
+/// Takes the reports of failed fetches out of `statuses` and names their jobs: those are computed anew, whole.
+fn take_failed_fetches(statuses: &mut Vec<pb::TaskStatus>) -> BTreeSet<String> {
+    let mut jobs = BTreeSet::new();
+    statuses.retain(|status| {
+        let failed_fetch = matches!(
+            &status.status,
+            Some(pb::task_status::Status::Failed(pb::FailedTask {
+                failed_reason: Some(pb::failed_task::FailedReason::FetchPartitionError(_)),
+                ..
+            }))
+        );
+        if failed_fetch {
+            jobs.insert(status.job_id.clone());
+        }
+        !failed_fetch
+    });
+    jobs
+}
+
 fn denied<T>() -> Result<T, Status> {
     Err(Status::permission_denied(
         "executors may ask for work and report on it, nothing else",
@@ -62,7 +87,10 @@ fn denied<T>() -> Result<T, Status> {
 impl SchedulerGrpc for GuardedScheduler {
     type ExecuteQueryPushStream = BoxStream<'static, Result<pb::GetJobStatusResult, Status>>;
 
-    async fn poll_work(&self, request: Request<pb::PollWorkParams>) -> Result<Response<pb::PollWorkResult>, Status> {
+    async fn poll_work(
+        &self,
+        mut request: Request<pb::PollWorkParams>,
+    ) -> Result<Response<pb::PollWorkResult>, Status> {
         let Some(metadata) = &request.get_ref().metadata else {
             return Err(Status::invalid_argument(
                 "an executor that asks for work must say who it is",
@@ -73,8 +101,24 @@ impl SchedulerGrpc for GuardedScheduler {
                 "an executor that asks for work must say where it is",
             ));
         }
-        self.check(&request, &metadata.id)?;
-        SchedulerGrpc::poll_work(&self.engine, request).await
+        let id = metadata.id.clone();
+        self.check(&request, &id)?;
+        for job in take_failed_fetches(&mut request.get_mut().task_status) {
+            self.losses.partition_lost(job);
+        }
+        let (engine, members, losses) = (self.engine.clone(), self.members.clone(), self.losses.clone());
+        // A task of its own: the engine hands out tasks here, and must not be dropped with a caller that dies. Tasks that it
+        // bound to a member which left meanwhile are seen by nobody but us.
+        let answered = tokio::spawn(async move {
+            let answer = SchedulerGrpc::poll_work(&engine, request).await;
+            if !members.contains(&id) {
+                losses.executor_lost(id);
+            }
+            answer
+        });
+        answered
+            .await
+            .map_err(|_| Status::internal("the engine broke off while it handed out work"))?
     }
 
     async fn heart_beat_from_executor(
@@ -163,7 +207,7 @@ impl SchedulerGrpc for GuardedScheduler {
 
 #[cfg(test)]
 mod tests {
-    use super::named_by;
+    use super::*;
 
     #[test]
     fn an_executor_speaks_for_itself_only() {
@@ -171,5 +215,23 @@ mod tests {
         for id in ["executor-2:ab12", "executor-1", "executor-1:", "executor-10:ab12", ""] {
             assert!(named_by("executor-1", id).is_err(), "{id}");
         }
+    }
+    #[test]
+    fn failed_fetches_are_taken_out_and_name_their_jobs() {
+        let failed = |job: &str, reason| pb::TaskStatus {
+            job_id: job.to_owned(),
+            status: Some(pb::task_status::Status::Failed(pb::FailedTask {
+                failed_reason: Some(reason),
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        let fetch = || pb::failed_task::FailedReason::FetchPartitionError(pb::FetchPartitionError::default());
+        let other = pb::failed_task::FailedReason::ExecutionError(pb::ExecutionError::default());
+        let mut statuses = vec![failed("a", fetch()), failed("b", other), failed("a", fetch())];
+        let jobs: Vec<_> = take_failed_fetches(&mut statuses).into_iter().collect();
+        assert_eq!(jobs, ["a"]);
+        assert_eq!(statuses.len(), 1);
+        assert_eq!(statuses[0].job_id, "b");
     }
 }

@@ -3,21 +3,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use arrow_flight::FlightData;
 use ballista_core::JobId;
-use ballista_core::serde::protobuf::{JobStatus, PartitionLocation, job_status};
-use ballista_scheduler::state::execution_stage::ExecutionStage;
-use datafusion::execution::context::SessionContext;
-use datafusion::logical_expr::LogicalPlan;
+use ballista_core::serde::protobuf::{JobStatus, job_status, task_status};
+use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
+use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
 use parcours_cluster::orders::Order;
 use parcours_identity::Principal;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::errors;
+use super::standing::{Query, Standing, Submission};
 use crate::engine::Engine;
 use crate::internal::control::Members;
 use crate::metrics::Counters;
@@ -26,81 +26,11 @@ use crate::port::{Phase, Progress, QueryError, QueryId};
 /// For how long the end of a query can still be asked about.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// How a query stands.
-#[derive(Clone, Debug)]
-pub enum Standing {
-    /// Not ended.
-    Running,
-    /// Its result partitions, in order.
-    Done(Arc<Vec<PartitionLocation>>),
-    /// Computed in the scheduler; its messages.
-    Local(Arc<Vec<FlightData>>),
-    /// The engine's words; see [`errors::of_job`].
-    Failed(Arc<str>),
-    /// Stopped by its owner or because nobody reads.
-    Cancelled,
-    /// Stopped because its time was up.
-    TimedOut,
-}
+/// How often a query is tried before its person is told that executors are lost again and again.
+const ATTEMPTS: usize = 10;
 
-/// What was submitted, kept so that it can be computed again if its results are lost before anyone saw a row.
-#[derive(Clone)]
-pub struct Submission {
-    /// The session.
-    pub context: Arc<SessionContext>,
-    /// The plan.
-    pub plan: LogicalPlan,
-}
-
-/// One query.
-pub struct Query {
-    /// Its name.
-    pub id: QueryId,
-    /// Who asked.
-    pub owner: Principal,
-    /// When it was started.
-    pub started: Instant,
-    submission: Option<Submission>,
-    job: Mutex<Option<String>>,
-    standing: watch::Sender<Standing>,
-    taken: AtomicBool,
-    released: AtomicBool,
-}
-
-impl Query {
-    /// Takes the one right to read the results.
-    pub fn take(&self) -> Result<(), QueryError> {
-        if self.taken.swap(true, Ordering::AcqRel) {
-            return Err(QueryError::Invalid {
-                message: "the results of a query can be read once".to_owned(),
-            });
-        }
-        Ok(())
-    }
-
-    /// Waits until the query is no longer running.
-    pub async fn ended(&self) -> Standing {
-        let mut standing = self.standing.subscribe();
-        let ended = standing
-            .wait_for(|standing| !matches!(standing, Standing::Running))
-            .await;
-        ended.map_or(Standing::Cancelled, |standing| standing.clone())
-    }
-
-    fn end(&self, standing: Standing) -> bool {
-        self.standing.send_if_modified(|current| {
-            let running = matches!(current, Standing::Running);
-            if running {
-                *current = standing;
-            }
-            running
-        })
-    }
-
-    fn standing(&self) -> Standing {
-        self.standing.borrow().clone()
-    }
-}
+/// For how long a query that lost the last executor waits for another.
+const WITHOUT_EXECUTOR: Duration = Duration::from_secs(30);
 
 /// All queries of this scheduler.
 pub struct Jobs {
@@ -155,7 +85,7 @@ impl Jobs {
     ) -> Result<(), QueryError> {
         self.check_room(who)?;
         let query = self.enter(who, id, Some(submission));
-        let followed = self.follow(&query).await;
+        let followed = self.follow(&query, query.next_attempt()).await;
         if followed.is_err() {
             self.queries.lock().remove(&id);
         }
@@ -172,7 +102,7 @@ impl Jobs {
             .queries
             .lock()
             .values()
-            .filter(|query| query.owner == *who && matches!(query.standing(), Standing::Running))
+            .filter(|query| query.owner == *who && query.runs())
             .count();
         if own >= self.per_person {
             return Err(QueryError::ResourcesExhausted {
@@ -183,23 +113,14 @@ impl Jobs {
     }
 
     fn enter(&self, who: &Principal, id: QueryId, submission: Option<Submission>) -> Arc<Query> {
-        let query = Arc::new(Query {
-            id,
-            owner: who.clone(),
-            started: Instant::now(),
-            submission,
-            job: Mutex::default(),
-            standing: watch::Sender::new(Standing::Running),
-            taken: AtomicBool::new(false),
-            released: AtomicBool::new(false),
-        });
+        let query = Arc::new(Query::new(id, who, submission));
         self.queries.lock().insert(id, query.clone());
         self.counters.started.inc();
         query
     }
 
-    /// Submits the query's plan to the engine and watches it in the background.
-    async fn follow(self: &Arc<Self>, query: &Arc<Query>) -> Result<(), QueryError> {
+    /// Submits the query's plan to the engine as this attempt and watches it in the background.
+    async fn follow(self: &Arc<Self>, query: &Arc<Query>, attempt: usize) -> Result<(), QueryError> {
         let internal = || QueryError::Internal { query: Some(query.id) };
         let Submission { context, plan } = query.submission.clone().ok_or_else(internal)?;
         let (sender, statuses) = mpsc::channel(64);
@@ -208,14 +129,20 @@ impl Jobs {
             .submit_job(&query.id.to_string(), context, &plan, Some(sender))
             .await
             .map_err(|error| errors::of_job(query.id, &error.to_string()))?;
-        tracing::info!(query = %query.id, job = %job, "query submitted");
+        tracing::info!(query = %query.id, job = %job, attempt, "query submitted");
         *query.job.lock() = Some(job.to_string());
+        if !query.runs() {
+            // Cancelled while it was being submitted.
+            self.stop_job(query).await;
+            self.forget_job(query);
+            return Ok(());
+        }
         let (jobs, query) = (self.clone(), query.clone());
-        tokio::spawn(async move { jobs.watch(query, statuses).await });
+        tokio::spawn(async move { jobs.watch(query, attempt, statuses).await });
         Ok(())
     }
 
-    async fn watch(&self, query: Arc<Query>, mut statuses: mpsc::Receiver<JobStatus>) {
+    async fn watch(&self, query: Arc<Query>, attempt: usize, mut statuses: mpsc::Receiver<JobStatus>) {
         let left = self.time_left(&query);
         let ended = async {
             while let Some(status) = statuses.recv().await {
@@ -225,11 +152,11 @@ impl Jobs {
             }
             Standing::Failed("the engine lost sight of the job".into())
         };
-        let mut stopped = query.standing.subscribe();
         let standing = tokio::select! {
+            biased;
+            () = query.overtaken(attempt) => return,
             standing = ended => standing,
             () = tokio::time::sleep(left) => Standing::TimedOut,
-            _ = stopped.wait_for(|standing| !matches!(standing, Standing::Running)) => return,
         };
         let stop = matches!(standing, Standing::TimedOut);
         if query.end(standing) && stop {
@@ -237,12 +164,74 @@ impl Jobs {
         }
     }
 
-    /// Computes the query once more, its results having been lost.
-    pub async fn resubmit(self: &Arc<Self>, query: &Arc<Query>) -> Result<(), QueryError> {
+    /// Computes the query once more, its results having been lost before a row was sent.
+    pub async fn resubmit(self: &Arc<Self>, query: &Arc<Query>) {
+        let _turn = query.turn.lock().await;
+        query.reopen();
+        self.try_again(query).await;
+    }
+
+    /// Computes every query anew for which this executor worked.
+    pub async fn executor_lost(self: &Arc<Self>, id: &str) {
+        for query in self.running_queries() {
+            let _turn = query.turn.lock().await;
+            if query.runs() && self.worked_for(id, &query).await {
+                self.try_again(&query).await;
+            }
+        }
+    }
+
+    /// Computes the query of this job anew.
+    pub async fn partition_lost(self: &Arc<Self>, job: &str) {
+        for query in self.running_queries() {
+            let _turn = query.turn.lock().await;
+            let is_its_job = query.job.lock().as_deref() == Some(job);
+            if query.runs() && is_its_job {
+                self.try_again(&query).await;
+            }
+        }
+    }
+
+    fn running_queries(&self) -> Vec<Arc<Query>> {
+        let queries = self.queries.lock();
+        queries.values().filter(|query| query.runs()).cloned().collect()
+    }
+
+    /// Whether a task of the query's job runs on this executor, or has left partitions there.
+    async fn worked_for(&self, executor: &str, query: &Query) -> bool {
+        let job = query.job.lock().clone().map(|job| JobId::new(job.as_str()));
+        let cache = self.engine.state.task_manager.get_running_job_cache();
+        let Some(info) = job.and_then(|job| cache.get(&job).cloned()) else {
+            return false;
+        };
+        let graph = info.execution_graph.read().await;
+        works_on(&graph, executor)
+    }
+
+    /// The next attempt, unless there were too many or no executor is left. Callers hold the query's turn.
+    async fn try_again(self: &Arc<Self>, query: &Arc<Query>) {
+        // From here on, what the engine says of the attempt before is not heard.
+        let attempt = query.next_attempt();
+        tracing::warn!(query = %query.id, attempt, "an executor or its partitions were lost, the query is computed anew");
+        self.stop_job(query).await;
         self.forget_job(query);
-        query.standing.send_replace(Standing::Running);
-        tracing::info!(query = %query.id, "results were lost before a row was sent, computing them again");
-        self.follow(query).await
+        if attempt > ATTEMPTS || !self.some_executor().await {
+            query.end(Standing::Lost);
+            return;
+        }
+        if let Err(error) = self.follow(query, attempt).await {
+            tracing::error!(query = %query.id, %error, "a query could not be submitted again");
+            query.end(Standing::Lost);
+        }
+    }
+
+    async fn some_executor(&self) -> bool {
+        let joined = async {
+            while self.members.count() == 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(WITHOUT_EXECUTOR, joined).await.is_ok()
     }
 
     /// The query of this name, if it is this person's.
@@ -337,6 +326,9 @@ impl Jobs {
             Standing::Failed(text) => errors::of_job(query.id, text),
             Standing::TimedOut => QueryError::TimedOut { limit: self.limit },
             Standing::Cancelled => QueryError::Cancelled,
+            Standing::Lost => QueryError::Unavailable {
+                message: "the executors that ran the query were lost again and again, try again later".to_owned(),
+            },
             Standing::Running | Standing::Done(_) | Standing::Local(_) => {
                 QueryError::Internal { query: Some(query.id) }
             }
@@ -372,6 +364,20 @@ fn standing_of(status: JobStatus) -> Option<Standing> {
         }
         job_status::Status::Failed(failed) => Some(Standing::Failed(failed.error.into())),
         _ => None,
+    }
+}
+
+/// Whether a stage of the graph has, or had, a task on this executor.
+fn works_on(graph: &ExecutionGraphBox, executor: &str) -> bool {
+    let tasks = graph.stages().values().filter_map(ExecutionStage::task_infos);
+    tasks.flatten().any(|task| executor_of(task) == Some(executor))
+}
+
+fn executor_of(task: &TaskInfo) -> Option<&str> {
+    match &task.task_status {
+        task_status::Status::Running(task) => Some(&task.executor_id),
+        task_status::Status::Successful(task) => Some(&task.executor_id),
+        task_status::Status::Failed(_) => None,
     }
 }
 

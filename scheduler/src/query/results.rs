@@ -1,5 +1,7 @@
 //! The relay: result partitions stream from executors to the one reader, in order, as fast as the reader takes them. The
-//! scheduler keeps no row. When the reader goes away the query is cancelled; when the stream ends its data is removed.
+//! scheduler keeps no row, except that the beginning of a result is held back until it is complete or too large for that:
+//! a result that was lost before a row of it was sent is computed again, and nobody notices. When the reader goes away the
+//! query is cancelled; when the stream ends its data is removed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +17,8 @@ use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
-use super::jobs::{Jobs, Query, Standing};
+use super::jobs::Jobs;
+use super::standing::{Query, Standing};
 use crate::port::{QueryError, QueryId, ResultStream};
 
 /// Messages that may wait between an executor and the reader.
@@ -23,6 +26,9 @@ const WAITING: usize = 4;
 
 /// How often lost results are computed again before the reader is told.
 const AGAIN: usize = 3;
+
+/// Bytes that are held back at the beginning of a result.
+const HELD: usize = 4 << 20;
 
 /// Largest message accepted from an executor.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -71,6 +77,54 @@ enum Broken {
     Reader,
     /// An executor or its partition is gone.
     Executor(Status),
+}
+
+/// The way to the reader, shut until enough was gathered.
+struct Outlet<'a> {
+    sender: &'a mpsc::Sender<Relayed>,
+    held: Vec<FlightData>,
+    bytes: usize,
+    opened: bool,
+}
+
+impl<'a> Outlet<'a> {
+    fn new(sender: &'a mpsc::Sender<Relayed>) -> Self {
+        Self {
+            sender,
+            held: Vec::new(),
+            bytes: 0,
+            opened: false,
+        }
+    }
+
+    async fn push(&mut self, message: FlightData) -> Result<(), Broken> {
+        if self.opened {
+            return self.send(message).await;
+        }
+        self.bytes += message.data_header.len() + message.data_body.len();
+        self.held.push(message);
+        if self.bytes > HELD { self.open().await } else { Ok(()) }
+    }
+
+    async fn open(&mut self) -> Result<(), Broken> {
+        self.opened = true;
+        for message in std::mem::take(&mut self.held) {
+            self.send(message).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, message: FlightData) -> Result<(), Broken> {
+        let sent = self.sender.send(Relayed::Message(message)).await;
+        sent.map_err(|_| Broken::Reader)
+    }
+
+    /// Forgets what is held; whether the reader has seen nothing yet.
+    fn forget(&mut self) -> bool {
+        self.held.clear();
+        self.bytes = 0;
+        !self.opened
+    }
 }
 
 impl Relay {
@@ -122,19 +176,19 @@ impl Relay {
         sender: &mpsc::Sender<Relayed>,
     ) -> Result<(), Option<QueryError>> {
         let (jobs, query) = (&reading.jobs, &reading.query);
-        let mut sent = 0_u64;
+        let mut outlet = Outlet::new(sender);
         for attempt in 0..=AGAIN {
             let partitions = match query.ended().await {
                 Standing::Done(partitions) => partitions,
                 Standing::Local(messages) => return send_local(&messages, sender).await,
                 standing => return Err(Some(jobs.error_of(query, &standing))),
             };
-            match self.send_partitions(&partitions, sender, &mut sent).await {
+            match self.send_partitions(&partitions, &mut outlet).await {
                 Ok(()) => return Ok(()),
                 Err(Broken::Reader) => return Err(None),
-                Err(Broken::Executor(status)) if sent == 0 && attempt < AGAIN => {
+                Err(Broken::Executor(status)) if outlet.forget() && attempt < AGAIN => {
                     tracing::warn!(query = %query.id, code = ?status.code(), "results were lost");
-                    jobs.resubmit(query).await.map_err(Some)?;
+                    jobs.resubmit(query).await;
                 }
                 Err(Broken::Executor(status)) => return Err(Some(lost(&status))),
             }
@@ -145,8 +199,7 @@ impl Relay {
     async fn send_partitions(
         self: &Arc<Self>,
         partitions: &Arc<Vec<PartitionLocation>>,
-        sender: &mpsc::Sender<Relayed>,
-        sent: &mut u64,
+        outlet: &mut Outlet<'_>,
     ) -> Result<(), Broken> {
         // The next partition is asked for while one is being read.
         let relay = self.clone();
@@ -159,15 +212,11 @@ impl Relay {
             while let Some(message) = messages.message().await.map_err(Broken::Executor)? {
                 // The executor's schema message says the same less exactly than the promised one.
                 if !std::mem::take(&mut first) {
-                    *sent += 1;
-                    sender
-                        .send(Relayed::Message(message))
-                        .await
-                        .map_err(|_| Broken::Reader)?;
+                    outlet.push(message).await?;
                 }
             }
         }
-        Ok(())
+        outlet.open().await
     }
 
     async fn open(self: Arc<Self>, location: PartitionLocation) -> Result<Streaming<FlightData>, Status> {

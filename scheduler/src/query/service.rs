@@ -9,11 +9,12 @@ use parcours_cluster::session::CATALOG;
 use parcours_identity::Principal;
 
 use super::errors::of_planning;
-use super::jobs::{Jobs, Submission};
+use super::jobs::Jobs;
 use super::local;
 use super::planner::Planner;
 use super::results::Relay;
 use super::session::{Sessions, View};
+use super::standing::Submission;
 use super::statement::{Statement, Where};
 use crate::access::Access;
 use crate::port::{

@@ -250,7 +250,6 @@ async fn handle(client: &mut Client, sql: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-#[ignore = "the test's own port names some errors otherwise than the query service: to be run against that"]
 async fn what_would_change_something_is_refused_by_every_way() {
     let house = House::open().await;
     let mut client = house.user("alice").await;
@@ -296,7 +295,6 @@ async fn what_would_change_something_is_refused_by_every_way() {
 }
 
 #[tokio::test]
-#[ignore = "the test's own port names some errors otherwise than the query service: to be run against that"]
 async fn mistakes_have_their_code_and_sentence() {
     let house = House::open().await;
     let mut client = house.user("alice").await;

@@ -1,0 +1,147 @@
+//! One query: who asked, how it stands, and which attempt at it counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use arrow_flight::FlightData;
+use ballista_core::serde::protobuf::PartitionLocation;
+use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::LogicalPlan;
+use parcours_identity::Principal;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::port::{QueryError, QueryId};
+
+/// How a query stands.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Not ended.
+    Running,
+    /// Its result partitions, in order.
+    Done(Arc<Vec<PartitionLocation>>),
+    /// Computed in the scheduler; its messages.
+    Local(Arc<Vec<FlightData>>),
+    /// The engine's words; see [`errors::of_job`](super::errors::of_job).
+    Failed(Arc<str>),
+    /// Executors were lost again and again, or none came back.
+    Lost,
+    /// Stopped by its owner or because nobody reads.
+    Cancelled,
+    /// Stopped because its time was up.
+    TimedOut,
+}
+
+/// What was submitted, kept so that it can be computed again if its results are lost before anyone saw a row.
+#[derive(Clone)]
+pub struct Submission {
+    /// The session.
+    pub context: Arc<SessionContext>,
+    /// The plan.
+    pub plan: LogicalPlan,
+}
+
+/// One query.
+pub struct Query {
+    /// Its name.
+    pub id: QueryId,
+    /// Who asked.
+    pub owner: Principal,
+    /// When it was started.
+    pub started: Instant,
+    pub(super) submission: Option<Submission>,
+    /// The engine's name for the attempt that runs now.
+    pub(super) job: Mutex<Option<String>>,
+    /// Held while a new attempt takes the place of another.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    pub(super) released: AtomicBool,
+    /// Which attempt counts now; the first is 1.
+    attempt: watch::Sender<usize>,
+    standing: watch::Sender<Standing>,
+    taken: AtomicBool,
+}
+
+impl Query {
+    /// A query that has just been asked.
+    pub(super) fn new(id: QueryId, owner: &Principal, submission: Option<Submission>) -> Self {
+        Self {
+            id,
+            owner: owner.clone(),
+            started: Instant::now(),
+            submission,
+            job: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            released: AtomicBool::new(false),
+            attempt: watch::Sender::new(0),
+            standing: watch::Sender::new(Standing::Running),
+            taken: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes the one right to read the results.
+    pub fn take(&self) -> Result<(), QueryError> {
+        if self.taken.swap(true, Ordering::AcqRel) {
+            return Err(QueryError::Invalid {
+                message: "the results of a query can be read once".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits until the query is no longer running.
+    pub async fn ended(&self) -> Standing {
+        let mut standing = self.standing.subscribe();
+        let ended = standing
+            .wait_for(|standing| !matches!(standing, Standing::Running))
+            .await;
+        ended.map_or(Standing::Cancelled, |standing| standing.clone())
+    }
+
+    /// Ends a running query; whether it was running.
+    pub(super) fn end(&self, standing: Standing) -> bool {
+        self.standing.send_if_modified(|current| {
+            let running = matches!(current, Standing::Running);
+            if running {
+                *current = standing;
+            }
+            running
+        })
+    }
+
+    /// How it stands now.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    /// Whether it is running.
+    pub(super) fn runs(&self) -> bool {
+        matches!(*self.standing.borrow(), Standing::Running)
+    }
+
+    /// Opens the next attempt, which is the only one that counts from now on.
+    pub(super) fn next_attempt(&self) -> usize {
+        self.attempt.send_modify(|attempt| *attempt += 1);
+        *self.attempt.borrow()
+    }
+
+    /// Completes when this attempt is no longer the one that counts: the query ended, or is computed anew.
+    pub(super) async fn overtaken(&self, attempt: usize) {
+        let (mut standing, mut current) = (self.standing.subscribe(), self.attempt.subscribe());
+        tokio::select! {
+            _ = standing.wait_for(|standing| !matches!(standing, Standing::Running)) => {}
+            _ = current.wait_for(|current| *current != attempt) => {}
+        }
+    }
+
+    /// Takes back that the query is done: its results are gone.
+    pub(super) fn reopen(&self) {
+        self.standing.send_if_modified(|current| {
+            let done = matches!(current, Standing::Done(_));
+            if done {
+                *current = Standing::Running;
+            }
+            done
+        });
+    }
+}
