@@ -41,7 +41,6 @@ pub fn report(figure: &str) {
 }
 
 #[test]
-#[ignore = "known fault: a query whose executor is killed can stand still for a minute, see the README"]
 fn an_executor_killed_in_a_query_leaves_the_answer_right() -> Result<()> {
     let Some(oracle) = Oracle::over("claims", "faults")? else {
         return Ok(());
@@ -129,7 +128,6 @@ fn finish(mut child: Child, limit: Duration) -> Result<String> {
 }
 
 #[test]
-#[ignore = "known fault: bytes of a partition written while its job is cancelled stay in the count, see the README"]
 fn a_client_killed_in_a_large_result_leaves_nothing_running() -> Result<()> {
     if place::data()?.is_none() {
         return Ok(());

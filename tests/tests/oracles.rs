@@ -52,5 +52,7 @@ fn the_published_files_are_read_whole() -> Result<()> {
         .sum();
     assert_eq!(people, 500, "the sample has 500 people");
     assert_eq!(named("02_dispensings_histogram").order, Order::Total);
+    let gaps = oracle.answer(named("06_gaps_between_dispensings"))?;
+    assert_eq!(gaps.rows.len(), 17_443, "one row a dispensing");
     Ok(())
 }

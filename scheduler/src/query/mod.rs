@@ -14,5 +14,6 @@ pub mod service;
 pub mod session;
 pub mod standing;
 pub mod statement;
+pub mod windows;
 
 pub use service::Queries;

@@ -18,6 +18,7 @@ use super::admission::{self, Touched};
 use super::errors::{nearest, of_planning};
 use super::session::{Sessions, View};
 use super::statement::{Statement, Where};
+use super::windows;
 use crate::port::QueryError;
 
 /// The schema in which tables describe the catalog itself.
@@ -50,8 +51,11 @@ impl Planner {
             .context(view, "planning", 1)
             .map_err(|error| of_planning(&error))?;
         let state = context.state();
-        let parsed = parse(&state, sql)?;
+        let mut parsed = parse(&state, sql)?;
         read_only(&parsed)?;
+        if let Some(statement) = inner(&mut parsed) {
+            windows::write_out(statement)?;
+        }
         resolve(view, &state, &parsed)?;
         let plan = state
             .statement_to_plan(parsed)
@@ -138,6 +142,15 @@ fn read_only_ast(ast: &Ast) -> Result<(), QueryError> {
         other => Err(QueryError::ReadOnly {
             statement: first_words(&other.to_string()),
         }),
+    }
+}
+
+/// The statement itself, below any `EXPLAIN`.
+fn inner(parsed: &mut Parsed) -> Option<&mut Ast> {
+    match parsed {
+        Parsed::Statement(ast) => Some(ast),
+        Parsed::Explain(explain) => inner(&mut explain.statement),
+        _ => None,
     }
 }
 

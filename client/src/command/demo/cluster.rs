@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::folder::Folder;
 use super::identities::executor_ids;
@@ -37,6 +37,8 @@ pub struct Process {
     pub id: u32,
     /// Its health port.
     pub health: SocketAddr,
+    /// The other end of its standard input, by which it follows us. Not left in `child`, where waiting would close it.
+    held: Option<ChildStdin>,
     child: Child,
 }
 
@@ -105,7 +107,7 @@ impl Cluster {
         }
         let started = Instant::now();
         for process in &mut self.processes {
-            drop(process.child.stdin.take());
+            drop(process.held.take());
         }
         for process in &mut self.processes {
             let left = STOP.saturating_sub(started.elapsed());
@@ -143,8 +145,10 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
+        let held = child.stdin.take();
         match child.id() {
             Some(id) => Ok(Self {
+                held,
                 name: name.to_owned(),
                 id,
                 health,
