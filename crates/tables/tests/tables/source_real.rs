@@ -1,12 +1,10 @@
 //! The real claims and OMOP files through their dataset descriptions, against what DuckDB and pyarrow say of the same
 //! files (`source_oracle.csv`, made by `source_oracle.py`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod source_support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::source_support::{data, joined};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
@@ -14,7 +12,6 @@ use futures::TryStreamExt;
 use parcours_tables::source::{self, ReadOptions};
 use parcours_tables::spec::Dataset;
 use parcours_tables::store::Stores;
-use source_support::{data, joined};
 
 type Columns = BTreeMap<(String, String), (usize, usize, i128)>;
 

@@ -1,11 +1,8 @@
 //! Loading again: nothing twice, new sources beside old ones, changed sources refused or replaced, bad rows.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod sandbox;
-
+use crate::sandbox::{Dispensing, Sandbox, all_granted, dispensings, lines, patients, query, shown_sorted};
 use parcours_tables::Snapshot;
 use parcours_tables::load::{LoadError, LoadOptions};
-use sandbox::{Dispensing, Sandbox, all_granted, dispensings, lines, patients, query, shown_sorted};
 
 async fn prepared() -> (Sandbox, Vec<Dispensing>) {
     let sandbox = Sandbox::local(3).await;

@@ -1,5 +1,4 @@
 //! Where sources are: globs over a local folder and over a bucket, and the fingerprints of what they match.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,10 +1,8 @@
 //! Parquet sources: the file's own types, conversions that keep every value, and those that cannot.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod source_support;
 
 use std::sync::Arc;
 
+use crate::source_support::Fixture;
 use arrow::array::*;
 use arrow::datatypes::{Int32Type, i256};
 use parcours_tables::source::{self, OnBad, ReadOptions, RejectFile};
@@ -14,7 +12,6 @@ use parquet::arrow::ArrowWriter;
 use parquet::data_type::{Int96, Int96Type};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use source_support::Fixture;
 
 /// A Parquet file with patient ids p1, p2, … and a column `v`.
 fn file(values: ArrayRef) -> Vec<u8> {

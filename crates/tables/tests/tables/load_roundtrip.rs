@@ -1,15 +1,12 @@
 //! Rows that went in come out, through plans made without a key and opened with keys; and what was declared of the
 //! layout is used.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod sandbox;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::sandbox::{Sandbox, all_granted, count_nodes, dispensings, lines, patients, plan, query, shown_sorted};
 use datafusion::physical_plan::Partitioning;
 use parcours_tables::Catalog;
-use sandbox::{Sandbox, all_granted, count_nodes, dispensings, lines, patients, plan, query, shown_sorted};
 
 async fn loaded(shards: usize) -> (Sandbox, Vec<sandbox::Dispensing>) {
     let sandbox = Sandbox::local(shards).await;

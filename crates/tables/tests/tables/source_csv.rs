@@ -1,11 +1,8 @@
 //! CSV sources: every type, every way of writing NULL, every kind of bad row with its line, and files that are not what
 //! they seem. Each content is read in chunks of many sizes, because rows may end anywhere.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod source_support;
-
+use crate::source_support::Fixture;
 use parcours_tables::source::{OnBad, ReadOptions, Reason, RejectFile, SourceError};
-use source_support::Fixture;
 
 fn chunks(bytes: usize) -> ReadOptions {
     ReadOptions {

@@ -1,16 +1,13 @@
 //! A load that fails or dies at any request to the object store leaves the old version or the new one, never a mixture;
 //! the next load ends right; vacuum then finds every file left over and nothing else.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod sandbox;
 
 use std::sync::Arc;
 
+use crate::sandbox::faults::{Fault, FaultyStore};
+use crate::sandbox::{Dispensing, Sandbox, dispensings, patients, shown_sorted};
 use chrono::TimeDelta;
 use parcours_tables::latest_version;
 use parcours_tables::vacuum::{VacuumOptions, vacuum};
-use sandbox::faults::{Fault, FaultyStore};
-use sandbox::{Dispensing, Sandbox, dispensings, patients, shown_sorted};
 
 struct Trial {
     store: Arc<FaultyStore>,

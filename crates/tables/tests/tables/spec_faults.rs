@@ -1,5 +1,4 @@
 //! Every fault of a specification: refused, at its line, with a sentence that names the object and the remedy.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 

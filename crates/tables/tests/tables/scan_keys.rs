@@ -1,16 +1,13 @@
 //! What a scan opens and what it refuses: classes, places, altered files, sources of other kinds; and that nothing on disk
 //! can be read without keys.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod sandbox;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::sandbox::{MARKS, Sandbox, all_granted, dispensings, lines, patients, plan, query};
 use datafusion::prelude::{CsvReadOptions, SessionContext};
 use parcours_keys::{ColumnClass, KeyService, KeyUse, Keyring, MasterKeyName, Unlock, class_key, create_key_file};
 use parcours_tables::scan::{Grants, ScanKeys, open_for_reading};
-use sandbox::{MARKS, Sandbox, all_granted, dispensings, lines, patients, plan, query};
 
 async fn loaded() -> Sandbox {
     let sandbox = Sandbox::local(3).await;

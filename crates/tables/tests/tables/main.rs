@@ -1,0 +1,14 @@
+//! The tests of tables as one program, because each that links the engine costs half a minute.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod load_again;
+mod load_faults;
+mod load_roundtrip;
+mod sandbox;
+mod scan_keys;
+mod source_csv;
+mod source_globs;
+mod source_parquet;
+mod source_real;
+mod source_support;
+mod spec_faults;
