@@ -20,6 +20,7 @@ fn a_scheduler_that_can_read_neither_keys_nor_data_files_answers() -> Result<()>
     }
     let mut cluster = Sandbox::prepare(Plan {
         datasets: vec!["claims"],
+        open_to_others: true,
         ..Plan::default()
     })?;
     cluster.load("claims")?;

@@ -45,6 +45,9 @@ pub struct Plan {
     pub held_classes: Option<Vec<&'static str>>,
     /// The folder of an authority that is there already, of [`TRUST_DOMAIN`].
     pub pki: Option<PathBuf>,
+    /// Whether other users of this machine can reach the folder, which then lies in the system's temporary folder:
+    /// target directories often lie below a home that is closed to them.
+    pub open_to_others: bool,
 }
 
 impl Default for Plan {
@@ -56,6 +59,7 @@ impl Default for Plan {
             datasets: vec!["claims", "omop"],
             held_classes: None,
             pki: None,
+            open_to_others: false,
         }
     }
 }
@@ -79,7 +83,7 @@ struct Executor {
 impl Sandbox {
     /// Makes PKI, keyring and configurations. No process runs yet.
     pub fn prepare(plan: Plan) -> Result<Self> {
-        let folder = Folder(new_folder()?);
+        let folder = Folder(new_folder(&sandboxes(plan.open_to_others)?)?);
         let [client, internal, health] = free_ports()?;
         let ports = Ports {
             client,
@@ -143,10 +147,10 @@ impl Sandbox {
     pub fn start_scheduler_as(&mut self, user: &str) -> Result<()> {
         self.give_scheduler_to(user)?;
         let config = self.folder.at("scheduler.toml");
+        let binary = self.folder.at("parcours");
+        std::fs::copy(place::parcours()?, &binary).context("cannot copy the binary to where others can run it")?;
         let mut command = self.clean(Command::new("setpriv"));
-        command
-            .args(["--reuid", user, "--clear-groups"])
-            .arg(place::parcours()?);
+        command.args(["--reuid", user, "--clear-groups"]).arg(binary);
         command
             .arg("scheduler")
             .arg("--config")
@@ -309,11 +313,20 @@ pub fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
         .map_err(|_| anyhow::anyhow!("fewer ports than asked for"))
 }
 
-/// `sandboxes/<pid>-<n>` under the target directory; those of processes that are gone are removed first.
-fn new_folder() -> Result<PathBuf> {
+/// Where sandboxes lie: under the target directory, or where other users can reach them.
+fn sandboxes(open_to_others: bool) -> Result<PathBuf> {
+    if !open_to_others {
+        return place::scratch("sandboxes");
+    }
+    let all = std::env::temp_dir().join("parcours-sandboxes");
+    std::fs::create_dir_all(&all).with_context(|| format!("cannot make {}", all.display()))?;
+    Ok(all)
+}
+
+/// A new `<pid>-<n>` in the folder of all sandboxes; those of processes that are gone are removed first.
+fn new_folder(all: &Path) -> Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    let all = place::scratch("sandboxes")?;
-    for old in std::fs::read_dir(&all)?.flatten() {
+    for old in std::fs::read_dir(all)?.flatten() {
         let name = old.file_name();
         let owner = name
             .to_str()
