@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::sandbox::{Sandbox, all_granted, count_nodes, dispensings, lines, patients, plan, query, shown_sorted};
+use crate::sandbox::{
+    self, Sandbox, all_granted, count_nodes, dispensings, lines, patients, plan, query, shown_sorted,
+};
 use datafusion::physical_plan::Partitioning;
 use parcours_tables::Catalog;
 
