@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -15,23 +16,49 @@ use crate::Principal;
 use crate::guard::Guarded;
 
 /// Who is at the other end of an admitted connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// The principal its certificate names; verified, and of a kind this listener admits.
     pub principal: Principal,
     /// Where it connects from.
     pub address: SocketAddr,
+    /// Whether it is still there.
+    pub presence: Presence,
+}
+
+/// Whether a connection is still open, for those who keep something for the peer at its other end.
+#[derive(Clone, Debug)]
+pub struct Presence(Weak<()>);
+
+impl Presence {
+    /// Whether the connection is open.
+    pub fn is_here(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// A connection whose peer has been admitted. It breaks by itself when the peer's certificate expires or is revoked.
 pub struct Connection {
     stream: Guarded<TlsStream<TcpStream>>,
     peer: Peer,
+    /// Gone with the connection; what every [`Presence`] looks at.
+    _here: Arc<()>,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Guarded<TlsStream<TcpStream>>, peer: Peer) -> Self {
-        Self { stream, peer }
+    pub(crate) fn new(stream: Guarded<TlsStream<TcpStream>>, principal: Principal, address: SocketAddr) -> Self {
+        let here = Arc::new(());
+        let presence = Presence(Arc::downgrade(&here));
+        let peer = Peer {
+            principal,
+            address,
+            presence,
+        };
+        Self {
+            stream,
+            peer,
+            _here: here,
+        }
     }
 
     /// Who is at the other end.

@@ -28,7 +28,7 @@ mod watched;
 
 pub use certificate::{LIFETIME_MAX_DAYS, Purpose};
 pub use client::{ClientTls, Expects};
-pub use connection::{Connection, Peer, peer, peer_of};
+pub use connection::{Connection, Peer, Presence, peer, peer_of};
 pub use error::IdentityError;
 pub use files::TlsFiles;
 pub use listener::Listener;

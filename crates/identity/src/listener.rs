@@ -20,7 +20,7 @@ use crate::guard::{Guarded, Standing};
 use crate::handshake::{ALPN, TIME_LIMIT, no_h2, reason};
 use crate::server::{ServerHandshake, ServerTls};
 use crate::verifier::{Seen, Verifier};
-use crate::{Connection, IdentityError, Peer, Purpose};
+use crate::{Connection, IdentityError, Purpose};
 
 /// Handshakes under way at once; further connections are closed until one ends.
 const HANDSHAKES_MAX: usize = 1024;
@@ -164,10 +164,7 @@ fn admit(
         peer: format!("{principal} at {address}"),
     };
     tracing::debug!(listener = tls.listener(), peer = %address, %principal, "connection admitted");
-    Ok(Connection::new(
-        Guarded::new(stream, standing),
-        Peer { principal, address },
-    ))
+    Ok(Connection::new(Guarded::new(stream, standing), principal, address))
 }
 
 fn refusal(verifier: &Verifier) -> Option<String> {

@@ -2,6 +2,7 @@
 //! and the queries that wait for their reader; everything else is asked of the query service.
 
 use std::{
+    future::Future,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use arrow_flight::{
 };
 use bytes::Bytes;
 use futures::Stream;
-use parcours_identity::Principal;
+use parcours_identity::{Peer, Principal};
 use prost::Message;
 use tonic::Status;
 
@@ -37,6 +38,7 @@ pub(super) struct Front<Q> {
     pub signer: Signer,
     pub waiting: Waiting,
     pub life: Duration,
+    after_parting: Duration,
     pub sql_info: SqlInfoData,
     pub type_info: XdbcTypeInfoData,
     sealer: Sealer,
@@ -50,6 +52,7 @@ impl<Q: QueryPort> Front<Q> {
             signer: Signer::new().map_err(|_| FrontError::Random)?,
             waiting: Waiting::default(),
             life: options.ticket_life,
+            after_parting: options.after_parting,
             sql_info: sql_info().map_err(metadata)?,
             type_info: type_info().map_err(metadata)?,
             sealer: Sealer::new().map_err(|_| FrontError::Random)?,
@@ -101,24 +104,28 @@ impl<Q: QueryPort> Front<Q> {
     }
 
     /// Plans and submits, and lets the results be read.
-    pub async fn submit(&self, who: &Principal, prepared: &Prepared) -> Result<Started, Status> {
-        let statement = self.port.prepare(who, &prepared.sql).await?;
+    pub async fn submit(self: &Arc<Self>, asker: &Peer, prepared: &Prepared) -> Result<Started, Status> {
+        let statement = self.port.prepare(&asker.principal, &prepared.sql).await?;
         let values = parameters::coerce(prepared.parameters.as_ref(), statement.parameters())?;
-        let Started { query, schema } = self.port.start(who, &statement, values).await?;
-        let schema = columns::described(&schema);
-        self.waiting.admit(query, who.clone(), schema.clone(), self.life);
-        Ok(Started { query, schema })
+        let (front, asker) = (self.clone(), asker.clone());
+        to_the_end(async move {
+            let Started { query, schema } = front.port.start(&asker.principal, &statement, values).await?;
+            let schema = columns::described(&schema);
+            front.waiting.admit(query, &asker, schema.clone(), front.life);
+            Ok(Started { query, schema })
+        })
+        .await
     }
 
     /// Runs a statement and says where its results will be.
     pub async fn execute(
-        &self,
-        who: &Principal,
+        self: &Arc<Self>,
+        asker: &Peer,
         prepared: &Prepared,
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo, Status> {
-        let Started { query, schema } = self.submit(who, prepared).await?;
-        answer::info(&schema, self.ticket(who, &query), descriptor)
+        let Started { query, schema } = self.submit(asker, prepared).await?;
+        answer::info(&schema, self.ticket(&asker.principal, &query), descriptor)
     }
 
     /// The ticket that reads a query's results.
@@ -143,11 +150,12 @@ impl<Q: QueryPort> Front<Q> {
 
     /// Cancels the query that an info belongs to, whether its results are being read, wait to be, or are followed by
     /// polling. A ticket is good for this as long as the process lives.
-    pub async fn cancel(&self, who: &Principal, info: &FlightInfo) -> Result<(), Status> {
+    pub async fn cancel(self: &Arc<Self>, who: &Principal, info: &FlightInfo) -> Result<(), Status> {
         let query = self.query_of(who, info)?;
         // Whoever reads already has taken it out.
         let _ = self.waiting.redeem(&query);
-        Ok(self.port.cancel(who, &query).await?)
+        let (front, who) = (self.clone(), who.clone());
+        to_the_end(async move { Ok(front.port.cancel(&who, &query).await?) }).await
     }
 
     fn query_of(&self, who: &Principal, info: &FlightInfo) -> Result<QueryId, TicketError> {
@@ -163,6 +171,15 @@ impl<Q: QueryPort> Front<Q> {
     }
 }
 
+/// Sees a change through although its client may go away meanwhile, whereupon its call is dropped: a query that was
+/// started by half would be one that nobody can read, cancel or forget.
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    let lost = |_| Status::internal("the request was broken off in the server, try again");
+    tokio::spawn(change).await.map_err(lost)?
+}
+
 fn statement_ticket(ticket: &[u8]) -> Option<TicketStatementQuery> {
     match Command::try_from(Any::decode(ticket).ok()?).ok()? {
         Command::TicketStatementQuery(ticket) => Some(ticket),
@@ -173,13 +190,13 @@ fn statement_ticket(ticket: &[u8]) -> Option<TicketStatementQuery> {
 /// Cancels queries whose reader never came, until the front is gone.
 pub(super) async fn cancel_unread<Q: QueryPort>(front: Weak<Front<Q>>) {
     while let Some(front) = front.upgrade() {
-        for (query, who) in front.waiting.expired() {
+        for (query, who) in front.waiting.expired(front.after_parting) {
             tracing::info!(%query, principal = %who, "nobody came to read the results, the query is cancelled");
             if let Err(error) = front.port.cancel(&who, &query).await {
                 tracing::warn!(%query, code = ?Status::from(error).code(), "an unread query could not be cancelled");
             }
         }
-        let pause = (front.life / 10).clamp(Duration::from_millis(10), Duration::from_secs(5));
+        let pause = (front.life / 10).clamp(Duration::from_millis(10), Duration::from_secs(1));
         drop(front);
         tokio::time::sleep(pause).await;
     }

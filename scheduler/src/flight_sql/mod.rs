@@ -44,12 +44,16 @@ pub struct FrontOptions {
     /// How long a query's results wait for their reader to begin, from its submission or from the last poll. After that
     /// the query is cancelled and its ticket refused. 5 minutes unless set.
     pub ticket_life: Duration,
+    /// How much of that is left once the connection that asked, or polled last, is closed. It is time enough for another
+    /// connection of the same person to take over; then the query is cancelled. 5 seconds unless set.
+    pub after_parting: Duration,
 }
 
 impl Default for FrontOptions {
     fn default() -> Self {
         Self {
             ticket_life: Duration::from_secs(300),
+            after_parting: Duration::from_secs(5),
         }
     }
 }

@@ -2,12 +2,12 @@
 //! when something has changed, or after [`PATIENCE`]; the last one carries the ticket. A query that nobody asks for any
 //! more is cancelled like one that nobody reads.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightDescriptor, PollInfo, sql::Any};
 use bytes::Bytes;
-use parcours_identity::Principal;
+use parcours_identity::{Peer, Principal};
 use prost::Message;
 use tokio::time::{Instant, sleep};
 use tonic::Status;
@@ -52,29 +52,30 @@ impl PollQuery {
 impl<Q: QueryPort> Front<Q> {
     /// The first call.
     pub async fn poll_first(
-        &self,
-        who: &Principal,
+        self: &Arc<Self>,
+        asker: &Peer,
         prepared: &Prepared,
         descriptor: FlightDescriptor,
     ) -> Result<PollInfo, Status> {
-        let Started { query, schema } = self.submit(who, prepared).await?;
+        let Started { query, schema } = self.submit(asker, prepared).await?;
         let nothing = Progress {
             phase: Phase::Queued,
             tasks_done: 0,
             tasks_total: 0,
         };
-        self.poll_info(who, query, nothing, &schema, descriptor)
+        self.poll_info(&asker.principal, query, nothing, &schema, descriptor)
     }
 
     /// Each next call.
     pub async fn poll_next(
         &self,
-        who: &Principal,
+        asker: &Peer,
         poll: &PollQuery,
         descriptor: FlightDescriptor,
     ) -> Result<PollInfo, Status> {
+        let who = &asker.principal;
         let query = self.signer.verify(Purpose::Poll, who, &poll.token)?.in_time()?;
-        let schema = self.waiting.extend(&query, self.life)?;
+        let schema = self.waiting.extend(&query, &asker.presence, self.life)?;
         let until = Instant::now() + PATIENCE;
         let mut progress = self.port.progress(who, &query).await?;
         while progress.phase != Phase::Finished && poll.knows(&progress) && Instant::now() < until {

@@ -14,7 +14,7 @@ use arrow_flight::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use parcours_identity::{Principal, Role};
+use parcours_identity::{Peer, Principal, Role};
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -94,11 +94,11 @@ impl<Q: QueryPort> FlightService for FlightSql<Q> {
     type DoExchangeStream = Messages<FlightData>;
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let who = who(&request)?;
+        let asker = asker(&request)?;
         let descriptor = request.into_inner();
         let command = command(&descriptor.cmd)?;
-        let info = match self.statement(&who, &command)? {
-            Some(statement) => self.front.execute(&who, &statement, descriptor).await?,
+        let info = match self.statement(&asker.principal, &command)? {
+            Some(statement) => self.front.execute(&asker, &statement, descriptor).await?,
             None => {
                 let schema = self
                     .front
@@ -111,16 +111,16 @@ impl<Q: QueryPort> FlightService for FlightSql<Q> {
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let who = who(&request)?;
+        let asker = asker(&request)?;
         let any: Any = decode(&request.get_ref().cmd)?;
         if let Some(poll) = PollQuery::recognise(&any) {
             return Ok(Response::new(
-                self.front.poll_next(&who, &poll?, request.into_inner()).await?,
+                self.front.poll_next(&asker, &poll?, request.into_inner()).await?,
             ));
         }
-        if let Some(statement) = self.statement(&who, &command(&request.get_ref().cmd)?)? {
+        if let Some(statement) = self.statement(&asker.principal, &command(&request.get_ref().cmd)?)? {
             return Ok(Response::new(
-                self.front.poll_first(&who, &statement, request.into_inner()).await?,
+                self.front.poll_first(&asker, &statement, request.into_inner()).await?,
             ));
         }
         let info = self.get_flight_info(request).await?.into_inner();
@@ -257,9 +257,14 @@ const ACTIONS: [(&str, &str); 7] = [
 
 /// The person whose certificate the connection carries.
 fn who<T>(request: &Request<T>) -> Result<Principal, Status> {
+    Ok(asker(request)?.principal)
+}
+
+/// The person, and the connection.
+fn asker<T>(request: &Request<T>) -> Result<Peer, Status> {
     let peer = parcours_identity::peer(request)?;
     match peer.principal.role() {
-        Role::User(_) => Ok(peer.principal.clone()),
+        Role::User(_) => Ok(peer),
         _ => Err(Status::permission_denied(
             "only people are served here: use a certificate of a user",
         )),

@@ -8,7 +8,7 @@ use std::{
 
 use arrow::datatypes::SchemaRef;
 use aws_lc_rs::{hmac, rand::SystemRandom};
-use parcours_identity::Principal;
+use parcours_identity::{Peer, Presence, Principal};
 use parking_lot::Mutex;
 
 use crate::port::QueryId;
@@ -127,6 +127,8 @@ pub(super) struct Unread {
     /// The schema of its results, as promised.
     pub schema: SchemaRef,
     until: Instant,
+    /// The connection that asked for it last.
+    asker: Presence,
 }
 
 /// The queries whose results wait for their one reader.
@@ -137,22 +139,24 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Lets a query's results be read once within `life`.
-    pub fn admit(&self, query: QueryId, who: Principal, schema: SchemaRef, life: Duration) {
+    pub fn admit(&self, query: QueryId, asker: &Peer, schema: SchemaRef, life: Duration) {
         self.queries.lock().insert(
             query,
             Unread {
-                who,
+                who: asker.principal.clone(),
                 schema,
                 until: Instant::now() + life,
+                asker: asker.presence.clone(),
             },
         );
     }
 
-    /// Gives a reader who is still following the query another `life`.
-    pub fn extend(&self, query: &QueryId, life: Duration) -> Result<SchemaRef, TicketError> {
+    /// Gives a reader who is still following the query, perhaps over another connection, another `life`.
+    pub fn extend(&self, query: &QueryId, asker: &Presence, life: Duration) -> Result<SchemaRef, TicketError> {
         let mut queries = self.queries.lock();
         let unread = queries.get_mut(query).ok_or(TicketError::Spent)?;
         unread.until = Instant::now() + life;
+        unread.asker = asker.clone();
         Ok(unread.schema.clone())
     }
 
@@ -161,14 +165,17 @@ impl Waiting {
         self.queries.lock().remove(query).ok_or(TicketError::Spent)
     }
 
-    /// Takes out all whose time has passed.
-    pub fn expired(&self) -> Vec<(QueryId, Principal)> {
+    /// Takes out all whose time has passed. Those whose asker is no longer connected have `after_parting` left at most,
+    /// from the first call that finds it so.
+    pub fn expired(&self, after_parting: Duration) -> Vec<(QueryId, Principal)> {
         let now = Instant::now();
-        let late = self
-            .queries
-            .lock()
-            .extract_if(|_, unread| unread.until <= now)
-            .collect::<Vec<_>>();
+        let is_late = |unread: &mut Unread| {
+            if !unread.asker.is_here() {
+                unread.until = unread.until.min(now + after_parting);
+            }
+            unread.until <= now
+        };
+        let late: Vec<_> = self.queries.lock().extract_if(|_, unread| is_late(unread)).collect();
         late.into_iter().map(|(query, unread)| (query, unread.who)).collect()
     }
 }

@@ -164,11 +164,18 @@ impl Jobs {
         }
     }
 
-    /// Computes the query once more, its results having been lost before a row was sent.
+    /// Computes the query once more, its results having been lost before a row was sent. Seen through in a task of its own:
+    /// the reader may go away meanwhile, and a job submitted by half is one that nobody could stop.
     pub async fn resubmit(self: &Arc<Self>, query: &Arc<Query>) {
-        let _turn = query.turn.lock().await;
-        query.reopen();
-        self.try_again(query).await;
+        let (jobs, query) = (self.clone(), query.clone());
+        let again = async move {
+            let _turn = query.turn.lock().await;
+            query.reopen();
+            jobs.try_again(&query).await;
+        };
+        if let Err(error) = tokio::spawn(again).await {
+            tracing::error!(%error, "a query could not be computed anew");
+        }
     }
 
     /// Computes every query anew for which this executor worked.

@@ -43,6 +43,8 @@ pub struct SingleProcess {
     queries: Mutex<HashMap<QueryId, Query>>,
     stopped: Arc<Mutex<Vec<QueryId>>>,
     prepared: AtomicUsize,
+    /// Pass between a query's being entered and its start's being told; none is left in a house that is slow to start.
+    starts: tokio::sync::Semaphore,
 }
 
 struct Query {
@@ -106,12 +108,23 @@ impl SingleProcess {
             queries: Mutex::default(),
             stopped: Arc::default(),
             prepared: AtomicUsize::new(0),
+            starts: tokio::sync::Semaphore::new(1),
         }
     }
 
     /// How many statements were prepared.
     pub fn prepared(&self) -> usize {
         self.prepared.load(Ordering::Relaxed)
+    }
+
+    /// How many queries have been started, whether or not it was told.
+    pub fn started(&self) -> usize {
+        self.queries.lock().len()
+    }
+
+    /// Tells no start until this is dropped.
+    pub async fn hold_starts(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.starts.acquire().await.unwrap()
     }
 
     /// The queries that were cancelled or whose stream was dropped before its end.
@@ -228,6 +241,7 @@ impl QueryPort for SingleProcess {
                 asked: 0,
             },
         );
+        let _pass = self.starts.acquire().await.unwrap();
         Ok(Started { query, schema })
     }
 

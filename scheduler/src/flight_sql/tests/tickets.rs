@@ -117,6 +117,7 @@ async fn of_many_who_redeem_at_once_one_reads() {
 async fn an_expired_ticket_is_refused_and_its_query_stopped() {
     let options = FrontOptions {
         ticket_life: Duration::from_millis(100),
+        ..FrontOptions::default()
     };
     let house = House::with(Accepts::Users, options).await;
     let mut client = house.user("alice").await;
@@ -127,6 +128,63 @@ async fn an_expired_ticket_is_refused_and_its_query_stopped() {
         Code::FailedPrecondition,
         "has expired",
     );
+}
+
+#[tokio::test]
+async fn a_query_whose_client_went_away_unread_is_stopped() {
+    let house = House::with(Accepts::Users, parting()).await;
+    let mut client = house.user("alice").await;
+    let ticket = signed(&started(&mut client).await);
+    tokio::time::sleep(PARTING * 3).await;
+    assert_eq!(house.service.stopped(), [], "the client is still here");
+    drop(client);
+    house.stopped(1).await;
+    assert_refused(
+        redeem(&mut house.user("alice").await, ticket).await,
+        Code::FailedPrecondition,
+        "cancelled",
+    );
+}
+
+#[tokio::test]
+async fn a_query_whose_client_went_away_before_it_was_told_is_stopped() {
+    let house = House::with(Accepts::Users, parting()).await;
+    let mut client = house.user("alice").await;
+    let held = house.service.hold_starts().await;
+    tokio::select! {
+        _ = started(&mut client) => panic!("the start is held back"),
+        () = entered(&house) => {}
+    }
+    drop(client);
+    tokio::time::sleep(PARTING).await;
+    drop(held);
+    house.stopped(1).await;
+}
+
+async fn entered(house: &House) {
+    while house.service.started() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn another_connection_may_take_over_in_time() {
+    let house = House::with(Accepts::Users, FrontOptions::default()).await;
+    let mut first = house.user("alice").await;
+    let ticket = signed(&started(&mut first).await);
+    drop(first);
+    assert_eq!(redeem(&mut house.user("alice").await, ticket).await.unwrap(), 4);
+    assert_eq!(house.service.stopped(), []);
+}
+
+const PARTING: Duration = Duration::from_millis(200);
+
+/// Queries that their client leaves end soon; their tickets would last much longer.
+fn parting() -> FrontOptions {
+    FrontOptions {
+        ticket_life: Duration::from_secs(60),
+        after_parting: PARTING,
+    }
 }
 
 #[tokio::test]
