@@ -5,6 +5,7 @@ mod command;
 mod exit;
 mod interrupt;
 mod output;
+mod residue;
 mod shell;
 mod statements;
 
@@ -17,6 +18,10 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Err(error) = residue::leave_none() {
+        eprintln!("error: core dumps cannot be turned off: {error}");
+        return ExitCode::FAILURE;
+    }
     parcours_identity::install_crypto_provider();
     let cli = command::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use parcours_cluster::bytesize::ByteSize;
 use parcours_cluster::tls::NodeTls;
+use parcours_keys::Pkcs11Options;
 use parcours_tables::StoreOptions;
 use serde::{Deserialize, Serialize};
 
@@ -53,14 +54,17 @@ pub struct Listen {
     pub health: SocketAddr,
 }
 
-/// `[keys]`: the local keyring. Its passphrase comes from `PARCOURS_KEYRING_PASSPHRASE` unless a key file is named.
+/// `[keys]`: one key service, either a local keyring or an HSM. A keyring's passphrase comes from
+/// `PARCOURS_KEYRING_PASSPHRASE` unless a key file is named.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
     /// The keyring file.
-    pub keyring: PathBuf,
+    pub keyring: Option<PathBuf>,
     /// The file that unlocks it, readable by its owner only.
     pub key_file: Option<PathBuf>,
+    /// The HSM.
+    pub pkcs11: Option<Pkcs11Options>,
     /// For how long an unwrapped data key stays in memory, in seconds. Default: 300.
     #[serde(default = "default_cache")]
     pub cache_seconds: u64,

@@ -1,6 +1,7 @@
 //! An executor's life, top to bottom: identity, keys, scratch space, listeners, membership, drain.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -9,7 +10,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use parcours_cluster::health::{HealthPort, Readiness};
 use parcours_identity::{Accepts, ClientTls, Expects, Listener, ServerTls};
-use parcours_keys::{CacheOptions, Keyring, Unlock};
+use parcours_keys::{CacheOptions, KeyService, Keyring, Pkcs11Keys, Unlock};
 use parcours_tables::scan::Reading;
 use parcours_tables::store::Stores;
 use tokio::sync::Semaphore;
@@ -91,7 +92,7 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
         to_scheduler,
         to_executors,
         runtime: runtime(&config, stores.clone())?,
-        reading: Arc::new(open_keys(&config.keys, stores)?),
+        reading: Arc::new(reading(&config.keys, stores).await?),
         store: Arc::new(store),
         tasks: Arc::default(),
         slots: Arc::new(Semaphore::new(config.tasks.max(1))),
@@ -103,24 +104,27 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
 /// The environment variable that unlocks a keyring for which no key file is named.
 const PASSPHRASE: &str = "PARCOURS_KEYRING_PASSPHRASE";
 
-fn open_keys(keys: &Keys, stores: Arc<Stores>) -> anyhow::Result<Reading> {
+async fn reading(keys: &Keys, stores: Arc<Stores>) -> anyhow::Result<Reading> {
+    let service: Arc<dyn KeyService> = match (&keys.keyring, &keys.pkcs11) {
+        (Some(keyring), None) => Arc::new(open_keyring(keyring, keys)?),
+        (None, Some(token)) => Arc::new(Pkcs11Keys::open(token.clone()).await?),
+        _ => anyhow::bail!("configure one key service: either keys.keyring or [keys.pkcs11]"),
+    };
+    let cache = CacheOptions {
+        ttl: std::time::Duration::from_secs(keys.cache_seconds),
+        ..Default::default()
+    };
+    Ok(Reading::new(service, stores, cache, keys.footer_cache.as_usize()))
+}
+
+fn open_keyring(keyring: &Path, keys: &Keys) -> anyhow::Result<Keyring> {
     let unlock = match &keys.key_file {
         Some(file) => Unlock::key_file(file),
         None => {
             Unlock::passphrase(std::env::var(PASSPHRASE).with_context(|| format!("set keys.key_file or {PASSPHRASE}"))?)
         }
     };
-    let keyring = Keyring::open(&keys.keyring, unlock)?;
-    let cache = CacheOptions {
-        ttl: std::time::Duration::from_secs(keys.cache_seconds),
-        ..Default::default()
-    };
-    Ok(Reading::new(
-        Arc::new(keyring),
-        stores,
-        cache,
-        keys.footer_cache.as_usize(),
-    ))
+    Ok(Keyring::open(keyring, unlock)?)
 }
 
 /// One memory pool and one sealed spill directory for all tasks.

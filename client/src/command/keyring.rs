@@ -1,13 +1,13 @@
-//! `parcours keyring`: makes and keeps the file of master keys. Keys never leave it except into another sealed keyring.
+//! `parcours keyring`: makes and keeps the file of master keys, and the master keys in an HSM. Keys leave a keyring only for
+//! another sealed keyring, and an HSM never.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use parcours_keys::{
-    KeyAdmin, KeyService, KeyUse, Keyring, MasterKeyName, Unlock, create_key_file, ensure_dataset_keys,
-};
+use parcours_keys::{KeyAdmin, KeyUse, Keyring, MasterKeyName, Unlock, create_key_file, ensure_dataset_keys};
 
+use super::key_source::KeySource;
 use crate::exit::Failure;
 use crate::output::say;
 
@@ -16,7 +16,7 @@ const PASSPHRASE: &str = "PARCOURS_KEYRING_PASSPHRASE";
 /// Where that of an exported keyring is taken from.
 const EXPORT_PASSPHRASE: &str = "PARCOURS_KEYRING_EXPORT_PASSPHRASE";
 
-/// Make and keep the file of master keys that encrypt tables
+/// Make and keep the master keys that encrypt tables, in a file or in an HSM
 #[derive(Debug, Args)]
 pub struct KeyringArgs {
     #[command(subcommand)]
@@ -33,19 +33,19 @@ enum Action {
     /// Add the keys of a dataset (claims) or one key (claims/health); what is there already stays
     Add {
         #[command(flatten)]
-        keyring: Sealed,
+        keys: KeySource,
         /// Dataset, or key
         name: String,
     },
     /// List the keys and their current versions
     List {
         #[command(flatten)]
-        keyring: Sealed,
+        keys: KeySource,
     },
     /// Give the keys of a dataset, or one key, a new version; older ones still open what they sealed
     Rotate {
         #[command(flatten)]
-        keyring: Sealed,
+        keys: KeySource,
         /// Dataset, or key
         name: String,
     },
@@ -67,7 +67,7 @@ enum Action {
 
 /// A keyring and what opens it.
 #[derive(Debug, Args)]
-pub struct Sealed {
+struct Sealed {
     /// The keyring
     #[arg(long, value_name = "FILE")]
     keyring: PathBuf,
@@ -78,8 +78,8 @@ pub struct Sealed {
 
 impl Sealed {
     /// Opens the keyring.
-    pub fn open(&self) -> Result<Keyring, Failure> {
-        let unlock = unlock(self.key_file.as_deref(), PASSPHRASE, "Passphrase of the keyring: ")?;
+    fn open(&self) -> Result<Keyring, Failure> {
+        let unlock = existing_unlock(self.key_file.as_deref())?;
         Ok(Keyring::open(&self.keyring, unlock).map_err(anyhow::Error::from)?)
     }
 }
@@ -93,9 +93,9 @@ pub async fn run(args: KeyringArgs) -> Result<(), Failure> {
             say(format!("made {}", made.path().display()))?;
             Ok(())
         }
-        Action::Add { keyring, name } => add(&keyring.open()?, &name).await,
-        Action::List { keyring } => list(&keyring.open()?).await,
-        Action::Rotate { keyring, name } => rotate(&keyring.open()?, &name).await,
+        Action::Add { keys, name } => add(&*keys.open().await?, &name).await,
+        Action::List { keys } => list(&*keys.open().await?).await,
+        Action::Rotate { keys, name } => rotate(&*keys.open().await?, &name).await,
         Action::Export {
             keyring,
             to,
@@ -112,10 +112,10 @@ pub async fn run(args: KeyringArgs) -> Result<(), Failure> {
     }
 }
 
-async fn add(keyring: &Keyring, name: &str) -> Result<(), Failure> {
+async fn add(keys: &dyn KeyAdmin, name: &str) -> Result<(), Failure> {
     let created = match name.contains('/') {
-        true => vec![keyring.create(&parse(name)?).await.map_err(anyhow::Error::from)?],
-        false => ensure_dataset_keys(keyring, name).await.map_err(anyhow::Error::from)?,
+        true => vec![keys.create(&parse(name)?).await.map_err(anyhow::Error::from)?],
+        false => ensure_dataset_keys(keys, name).await.map_err(anyhow::Error::from)?,
     };
     created.iter().try_for_each(|id| say(format!("added {id}")))?;
     if created.is_empty() {
@@ -124,14 +124,14 @@ async fn add(keyring: &Keyring, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn list(keyring: &Keyring) -> Result<(), Failure> {
-    for name in keyring.names().await.map_err(anyhow::Error::from)? {
-        say(keyring.current(&name).await.map_err(anyhow::Error::from)?)?;
+async fn list(keys: &dyn KeyAdmin) -> Result<(), Failure> {
+    for name in keys.names().await.map_err(anyhow::Error::from)? {
+        say(keys.current(&name).await.map_err(anyhow::Error::from)?)?;
     }
     Ok(())
 }
 
-async fn rotate(keyring: &Keyring, name: &str) -> Result<(), Failure> {
+async fn rotate(keys: &dyn KeyAdmin, name: &str) -> Result<(), Failure> {
     let names = match name.contains('/') {
         true => vec![parse(name)?],
         false => KeyUse::all()
@@ -141,7 +141,7 @@ async fn rotate(keyring: &Keyring, name: &str) -> Result<(), Failure> {
     for name in names {
         say(format!(
             "now {}",
-            keyring.rotate(&name).await.map_err(anyhow::Error::from)?
+            keys.rotate(&name).await.map_err(anyhow::Error::from)?
         ))?;
     }
     Ok(())
@@ -152,11 +152,11 @@ fn parse(name: &str) -> Result<MasterKeyName, Failure> {
 }
 
 /// What opens an existing keyring.
-fn unlock(key_file: Option<&Path>, variable: &str, prompt: &str) -> Result<Unlock, Failure> {
-    match (key_file, std::env::var(variable)) {
+pub fn existing_unlock(key_file: Option<&Path>) -> Result<Unlock, Failure> {
+    match (key_file, std::env::var(PASSPHRASE)) {
         (Some(path), _) => Ok(Unlock::key_file(path)),
         (None, Ok(passphrase)) => Ok(Unlock::passphrase(passphrase)),
-        (None, Err(_)) => Ok(Unlock::passphrase(ask(prompt, variable)?)),
+        (None, Err(_)) => Ok(Unlock::passphrase(ask("Passphrase of the keyring: ", PASSPHRASE)?)),
     }
 }
 

@@ -8,13 +8,13 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use parcours_cluster::bytesize::ByteSize;
-use parcours_keys::{KeyService, Keyring};
+use parcours_keys::KeyService;
 use parcours_tables::Stores;
 use parcours_tables::load::{LoadError, LoadOptions, LoadReport, Progress, Step, TableReport};
 use parcours_tables::spec::Dataset;
 use url::Url;
 
-use super::keyring::Sealed;
+use super::key_source::KeySource;
 use super::store::{StoreArgs, location};
 use crate::exit::Failure;
 use crate::interrupt::interruptible;
@@ -29,7 +29,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "URL")]
     into: String,
     #[command(flatten)]
-    keyring: Sealed,
+    keys: KeySource,
     /// List bad rows in this file and load the others; without it the first bad row stops the load
     #[arg(long, value_name = "FILE")]
     reject_to: Option<PathBuf>,
@@ -70,7 +70,7 @@ pub struct Load {
 pub async fn run(args: LoadArgs) -> Result<(), Failure> {
     let dataset = Dataset::from_file(&args.dataset).with_context(|| format!("{}", args.dataset.display()))?;
     let into = location(&args.into)?;
-    let keyring: Keyring = args.keyring.open()?;
+    let keys = args.keys.open().await?;
     let bar = if args.quiet {
         ProgressBar::hidden()
     } else {
@@ -87,7 +87,7 @@ pub async fn run(args: LoadArgs) -> Result<(), Failure> {
         dataset,
         into,
         stores: args.store.stores(),
-        keys: Arc::new(keyring),
+        keys,
         options,
     };
     let done = interruptible(load.run()).await;

@@ -4,6 +4,7 @@ mod completions;
 mod connect;
 #[cfg(feature = "local")]
 mod demo;
+mod key_source;
 mod keyring;
 #[cfg(feature = "local")]
 mod load;
@@ -48,7 +49,7 @@ enum Command {
     #[cfg(feature = "local")]
     Executor(node::NodeArgs),
     Pki(pki::PkiArgs),
-    Keyring(keyring::KeyringArgs),
+    Keyring(Box<keyring::KeyringArgs>),
     Completions(completions::CompletionsArgs),
 }
 
@@ -69,7 +70,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         #[cfg(feature = "local")]
         Command::Executor(args) => node::executor(args).await,
         Command::Pki(args) => pki::run(args),
-        Command::Keyring(args) => keyring::run(args).await,
+        Command::Keyring(args) => keyring::run(*args).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -34,6 +34,12 @@ pub enum KeyError {
         /// What failed.
         reason: String,
     },
+    /// The key service refuses this process, whichever key it asks for, or cannot be used as it is configured.
+    #[error("key service cannot be used: {reason}")]
+    Refused {
+        /// What was refused, and the remedy.
+        reason: String,
+    },
     /// A wrapped key does not authenticate: altered, moved from another file, or wrapped by another master key.
     #[error("{} does not authenticate for {object}: it was altered, moved or swapped, restore the original", .key.describe())]
     Tampered {

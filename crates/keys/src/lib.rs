@@ -3,7 +3,7 @@
 //! A data file's columns are encrypted under random data keys, one per file and class; a [`KeyService`] wraps and
 //! unwraps those and never shows a master key. This crate refuses to guess: a file of another place, a key of another
 //! dataset, a column without a key or a plaintext file where an encrypted one belongs are errors.
-//! Start at [`service`] for the trait, [`keyring`] for the embedded service, [`encrypt`] and [`decrypt`] for Parquet.
+//! Start at [`service`] for the trait, [`keyring`] and [`pkcs11`] for the services, [`encrypt`] and [`decrypt`] for Parquet.
 
 pub mod cache;
 pub mod class;
@@ -14,10 +14,13 @@ pub mod decrypt;
 pub mod encrypt;
 pub mod error;
 pub mod keyring;
+mod locked;
 pub mod material;
 pub mod name;
+pub mod pkcs11;
 pub mod secret;
 pub mod service;
+mod wrapping;
 
 pub use cache::{CacheCounters, CacheOptions, UnwrapCache};
 pub use class::ColumnClass;
@@ -26,7 +29,9 @@ pub use decrypt::{FileKeys, decryption_properties};
 pub use encrypt::{apply, check_columns, encryption_properties};
 pub use error::KeyError;
 pub use keyring::{Keyring, PassphraseCost, Unlock, create_key_file};
+pub use locked::LockedMemory;
 pub use material::{KeyMaterial, column_class};
 pub use name::{KeyUse, MasterKeyId, MasterKeyName, class_key, footer_key};
+pub use pkcs11::{Pkcs11Keys, Pkcs11Options};
 pub use secret::DataKey;
 pub use service::{KeyAdmin, KeyService, WrappedKey, ensure_dataset_keys};

@@ -1,15 +1,14 @@
 //! Secret bytes that are wiped when dropped and never printed.
 //!
-//! The bytes stay in one heap allocation, so that moving a key leaves no copy behind on the stack.
+//! The bytes stay where they are, in memory that is not swapped out; moving a key leaves no copy behind on the stack.
 
 use std::fmt;
 
-use zeroize::Zeroizing;
-
 use crate::error::KeyError;
+use crate::locked::LockedBytes;
 
 /// A 256-bit key of one use: encrypts the footer, or the columns of one class, of one data file.
-pub struct DataKey(Box<Zeroizing<[u8; 32]>>);
+pub struct DataKey(LockedBytes);
 
 impl DataKey {
     /// Length in bytes.
@@ -20,8 +19,8 @@ impl DataKey {
     /// # Errors
     /// [`KeyError::Crypto`] when the random source fails.
     pub fn random() -> Result<Self, KeyError> {
-        let mut key = Self::zero();
-        fill_random(key.0.as_mut_slice())?;
+        let mut key = Self(LockedBytes::zero());
+        key.0.fill(|slot| fill_random(slot))?;
         Ok(key)
     }
 
@@ -35,18 +34,17 @@ impl DataKey {
                 operation: "taking a key of other than 32 bytes",
             });
         }
-        let mut key = Self::zero();
-        key.0.copy_from_slice(bytes);
+        let mut key = Self(LockedBytes::zero());
+        key.0.fill(|slot| {
+            slot.copy_from_slice(bytes);
+            Ok::<_, KeyError>(())
+        })?;
         Ok(key)
     }
 
     /// The bytes, for a cipher. Copies of them are the caller's to wipe.
     pub fn expose(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    fn zero() -> Self {
-        Self(Box::new(Zeroizing::new([0; 32])))
+        self.0.get()
     }
 }
 

@@ -16,22 +16,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
-use crate::context::push_part;
 use crate::error::KeyError;
 use crate::name::{MasterKeyId, MasterKeyName};
 use crate::secret::{DataKey, fill_random};
 use crate::service::{KeyAdmin, KeyService, WrappedKey};
+use crate::wrapping::{additional_data, decode, encode, tampered, unknown};
 
 use file::{Sealed, Stamp};
 pub use unlock::{PassphraseCost, Unlock, create_key_file};
-
-/// Additional data of a wrapping begins with this, then the key id, then the caller's bytes.
-const WRAP_DOMAIN: &[u8] = b"parcours-wrap-1";
 
 /// One version of a master key.
 pub(crate) struct MasterKey {
@@ -305,47 +300,29 @@ fn seal_key(master: &MasterKey, id: &MasterKeyId, key: &DataKey, aad: &[u8]) -> 
     let mut nonce = [0; NONCE_LEN];
     fill_random(&mut nonce)?;
     let mut bytes = Zeroizing::new(key.expose().to_vec());
-    bytes.reserve_exact(AES_256_GCM.tag_len());
     let tag = master
         .cipher()?
         .seal_in_place_separate_tag(
             Nonce::assume_unique_for_key(nonce),
-            Aad::from(wrap_aad(id, aad)),
+            Aad::from(additional_data(id, aad)),
             &mut bytes,
         )
         .map_err(|_| KeyError::Crypto {
             operation: "wrapping a data key",
         })?;
-    Ok(STANDARD.encode([&nonce, bytes.as_slice(), tag.as_ref()].concat()))
+    Ok(encode(&nonce, &[bytes.as_slice(), tag.as_ref()].concat()))
 }
 
 fn open_key(master: &MasterKey, id: &MasterKeyId, text: &str, aad: &[u8]) -> Result<DataKey, KeyError> {
-    let tampered = || KeyError::Tampered {
-        key: id.name.clone(),
-        object: "a wrapped data key".to_owned(),
-    };
-    let bytes = STANDARD.decode(text).map_err(|_| tampered())?;
-    let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN).ok_or_else(tampered)?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| tampered())?;
-    let mut sealed = Zeroizing::new(sealed.to_vec());
-    let opened = master
-        .cipher()?
-        .open_in_place(nonce, Aad::from(wrap_aad(id, aad)), &mut sealed);
+    let tampered = || tampered(&id.name);
+    let (nonce, sealed) = decode(text).ok_or_else(tampered)?;
+    let mut sealed = Zeroizing::new(sealed);
+    let opened = master.cipher()?.open_in_place(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(additional_data(id, aad)),
+        &mut sealed,
+    );
     DataKey::from_bytes(opened.map_err(|_| tampered())?).map_err(|_| tampered())
-}
-
-fn wrap_aad(id: &MasterKeyId, aad: &[u8]) -> Vec<u8> {
-    let mut bytes = WRAP_DOMAIN.to_vec();
-    push_part(&mut bytes, id.to_string().as_bytes());
-    bytes.extend_from_slice(aad);
-    bytes
-}
-
-fn unknown(name: &MasterKeyName, version: Option<u32>) -> KeyError {
-    KeyError::Unknown {
-        key: name.clone(),
-        version,
-    }
 }
 
 #[cfg(test)]

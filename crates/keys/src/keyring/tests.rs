@@ -11,6 +11,8 @@ use super::*;
 use crate::class::ColumnClass;
 use crate::name::{class_key, footer_key};
 use crate::service::ensure_dataset_keys;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 fn key_file(dir: &TempDir, name: &str) -> Unlock {
     let path = dir.path().join(name);
