@@ -117,7 +117,12 @@ mod tests {
         let held: Vec<_> = (0..300)
             .map(|number| {
                 let mut bytes = LockedBytes::zero();
-                bytes.fill(|slot| Ok::<_, ()>(slot.fill(number as u8 | 1))).unwrap();
+                bytes
+                    .fill(|slot| {
+                        slot.fill(number as u8 | 1);
+                        Ok::<_, ()>(())
+                    })
+                    .unwrap();
                 bytes
             })
             .collect();
