@@ -7,6 +7,7 @@ mod access;
 mod certificates;
 mod cluster;
 mod faults;
+mod hsm;
 mod keys;
 mod loads;
 mod oracles;

@@ -116,6 +116,15 @@ fn of_parquet(error: &ParquetError) -> Option<Failure> {
     };
     match error.downcast_ref::<KeyError>() {
         Some(error) if error.is_denial() => Some(Failure::new(Cause::Denied, error.to_string())),
+        // Its words name files and tokens of the executor, which are for its operator's log.
+        Some(KeyError::Refused { .. }) => Some(Failure::new(
+            Cause::Unavailable,
+            "the key service refuses an executor, tell the cluster's operator",
+        )),
+        Some(KeyError::Unavailable { .. }) => Some(Failure::new(
+            Cause::Unavailable,
+            "the key service cannot be reached by an executor, try again in a moment",
+        )),
         Some(error) if error.is_passing() => Some(Failure::new(Cause::Unavailable, error.to_string())),
         Some(error) => Some(Failure::new(Cause::Damaged, error.to_string())),
         None => Some(Failure::new(

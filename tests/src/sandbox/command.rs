@@ -23,8 +23,7 @@ impl Sandbox {
     pub fn load_file(&self, description: &Path) -> Result<Command> {
         let mut command = self.parcours()?;
         command.arg("load").arg(description).arg("--into").arg(self.location());
-        command.arg("--keyring").arg(self.folder.at("master.keyring"));
-        command.arg("--key-file").arg(self.folder.at("master.key"));
+        command.args(self.key_arguments()?);
         command.arg("--quiet").arg("--spill-dir").arg(self.folder.at("spill"));
         self.reach_store(&mut command);
         Ok(command)

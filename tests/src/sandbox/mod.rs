@@ -4,6 +4,7 @@
 //! gone are swept by the next one.
 
 mod command;
+pub mod hsm;
 mod metrics;
 mod preparation;
 mod settings;
@@ -19,6 +20,7 @@ use anyhow::{Context, Result};
 use crate::place;
 use crate::process::Process;
 pub use command::printed;
+use hsm::Hsm;
 pub use metrics::get;
 pub use settings::{Bucket, ExecutorSettings, Folder, Ports};
 
@@ -45,6 +47,8 @@ pub struct Plan {
     pub held_classes: Option<Vec<&'static str>>,
     /// The folder of an authority that is there already, of [`TRUST_DOMAIN`].
     pub pki: Option<PathBuf>,
+    /// Whether master keys are in an HSM instead of a keyring; `held_classes` is then not looked at.
+    pub hsm: bool,
     /// Whether other users of this machine can reach the folder, which then lies in the system's temporary folder:
     /// target directories often lie below a home that is closed to them.
     pub open_to_others: bool,
@@ -59,6 +63,7 @@ impl Default for Plan {
             datasets: vec!["claims", "omop"],
             held_classes: None,
             pki: None,
+            hsm: false,
             open_to_others: false,
         }
     }
@@ -110,7 +115,7 @@ impl Sandbox {
         std::fs::create_dir(sandbox.folder.at("logs"))?;
         std::fs::create_dir(sandbox.folder.at("tables"))?;
         sandbox.make_pki()?;
-        sandbox.make_keyring()?;
+        sandbox.make_keys()?;
         sandbox.write_settings()?;
         Ok(sandbox)
     }
@@ -275,6 +280,10 @@ impl Sandbox {
             .env("HOME", &self.folder.0)
             .env("RUST_BACKTRACE", "1")
             .current_dir(&self.folder.0);
+        if self.plan.hsm {
+            let (name, value) = Hsm(&self.folder).environment();
+            command.env(name, value);
+        }
         if let Some(bucket) = &self.plan.bucket {
             command.envs(bucket.environment.iter().map(|(name, value)| (name, value)));
         }

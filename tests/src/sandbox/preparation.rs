@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::settings::ExecutorSettings;
+use super::hsm::Hsm;
+use super::settings::{ExecutorSettings, keyring_settings};
 use super::{ALL_CLASSES, Sandbox, TRUST_DOMAIN, files_below, printed};
 
 impl Sandbox {
@@ -45,14 +46,33 @@ impl Sandbox {
         )
     }
 
-    pub(super) fn make_keyring(&self) -> Result<()> {
-        let (keyring, key) = (self.folder.at("master.keyring"), self.folder.at("master.key"));
-        let key = key.to_str().context("the sandbox's path is not text")?;
-        self.run(&["keyring", "init", "--key-file", key, "--keyring"], &keyring)?;
+    /// A keyring or a token, with the keys of every dataset.
+    pub(super) fn make_keys(&self) -> Result<()> {
+        if self.plan.hsm {
+            Hsm(&self.folder).make(self.clean(Command::new("softhsm2-util")))?;
+        } else {
+            let mut init = self.parcours()?;
+            printed(init.args(["keyring", "init"]).args(self.key_arguments()?))?;
+        }
         for dataset in &self.plan.datasets {
-            self.run(&["keyring", "add", dataset, "--key-file", key, "--keyring"], &keyring)?;
+            let mut add = self.parcours()?;
+            printed(add.args(["keyring", "add", dataset]).args(self.key_arguments()?))?;
         }
         Ok(())
+    }
+
+    /// The arguments by which a command uses the keys.
+    pub(super) fn key_arguments(&self) -> Result<Vec<String>> {
+        if self.plan.hsm {
+            return Hsm(&self.folder).arguments();
+        }
+        let path = |name: &str| self.folder.at(name).display().to_string();
+        Ok(vec![
+            "--keyring".to_owned(),
+            path("master.keyring"),
+            "--key-file".to_owned(),
+            path("master.key"),
+        ])
     }
 
     /// The keyring that executors open: the whole one, or one with only the classes they hold.
@@ -122,14 +142,17 @@ impl Sandbox {
             .collect();
         folder.write_access(&grants)?;
         folder.write_scheduler(&self.ports, &self.location(), bucket)?;
-        let keyring = self.executors_keyring()?;
+        let keys = match self.plan.hsm {
+            true => Hsm(&self.folder).settings()?,
+            false => keyring_settings(&self.executors_keyring()?),
+        };
         for executor in &self.executors {
             let settings = ExecutorSettings {
                 id: &executor.id,
                 scheduler: self.ports.internal,
                 partitions: executor.partitions,
                 health: executor.health,
-                keyring: keyring.clone(),
+                keys: &keys,
                 memory: self.plan.memory,
             };
             folder.write_executor(&settings, bucket)?;

@@ -2,6 +2,7 @@
 //! place of the tests that knows how they are written.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -69,14 +70,13 @@ impl Folder {
             scheduler,
             partitions,
             health,
-            keyring,
+            keys,
             memory,
         } = executor;
         let text = format!(
             "id = {id:?}\nscheduler = \"{scheduler}\"\nadvertise = \"127.0.0.1\"\ntasks = 2\nmemory = {memory:?}\n\
              drain_seconds = 5\n[listen]\npartitions = \"{partitions}\"\nhealth = \"{health}\"\n\
-             [keys]\nkeyring = {keyring:?}\nkey_file = {:?}\n[scratch]\ndir = {:?}\n{}{}",
-            keyring.with_extension("key"),
+             {keys}[scratch]\ndir = {:?}\n{}{}",
             self.at(format!("scratch-{id}")),
             self.tls(id),
             storage(bucket),
@@ -105,6 +105,13 @@ impl Folder {
             "uri": format!("grpc+tls://{client}"), "ca": self.at("pki/ca.pem"), "cert": cert, "key": key,
         });
         self.write(&format!("connect-{user}.json"), &connection.to_string())
+    }
+
+    /// Writes a file that only its owner may read.
+    pub fn write_private(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.write(name, text)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(path)
     }
 
     fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -139,10 +146,18 @@ pub struct ExecutorSettings<'a> {
     pub partitions: SocketAddr,
     /// Plain: liveness, readiness, metrics.
     pub health: SocketAddr,
-    /// The keyring; the key file that opens it has the same name with the ending `key`.
-    pub keyring: PathBuf,
+    /// `[keys]`.
+    pub keys: &'a str,
     /// Memory of its tasks.
     pub memory: &'a str,
+}
+
+/// `[keys]` for a keyring; the key file that opens it has the same name with the ending `key`.
+pub fn keyring_settings(keyring: &Path) -> String {
+    format!(
+        "[keys]\nkeyring = {keyring:?}\nkey_file = {:?}\n",
+        keyring.with_extension("key")
+    )
 }
 
 fn storage(bucket: Option<&Bucket>) -> String {

@@ -52,6 +52,7 @@ impl Pin {
     /// Remembers that the token refused this one; what to tell about it.
     pub fn refuse(&self, stamp: Stamp, answer: &str) -> Fault {
         *self.refused.lock() = Some(stamp);
+        tracing::error!(file = %self.file.display(), answer, "the token refuses the PIN");
         Fault::Pin(self.remedy(&format!("is refused by the token ({answer})")))
     }
 
