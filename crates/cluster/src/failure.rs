@@ -114,9 +114,13 @@ fn of_parquet(error: &ParquetError) -> Option<Failure> {
             "a data file is damaged or is not the file that was written there",
         ));
     };
-    match error.downcast_ref::<KeyError>() {
+    let error = error.downcast_ref::<KeyError>();
+    if let Some(error) = error.filter(|error| !error.is_denial()) {
+        tracing::warn!(%error, "a key could not be used");
+    }
+    match error {
         Some(error) if error.is_denial() => Some(Failure::new(Cause::Denied, error.to_string())),
-        // Its words name files and tokens of the executor, which are for its operator's log.
+        // Their words name files and tokens of the executor, which are for its operator's log.
         Some(KeyError::Refused { .. }) => Some(Failure::new(
             Cause::Unavailable,
             "the key service refuses an executor, tell the cluster's operator",

@@ -240,7 +240,7 @@ impl UnwrapCache {
 
     fn join_or_start(&self, digest: Digest, wrapped: &WrappedKey, aad: &[u8]) -> Flight {
         let mut state = self.state.lock();
-        if let Some((_, flight)) = state.flights.get(&digest) {
+        if let Some((_, flight)) = state.flights.get(&digest).filter(|(_, flight)| is_awaited(flight)) {
             return flight.clone();
         }
         self.unwraps.fetch_add(1, Ordering::Relaxed);
@@ -354,6 +354,12 @@ impl State {
             self.denials.insert(digest, (error, Instant::now()));
         }
     }
+}
+
+/// Whether someone beside the cache waits for this flight. One that nobody waits for any more stands still, perhaps with an
+/// answer of long ago in it: whoever asks now asks anew.
+fn is_awaited(flight: &Flight) -> bool {
+    flight.strong_count().is_some_and(|holders| holders > 1)
 }
 
 fn fingerprint(wrapped: &WrappedKey, aad: &[u8]) -> Digest {

@@ -331,3 +331,42 @@ fn what_cannot_be_used_is_named() {
         }
     });
 }
+
+#[test]
+fn many_calls_at_once_are_answered_before_and_after_an_absence() {
+    with_softhsm(
+        "many_calls_at_once_are_answered_before_and_after_an_absence",
+        async |hsm| {
+            hsm.token("parcours");
+            let keys = Pkcs11Keys::open(hsm.options(&["parcours"])).await.unwrap();
+            let created = ensure_dataset_keys(&keys, "claims").await.unwrap();
+            let key = DataKey::random().unwrap();
+            let mut wrapped = Vec::new();
+            for id in created {
+                wrapped.push(keys.wrap(&id.name, &key, b"file").await.unwrap());
+            }
+            for round in 0..3 {
+                for turn in 0..200 {
+                    let calls = wrapped
+                        .iter()
+                        .flat_map(|wrapped| [keys.unwrap(wrapped, b"file"), keys.unwrap(wrapped, b"file")]);
+                    for answer in futures::future::join_all(calls).await {
+                        let answer = answer.unwrap_or_else(|error| panic!("round {round}, turn {turn}: {error}"));
+                        assert_eq!(answer.expose(), key.expose());
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(1100)).await;
+                hsm.unplug();
+                let calls = wrapped.iter().map(|wrapped| keys.unwrap(wrapped, b"file"));
+                assert!(
+                    futures::future::join_all(calls)
+                        .await
+                        .iter()
+                        .all(|answer| answer.as_ref().is_err_and(KeyError::is_passing))
+                );
+                hsm.plug_in();
+                tokio::time::sleep(Duration::from_millis(1100)).await;
+            }
+        },
+    );
+}

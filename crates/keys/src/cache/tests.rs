@@ -94,6 +94,20 @@ async fn a_warm_key_is_not_asked_for_and_aad_is_part_of_it() {
 }
 
 #[tokio::test]
+async fn a_request_that_nobody_waits_for_any_more_is_not_joined() {
+    let slow = Slow {
+        delay: Duration::from_millis(50),
+        ..Slow::default()
+    };
+    let (service, cache) = cache(slow, CacheOptions::default());
+    let health = wrapped("claims/health", "one");
+    let given_up = tokio::time::timeout(Duration::from_millis(5), cache.unwrap(&health, b"")).await;
+    assert!(given_up.is_err());
+    cache.unwrap(&health, b"").await.unwrap();
+    assert_eq!(asked(&service), 2);
+}
+
+#[tokio::test]
 async fn concurrent_requests_are_one() {
     let slow = Slow {
         delay: Duration::from_millis(50),

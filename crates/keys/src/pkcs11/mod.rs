@@ -133,20 +133,25 @@ impl Pkcs11Keys {
             return Ok(work());
         }
         let limit = Duration::from_secs(self.shared.options.limit_seconds);
-        let late = |_| KeyError::Unavailable {
+        let late = move |_| KeyError::Unavailable {
             reason: format!("the token did not answer within {} s", limit.as_secs()),
         };
         let broken = || KeyError::Unavailable {
             reason: "the call to the token broke off".to_owned(),
         };
         let calls = self.shared.calls.clone();
-        let permit = timeout(limit, calls.acquire_owned()).await.map_err(late)?;
-        let permit = permit.map_err(|_| broken())?;
-        let work = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
+        // In a task of its own: a caller that stopped waiting would keep its place in the queue, and a permit once it is
+        // its turn.
+        let done = tokio::spawn(async move {
+            let permit = timeout(limit, calls.acquire_owned()).await.map_err(late)?;
+            let permit = permit.map_err(|_| broken())?;
+            let work = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                work()
+            });
+            timeout(limit, work).await.map_err(late)?.map_err(|_| broken())
         });
-        timeout(limit, work).await.map_err(late)?.map_err(|_| broken())
+        done.await.map_err(|_| broken())?
     }
 
     /// Makes the version of `name` that follows the newest, which must be there or, for the first, must not.
