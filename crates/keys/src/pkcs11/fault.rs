@@ -7,6 +7,8 @@ use cryptoki::error::{Error, RvError};
 pub(super) enum Fault {
     /// The session, the token or the device is gone; a new connection may succeed.
     Lost(String),
+    /// The session's number means nothing to the module any more, and may be given to another: it is never closed.
+    Void(String),
     /// The token refuses the PIN, or the PIN file cannot be used. Trying again with the same PIN would lock the token.
     Pin(String),
     /// A handle names no object any more.
@@ -45,6 +47,9 @@ impl From<Error> for Fault {
             | RvError::PinLocked
             | RvError::UserPinNotInitialized => Self::Pin(text),
             RvError::GeneralError | RvError::FunctionFailed => Self::Unclear(text),
+            RvError::SessionClosed | RvError::SessionHandleInvalid | RvError::CryptokiNotInitialized => {
+                Self::Void(text)
+            }
             code if is_lost(code) => Self::Lost(text),
             _ => Self::Refused(text),
         }
@@ -54,9 +59,7 @@ impl From<Error> for Fault {
 fn is_lost(code: RvError) -> bool {
     matches!(
         code,
-        RvError::SessionClosed
-            | RvError::SessionHandleInvalid
-            | RvError::SessionCount
+        RvError::SessionCount
             | RvError::UserNotLoggedIn
             | RvError::SlotIdInvalid
             | RvError::DeviceError
@@ -66,7 +69,6 @@ fn is_lost(code: RvError) -> bool {
             | RvError::TokenNotPresent
             | RvError::TokenNotRecognized
             | RvError::OperationActive
-            | RvError::CryptokiNotInitialized
             | RvError::VendorDefined(_)
     )
 }
@@ -97,6 +99,7 @@ mod tests {
     fn codes_say_what_to_do() {
         let text = "C_Decrypt answers CKR_DEVICE_REMOVED".to_owned();
         assert_eq!(fault(RvError::DeviceRemoved), Fault::Lost(text));
+        assert!(matches!(fault(RvError::SessionHandleInvalid), Fault::Void(_)));
         assert_eq!(fault(RvError::KeyHandleInvalid), Fault::Stale);
         assert!(matches!(fault(RvError::PinLocked), Fault::Pin(_)));
         assert!(matches!(fault(RvError::KeyFunctionNotPermitted), Fault::Refused(_)));

@@ -190,7 +190,7 @@ impl Shared {
         for offset in 0..self.tokens.len() {
             let which = (first + offset) % self.tokens.len();
             match self.tokens[which].with(&call) {
-                Err(fault @ Fault::Lost(_)) => failed = failed.or(Some(fault)),
+                Err(fault @ (Fault::Lost(_) | Fault::Void(_))) => failed = failed.or(Some(fault)),
                 answer => {
                     self.reached.store(which, Ordering::Relaxed);
                     return answer;
@@ -215,7 +215,7 @@ fn newest(token: &Use, name: &MasterKeyName) -> Result<Option<(MasterKeyId, Obje
 /// What a fault means to the caller.
 fn explain(fault: Fault, key: Option<&MasterKeyName>) -> KeyError {
     match (fault, key) {
-        (Fault::Lost(reason) | Fault::Unclear(reason), _) => KeyError::Unavailable { reason },
+        (Fault::Lost(reason) | Fault::Void(reason) | Fault::Unclear(reason), _) => KeyError::Unavailable { reason },
         (Fault::Undecipherable, Some(key)) => tampered(key),
         (Fault::Refused(reason), Some(key)) => KeyError::Denied {
             key: key.clone(),

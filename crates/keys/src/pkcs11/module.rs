@@ -67,24 +67,31 @@ impl Module {
         self.running.read()
     }
 
-    /// Initializes the library anew, unless someone has done so since `epoch` or a moment ago.
+    /// Initializes the library anew, unless someone has done so since `epoch`. One that was finalized behind our back is
+    /// initialized at once; one that works is left alone if it was initialized a moment ago.
     pub fn restart(&self, epoch: u64) -> Result<(), Fault> {
         let mut running = self.running.write();
-        if running.epoch != epoch || running.since.elapsed() < PAUSE {
+        if running.epoch != epoch {
             return Ok(());
         }
-        running.epoch += 1;
-        running.since = Instant::now();
-        // One that is not initialized any more says so here, which is as well.
-        let _ = running.library.clone().finalize();
-        tracing::warn!(module = %self.path.display(), "PKCS#11 module is initialized anew");
-        initialize(&running.library)
+        if running.since.elapsed() >= PAUSE {
+            // One that is not initialized any more says so here, which is as well.
+            let _ = running.library.clone().finalize();
+        }
+        if initialize(&running.library)? {
+            running.epoch += 1;
+            running.since = Instant::now();
+            tracing::warn!(module = %self.path.display(), "PKCS#11 module is initialized anew");
+        }
+        Ok(())
     }
 }
 
-fn initialize(library: &Pkcs11) -> Result<(), Fault> {
+/// Whether the library was not initialized before.
+fn initialize(library: &Pkcs11) -> Result<bool, Fault> {
     match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

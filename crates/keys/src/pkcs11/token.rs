@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
@@ -33,6 +34,8 @@ struct Connection {
     anchor: Mutex<Option<Session>>,
     idle: Mutex<Vec<Session>>,
     handles: Handles,
+    /// The sessions are of an earlier initialization: closing one would close whichever has its number now.
+    void: AtomicBool,
 }
 
 /// Objects of known keys; more than one when two processes made the same version at once.
@@ -78,12 +81,12 @@ impl Token {
     /// initialized anew; objects that are gone are looked up once more.
     pub fn with<T>(&self, call: impl Fn(&Use) -> Result<T, Fault>) -> Result<T, Fault> {
         match self.attempt(&call) {
-            Err(Fault::Lost(_) | Fault::Stale) => {}
+            Err(Fault::Lost(_) | Fault::Void(_) | Fault::Stale) => {}
             answer => return answer,
         }
         let epoch = self.module.hold().epoch;
         match self.attempt(&call) {
-            Err(Fault::Lost(_)) => {}
+            Err(Fault::Lost(_) | Fault::Void(_)) => {}
             answer => return answer,
         }
         self.module.restart(epoch)?;
@@ -105,8 +108,10 @@ impl Token {
         });
         let answer = answer.map_err(Fault::settled);
         match &answer {
-            Err(Fault::Lost(reason)) => {
+            Err(fault @ (Fault::Lost(reason) | Fault::Void(reason))) => {
                 tracing::warn!(token = self.label, reason, "connection to the token is lost");
+                let void = matches!(fault, Fault::Void(_));
+                connection.void.fetch_or(void, Ordering::Relaxed);
                 self.disconnect(&connection);
             }
             Err(Fault::Stale) => connection.handles.lock().clear(),
@@ -121,7 +126,7 @@ impl Token {
             if connection.epoch == running.epoch {
                 return Ok(connection.clone());
             }
-            connection.forget();
+            connection.void.store(true, Ordering::Relaxed);
         }
         *current = None;
         let connection = Arc::new(self.connect(running)?);
@@ -149,6 +154,7 @@ impl Token {
             anchor: Mutex::new(Some(session)),
             idle: Mutex::default(),
             handles: Handles::default(),
+            void: AtomicBool::new(false),
         })
     }
 
@@ -180,10 +186,13 @@ impl Connection {
         }
         Ok(library.open_ro_session(self.slot)?)
     }
+}
 
-    /// Forgets sessions of an earlier initialization: closing one would close whichever has its number now.
-    fn forget(&self) {
-        self.idle.lock().drain(..).for_each(std::mem::forget);
-        std::mem::forget(self.anchor.lock().take());
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.void.load(Ordering::Relaxed) {
+            self.idle.get_mut().drain(..).for_each(std::mem::forget);
+            std::mem::forget(self.anchor.get_mut().take());
+        }
     }
 }
