@@ -96,20 +96,21 @@ pub(super) fn read(
 /// Writes a new keyring; refuses to take a name that is taken.
 pub(super) fn create(path: &Path, sealed: &Sealed, keys: &MasterKeys) -> Result<Stamp, KeyError> {
     let file = write_beside(path, sealed, keys)?;
-    file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+    let file = file.persist_noclobber(path).map_err(|error| match error.error.kind() {
         std::io::ErrorKind::AlreadyExists => refused(path, "it exists already, choose another name or remove it"),
         _ => refused(path, error.error),
     })?;
     sync_folder(path)?;
-    stamp(path)
+    stamp_of(path, &file)
 }
 
 /// Replaces the keyring by a new state of it, in one step.
 pub(super) fn replace(path: &Path, sealed: &Sealed, keys: &MasterKeys) -> Result<Stamp, KeyError> {
     let file = write_beside(path, sealed, keys)?;
-    file.persist(path).map_err(|error| refused(path, error.error))?;
+    let file = file.persist(path).map_err(|error| refused(path, error.error))?;
     sync_folder(path)?;
-    stamp(path)
+    // Of this very file: the one that has the name by now may be another's, whose keys we have not read.
+    stamp_of(path, &file)
 }
 
 /// Takes the exclusive lock of the file that has the name, and not of one that has just lost it.

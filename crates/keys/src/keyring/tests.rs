@@ -296,13 +296,13 @@ fn concurrent_changes_are_all_kept() {
             let (path, unlock) = (&path, unlock.clone());
             scope.spawn(move || {
                 let keyring = Keyring::open(path, unlock).unwrap();
-                for number in 0..5 {
+                for number in 0..25 {
                     now(keyring.create(&MasterKeyName::new(format!("d{thread}/k{number}")).unwrap())).unwrap();
                 }
             });
         }
     });
-    assert_eq!(now(Keyring::open(&path, unlock).unwrap().names()).unwrap().len(), 20);
+    assert_eq!(now(Keyring::open(&path, unlock).unwrap().names()).unwrap().len(), 100);
     let left = std::fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(left, 2, "keyring and key file, no temporary file");
 }
