@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use parcours_cluster::bytesize::ByteSize;
 use parcours_cluster::tls::NodeTls;
-use parcours_keys::Pkcs11Options;
 use parcours_tables::StoreOptions;
 use serde::{Deserialize, Serialize};
 
@@ -54,17 +53,12 @@ pub struct Listen {
     pub health: SocketAddr,
 }
 
-/// `[keys]`: one key service, either a local keyring or an HSM. A keyring's passphrase comes from
-/// `PARCOURS_KEYRING_PASSPHRASE` unless a key file is named.
+/// `[keys]`: an executor has no master key. It asks the key daemon for data keys, task by task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// The keyring file.
-    pub keyring: Option<PathBuf>,
-    /// The file that unlocks it, readable by its owner only.
-    pub key_file: Option<PathBuf>,
-    /// The HSM.
-    pub pkcs11: Option<Pkcs11Options>,
+    /// `host:port` of the key daemon.
+    pub daemon: String,
     /// For how long an unwrapped data key stays in memory, in seconds. Default: 300.
     #[serde(default = "default_cache")]
     pub cache_seconds: u64,

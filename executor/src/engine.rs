@@ -1,5 +1,5 @@
 //! The hook through which every task passes before it runs: the plan is checked node by node, scans get the decryption of
-//! the classes that the task's grant names, and shuffle reads and writes become sealed ones. What is not recognised in
+//! the classes that the task's grant names (a grant that the scheduler signed for this task's job and this executor), and shuffle reads and writes become sealed ones. What is not recognised in
 //! full does not run in part.
 
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use parcours_cluster::failure::marked;
-use parcours_cluster::grant::Grant;
 use parcours_cluster::options::TaskOptions;
-use parcours_tables::scan::{Grants, Reading, open_for_reading};
+use parcours_tables::scan::open_for_reading;
 use tokio::sync::Notify;
 
+use crate::keys::TaskKeys;
 use crate::nodes;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::reader::PartitionReader;
@@ -30,7 +30,9 @@ use crate::unions;
 pub(crate) struct Engine {
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) exchange: Arc<Exchange>,
-    pub(crate) reading: Arc<Reading>,
+    pub(crate) keys: Arc<TaskKeys>,
+    /// This executor's id of its process start.
+    pub(crate) id: String,
     pub(crate) tasks: Arc<RunningTasks>,
     pub(crate) wake: Arc<Notify>,
 }
@@ -64,14 +66,13 @@ impl Engine {
         if self.store.has_ended(&job) {
             return Err(DataFusionError::Execution(format!("job {job} has ended")));
         }
-        let options = TaskOptions::of(config)?;
-        let grant = options.grant()?;
+        let granted = self.keys.of_task(&TaskOptions::of(config)?.grant, &job, &self.id)?;
         nodes::check(plan)?;
         let (plan, layout) = without_writer(plan)?;
         let plan = unions::cut(plan, &layout, &partitions)?;
         let plan = self.with_own_readers(plan)?;
-        let plan = open_for_reading(plan, &self.reading.keys(grants(&grant)))?;
-        tracing::debug!(query = options.query, job, stage, task, "task starts");
+        let plan = open_for_reading(plan, &granted.scans)?;
+        tracing::debug!(query = granted.query, job, stage, task, "task starts");
         Ok(Arc::new(Stage {
             _running: self.tasks.enter(&job, (stage, task)),
             place: Place {
@@ -82,6 +83,7 @@ impl Engine {
             },
             plan,
             layout,
+            usable: granted.usable,
             store: self.store.clone(),
             wake: self.wake.clone(),
         }))
@@ -96,13 +98,6 @@ impl Engine {
         })?;
         Ok(replaced.data)
     }
-}
-
-/// The task's grant in the terms of scans.
-fn grants(grant: &Grant) -> Grants {
-    grant.datasets().fold(Grants::none(), |grants, dataset| {
-        grants.with(dataset, grant.classes(dataset))
-    })
 }
 
 /// The plan below the stage's writer, and how the writer lays its rows out.

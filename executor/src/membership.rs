@@ -17,13 +17,13 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use parcours_cluster::health::Readiness;
 use parcours_cluster::session::engine_config;
 use parcours_identity::ClientTls;
-use parcours_tables::scan::Reading;
 use tokio::sync::{Notify, Semaphore};
 use tonic::transport::Channel;
 
 use crate::config::Config;
 use crate::control::{self, Controlled};
 use crate::engine::Engine;
+use crate::keys::TaskKeys;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::store::PartitionStore;
 use crate::tasks::RunningTasks;
@@ -42,7 +42,7 @@ pub(crate) struct Node {
     pub(crate) to_scheduler: ClientTls,
     pub(crate) to_executors: ClientTls,
     pub(crate) runtime: Arc<RuntimeEnv>,
-    pub(crate) reading: Arc<Reading>,
+    pub(crate) keys: Arc<TaskKeys>,
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) tasks: Arc<RunningTasks>,
     pub(crate) slots: Arc<Semaphore>,
@@ -95,7 +95,8 @@ impl Node {
         let engine = Engine {
             store: self.store.clone(),
             exchange: Arc::new(exchange),
-            reading: self.reading.clone(),
+            keys: self.keys.clone(),
+            id: id.to_owned(),
             tasks: self.tasks.clone(),
             wake,
         };

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use parcours_tables::scan::Reading;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::keys::TaskKeys;
 use crate::membership::Node;
 use crate::shuffle::store::PartitionStore;
 use crate::tasks::RunningTasks;
@@ -16,7 +16,7 @@ use crate::tasks::RunningTasks;
 struct Measured {
     tasks: Arc<RunningTasks>,
     store: Arc<PartitionStore>,
-    reading: Arc<Reading>,
+    keys: Arc<TaskKeys>,
 }
 
 impl fmt::Debug for Measured {
@@ -31,7 +31,7 @@ pub(crate) fn registry(node: &Node) -> Registry {
     let measured = Measured {
         tasks: node.tasks.clone(),
         store: node.store.clone(),
-        reading: node.reading.clone(),
+        keys: node.keys.clone(),
     };
     registry.register_collector(Box::new(measured));
     registry
@@ -39,7 +39,10 @@ pub(crate) fn registry(node: &Node) -> Registry {
 
 impl Collector for Measured {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let (keys, footers) = (self.reading.key_counters(), self.reading.footer_counters());
+        let (keys, footers) = (
+            self.keys.reading().key_counters(),
+            self.keys.reading().footer_counters(),
+        );
         let values: [(&str, &str, u64); 6] = [
             ("tasks_running", "tasks that run now", self.tasks.count() as u64),
             (

@@ -1,21 +1,23 @@
 //! An executor's life, top to bottom: identity, keys, scratch space, listeners, membership, drain.
 
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use parcours_cluster::flight::Narrow;
 use parcours_cluster::health::{HealthPort, Readiness};
 use parcours_identity::{Accepts, ClientTls, Expects, Listener, ServerTls};
-use parcours_keys::{CacheOptions, KeyService, Keyring, Pkcs11Keys, Unlock};
+use parcours_keyd::client::KeyDaemonClient;
+use parcours_keys::CacheOptions;
 use parcours_tables::scan::Reading;
 use parcours_tables::store::Stores;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Keys};
+use crate::keys::TaskKeys;
 use crate::membership::Node;
 use crate::metrics;
 use crate::shuffle::server::PartitionServer;
@@ -33,7 +35,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         .context("the health port cannot be bound")?;
     let node = Arc::new(node(config, listener.local_addr().port()).await?);
 
-    let partitions = FlightServiceServer::new(PartitionServer::new(node.store.clone()))
+    let partitions = FlightServiceServer::new(Narrow(PartitionServer::new(node.store.clone())))
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     tracing::info!(
@@ -54,6 +56,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         ended = serve_partitions => ended.context("the partition listener ended")?,
         ended = serve_health => ended.context("the health port ended")?,
         () = node.stay_member() => {}
+        () = node.keys.follow() => {}
         () = drained(&node, stop) => {}
     }
     node.store.end_all();
@@ -84,6 +87,7 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
     let tls = &config.tls;
     let to_scheduler = ClientTls::open(tls.client_files(), &tls.trust_domain, Expects::Scheduler)?;
     let to_executors = ClientTls::open(tls.client_files(), &tls.trust_domain, Expects::AnyExecutor)?;
+    let to_keys = ClientTls::open(tls.client_files(), &tls.trust_domain, Expects::KeyService)?;
     let stores = Arc::new(Stores::new(config.storage.clone()));
     let store = PartitionStore::open(&config.scratch.dir.join("partitions"), config.scratch.shuffle.0)
         .context("scratch.dir cannot be used")?;
@@ -92,7 +96,7 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
         to_scheduler,
         to_executors,
         runtime: runtime(&config, stores.clone())?,
-        reading: Arc::new(reading(&config.keys, stores).await?),
+        keys: Arc::new(keys(&config.keys, &to_keys, stores)?),
         store: Arc::new(store),
         tasks: Arc::default(),
         slots: Arc::new(Semaphore::new(config.tasks.max(1))),
@@ -101,30 +105,14 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
     })
 }
 
-/// The environment variable that unlocks a keyring for which no key file is named.
-const PASSPHRASE: &str = "PARCOURS_KEYRING_PASSPHRASE";
-
-async fn reading(keys: &Keys, stores: Arc<Stores>) -> anyhow::Result<Reading> {
-    let service: Arc<dyn KeyService> = match (&keys.keyring, &keys.pkcs11) {
-        (Some(keyring), None) => Arc::new(open_keyring(keyring, keys)?),
-        (None, Some(token)) => Arc::new(Pkcs11Keys::open(token.clone()).await?),
-        _ => anyhow::bail!("configure one key service: either keys.keyring or [keys.pkcs11]"),
-    };
+fn keys(config: &Keys, tls: &ClientTls, stores: Arc<Stores>) -> anyhow::Result<TaskKeys> {
+    let daemon = KeyDaemonClient::new(tls, &config.daemon)?;
     let cache = CacheOptions {
-        ttl: std::time::Duration::from_secs(keys.cache_seconds),
+        ttl: std::time::Duration::from_secs(config.cache_seconds),
         ..Default::default()
     };
-    Ok(Reading::new(service, stores, cache, keys.footer_cache.as_usize()))
-}
-
-fn open_keyring(keyring: &Path, keys: &Keys) -> anyhow::Result<Keyring> {
-    let unlock = match &keys.key_file {
-        Some(file) => Unlock::key_file(file),
-        None => {
-            Unlock::passphrase(std::env::var(PASSPHRASE).with_context(|| format!("set keys.key_file or {PASSPHRASE}"))?)
-        }
-    };
-    Ok(Keyring::open(keyring, unlock)?)
+    let reading = Reading::new(daemon.under(""), stores, cache, config.footer_cache.as_usize());
+    Ok(TaskKeys::new(tls.signatures(), daemon, reading))
 }
 
 /// One memory pool and one sealed spill directory for all tasks.

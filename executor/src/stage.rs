@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::keys::StillUsable;
 use crate::shuffle::PartitionKey;
 use crate::shuffle::store::PartitionStore;
 use crate::shuffle::writer::PartitionFile;
@@ -63,6 +64,8 @@ pub(crate) struct Stage {
     pub(crate) place: Place,
     pub(crate) plan: Arc<dyn ExecutionPlan>,
     pub(crate) layout: Layout,
+    /// Whether its keys may still be used.
+    pub(crate) usable: StillUsable,
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) _running: Running,
@@ -194,7 +197,12 @@ fn nudge(wake: Arc<Notify>) {
 #[async_trait::async_trait]
 impl QueryStageExecutor for Stage {
     async fn execute_query_stage(&self, _: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
-        let outcome = self.run(context).await.map_err(marked);
+        let outcome = tokio::select! {
+            biased;
+            revoked = self.usable.revoked() => Err(revoked),
+            outcome = self.run(context) => outcome,
+        };
+        let outcome = outcome.map_err(marked);
         nudge(self.wake.clone());
         outcome
     }

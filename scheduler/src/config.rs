@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use parcours_cluster::tls::NodeTls;
+use parcours_cluster::tls::{Certificate, NodeTls};
 use parcours_tables::StoreOptions;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,8 @@ pub struct Config {
     pub listen: Listen,
     /// Certificates.
     pub tls: NodeTls,
+    /// The certificate under which grants are signed (id-kp-jwt); neither of the other two.
+    pub grants: Certificate,
     /// The datasets that are served.
     pub data: Data,
     /// Who may read what: a TOML file, watched.

@@ -3,7 +3,6 @@
 //!
 //! [`run`] reads as the process's life; a query's way begins in [`flight_sql`], crosses [`port`] and goes on in [`query`].
 
-pub mod access;
 pub mod config;
 pub mod datasets;
 pub mod engine;

@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::Context;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use parcours_cluster::access::Access;
+use parcours_cluster::flight::Narrow;
 use parcours_cluster::health::{HealthPort, Readiness};
-use parcours_identity::{Accepts, ClientTls, Expects, Listener, ServerTls};
+use parcours_identity::{Accepts, ClientTls, Expects, Listener, ServerTls, Signer};
 use parcours_tables::Stores;
 use parcours_tables::store::parse_location;
 use tonic::transport::Server;
 
-use crate::access::Access;
 use crate::config::Config;
 use crate::datasets::Datasets;
 use crate::engine::{self, Engine};
@@ -48,7 +49,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         Expects::AnyExecutor,
     )?;
 
+    let signer = Signer::open(config.tls.files(&config.grants), &config.tls.trust_domain)?;
+
     let datasets = open_datasets(&config).await?;
+    let access = Arc::new(Access::open(&config.access)?);
     let members = Arc::new(Members::default());
     let engine = engine::start(&members, to_executors.clone()).await?;
     let counters = Arc::new(Counters::default());
@@ -61,7 +65,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         config.limits.queries_per_person,
     );
     let queries = Queries::new(
-        Arc::new(Access::open(&config.access)?),
+        access.clone(),
         Arc::new(Sessions::new(datasets.clone())?),
         jobs.clone(),
         Arc::new(Relay::new(to_executors)),
@@ -79,9 +83,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let registry = metrics::registry(&counters, jobs.clone(), members.clone());
     tokio::select! {
         ended = serve_client.serve_with_incoming(client.incoming()) => ended.context("the client listener ended")?,
-        ended = serve_internal(internal, engine, &members, losses) => ended.context("the internal listener ended")?,
+        ended = serve_internal(internal, engine, &members, losses, signer) => ended.context("the internal listener ended")?,
         ended = health.serve(readiness.clone(), registry) => ended.context("the health port ended")?,
         () = datasets.keep_fresh(Duration::from_secs(config.data.refresh_seconds.max(1))) => {}
+        () = jobs.keep_within(&access) => {}
         () = keep_readiness(&readiness, &members) => {}
         () = drained(stop, &jobs, config.drain_seconds) => {}
     }
@@ -122,14 +127,15 @@ async fn serve_internal(
     engine: Engine,
     members: &Arc<Members>,
     losses: Arc<dyn Losses>,
+    signer: Signer,
 ) -> Result<(), tonic::transport::Error> {
     let control = ControlService::new(members.clone(), losses.clone());
-    let guarded = SchedulerGrpcServer::new(GuardedScheduler::new(engine, members.clone(), losses))
+    let guarded = SchedulerGrpcServer::new(GuardedScheduler::new(engine, members.clone(), losses, signer))
         .max_decoding_message_size(MAX_INTERNAL_MESSAGE)
         .max_encoding_message_size(MAX_INTERNAL_MESSAGE);
     server()
         .add_service(guarded)
-        .add_service(FlightServiceServer::new(control))
+        .add_service(FlightServiceServer::new(Narrow(control)))
         .serve_with_incoming(listener.incoming())
         .await
 }

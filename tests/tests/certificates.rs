@@ -30,6 +30,7 @@ fn each_listener_refuses_each_wrong_certificate_and_admits_the_right_ones() -> R
         matrix(&pki, ports.internal, Accepts::Executors, || {
             Ok(cluster.scheduler()?.log())
         })?;
+        matrix(&pki, ports.keys, Accepts::Executors, || Ok(cluster.keyd()?.log()))?;
         matrix(&pki, partitions, Accepts::ExecutorsAndScheduler, || {
             Ok(cluster.executor(0)?.log())
         })

@@ -101,8 +101,8 @@ fn every_connection_of_a_demo_is_tls_1_3_with_a_hybrid_key_exchange() -> Result<
     }
     let bytes: u64 = capture.connections.iter().map(|connection| connection.bytes).sum();
     ensure!(
-        listeners.len() >= 4,
-        "client, internal and two partition listeners were expected: {listeners:?}"
+        listeners.len() >= 5,
+        "client, internal, key and two partition listeners were expected: {listeners:?}"
     );
     ensure!(cut <= 4, "{cut} connections were cut before they were agreed");
     report(&format!(

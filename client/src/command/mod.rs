@@ -48,6 +48,9 @@ enum Command {
     /// Runs an executor until it is asked to stop.
     #[cfg(feature = "local")]
     Executor(node::NodeArgs),
+    /// Runs a key daemon, which alone holds master keys, until it is asked to stop.
+    #[cfg(feature = "local")]
+    Keyd(node::NodeArgs),
     Pki(pki::PkiArgs),
     Keyring(Box<keyring::KeyringArgs>),
     Completions(completions::CompletionsArgs),
@@ -69,6 +72,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Scheduler(args) => node::scheduler(args).await,
         #[cfg(feature = "local")]
         Command::Executor(args) => node::executor(args).await,
+        #[cfg(feature = "local")]
+        Command::Keyd(args) => node::keyd(args).await,
         Command::Pki(args) => pki::run(args),
         Command::Keyring(args) => keyring::run(*args).await,
         Command::Completions(args) => completions::run(&args),

@@ -1,4 +1,4 @@
-//! `parcours scheduler` and `parcours executor`: the two processes of a cluster, run by their own crates, with the same
+//! `parcours scheduler`, `parcours executor` and `parcours keyd`: the processes of a cluster, run by their own crates, with the same
 //! arguments and the same layers of configuration.
 
 use std::path::PathBuf;
@@ -59,6 +59,14 @@ pub async fn scheduler(args: NodeArgs) -> Result<(), Failure> {
 pub async fn executor(args: NodeArgs) -> Result<(), Failure> {
     if let Some(config) = args.configuration(parcours_executor::config::ENVIRONMENT_PREFIX)? {
         parcours_executor::run(config, shutdown::requested(args.exit_with_stdin)).await?;
+    }
+    Ok(())
+}
+
+/// Runs a key daemon until it is asked to stop.
+pub async fn keyd(args: NodeArgs) -> Result<(), Failure> {
+    if let Some(config) = args.configuration(parcours_keyd::config::ENVIRONMENT_PREFIX)? {
+        parcours_keyd::run(config, shutdown::requested(args.exit_with_stdin)).await?;
     }
     Ok(())
 }

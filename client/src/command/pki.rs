@@ -54,18 +54,22 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("use").required(true))]
 struct IssueArgs {
     /// The authority's folder
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// Whose certificate: user/NAME, scheduler, executor/ID, or the whole spiffe:// name
+    /// Whose certificate: user/NAME, scheduler, executor/ID, keyd, or the whole spiffe:// name
     principal: String,
     /// For listening; users have none
-    #[arg(long, conflicts_with = "client", required_unless_present = "client")]
+    #[arg(long, group = "use")]
     server: bool,
     /// For dialling
-    #[arg(long)]
+    #[arg(long, group = "use")]
     client: bool,
+    /// For signing grants; the scheduler's alone
+    #[arg(long, group = "use")]
+    signing: bool,
     /// Host name or address it is dialled under; may be repeated
     #[arg(long = "host", value_name = "HOST", requires = "server")]
     hosts: Vec<String>,
@@ -133,16 +137,21 @@ fn issue(args: IssueArgs) -> Result<(), Failure> {
     let pki = Pki::open(&args.dir).map_err(failure)?;
     let principal = principal(&args.principal, pki.trust_domain())?;
     let out = args.out.unwrap_or_else(|| {
-        let usage = if args.server { "server" } else { "client" };
+        let usage = match (args.server, args.client) {
+            (true, _) => "server",
+            (_, true) => "client",
+            _ => "signing",
+        };
         format!(
             "{}-{usage}",
             args.principal.trim_start_matches("spiffe://").replace('/', "-")
         )
         .into()
     });
-    let mut request = match args.server {
-        true => Request::server(principal, args.hosts, out),
-        false => Request::client(principal, out),
+    let mut request = match (args.server, args.client) {
+        (true, _) => Request::server(principal, args.hosts, out),
+        (_, true) => Request::client(principal, out),
+        _ => Request::signing(principal, out),
     };
     (request.days, request.key) = (args.days, args.key.into());
     let issued = pki.issue(request).map_err(failure)?;
@@ -194,6 +203,7 @@ fn failure(error: PkiError) -> Failure {
         PkiError::TrustDomain(_)
         | PkiError::ForeignPrincipal { .. }
         | PkiError::UserServes { .. }
+        | PkiError::OnlySchedulerSigns { .. }
         | PkiError::NoHost
         | PkiError::BadHost { .. }
         | PkiError::Validity => Failure::Usage(error.to_string()),

@@ -1,23 +1,15 @@
-//! What one query may read: for each dataset the column classes that its principal was granted. The scheduler puts it
-//! beside every task; the executor asks for the keys of these classes and no others. Empty means nothing.
+//! What a principal may read: for each dataset the column classes that it was granted. Empty means nothing. What travels
+//! with a task is narrower and signed: see [`task_grant`](crate::task_grant).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
 use parcours_keys::ColumnClass;
-use thiserror::Error;
 
-/// Dataset → column classes. Written `claims:health+plain;omop:plain`.
+/// Dataset → column classes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
     datasets: BTreeMap<String, BTreeSet<ColumnClass>>,
 }
-
-/// A grant that cannot be read grants nothing, and says so.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("the task's grant cannot be read")]
-pub struct UnreadableGrant;
 
 impl Grant {
     /// Adds classes of a dataset.
@@ -46,49 +38,17 @@ impl Grant {
     }
 }
 
-impl fmt::Display for Grant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (dataset, classes)) in self.datasets.iter().enumerate() {
-            let classes: Vec<String> = classes.iter().map(ToString::to_string).collect();
-            write!(f, "{}{dataset}:{}", if i == 0 { "" } else { ";" }, classes.join("+"))?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for Grant {
-    type Err = UnreadableGrant;
-
-    fn from_str(text: &str) -> Result<Self, UnreadableGrant> {
-        let mut grant = Self::default();
-        for part in text.split(';').filter(|part| !part.is_empty()) {
-            let (dataset, classes) = part.split_once(':').ok_or(UnreadableGrant)?;
-            for class in classes.split('+').filter(|class| !class.is_empty()) {
-                grant.allow(dataset, [class.parse().map_err(|_| UnreadableGrant)?]);
-            }
-        }
-        Ok(grant)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
-    fn a_grant_survives_the_wire() {
+    fn what_is_named_is_granted_and_nothing_else() {
         let mut grant = Grant::default();
+        assert_eq!(grant.datasets().count(), 0);
         grant.allow("claims", [ColumnClass::Health, ColumnClass::Plain]);
-        grant.allow("omop", [ColumnClass::Identity]);
-        assert_eq!(grant.to_string().parse::<Grant>().unwrap(), grant);
+        grant.allow("omop", []);
         assert!(grant.allows("claims", ColumnClass::Health) && !grant.allows("omop", ColumnClass::Health));
-    }
-
-    #[test]
-    fn nothing_and_nonsense_grant_nothing() {
-        assert_eq!("".parse::<Grant>().unwrap().datasets().count(), 0);
-        assert!("claims".parse::<Grant>().is_err());
-        assert!("claims:everything".parse::<Grant>().is_err());
+        assert_eq!(grant.datasets().collect::<Vec<_>>(), ["claims"]);
     }
 }

@@ -1,10 +1,12 @@
-//! What scheduler and executor say to each other, and what both are assembled from: the control stream's orders, the
-//! options that travel with every task, the one assembly of an engine session, the layered configuration, and the plain
+//! What the processes of a cluster say to each other, and what they are assembled from: the control stream's orders, the
+//! options and the grant that travel with every task, who may read what, the one assembly of an engine session, the layered configuration, and the plain
 //! port for health and metrics. Nothing here plans, schedules or computes: look into `scheduler` and `executor` for that.
 
+pub mod access;
 pub mod bytesize;
 pub mod config;
 pub mod failure;
+pub mod flight;
 pub mod grant;
 pub mod health;
 pub mod logging;
@@ -13,4 +15,5 @@ pub mod orders;
 pub mod partition;
 pub mod session;
 pub mod shutdown;
+pub mod task_grant;
 pub mod tls;

@@ -1,4 +1,4 @@
-//! The options that travel with every task: which query, for whom, under which grant.
+//! The options that travel with every task: the terms of its query, and the grant that the scheduler signed over them.
 //!
 //! Written by hand rather than by `extensions_options!`: the macro's entries lose their prefix, and Ballista then drops
 //! them on the wire without a word.
@@ -9,35 +9,26 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::prelude::SessionConfig;
 
-use crate::grant::Grant;
+/// The option that holds [`TaskOptions::terms`], in full.
+pub const TERMS: &str = "parcours.terms";
+/// The option that holds [`TaskOptions::grant`], in full.
+pub const GRANT: &str = "parcours.grant";
 
 /// What a task says of the query it belongs to.
 #[derive(Clone, Debug, Default)]
 pub struct TaskOptions {
-    /// The query's id, as it stands in logs.
-    pub query: String,
-    /// The principal's URI name.
-    pub principal: String,
-    /// The grant in its wire form; see [`Grant`].
+    /// The query's terms ([`Terms`](crate::task_grant::Terms)) inside the scheduler. They never leave it: whoever hands
+    /// out a task puts the grant in their place.
+    pub terms: String,
+    /// The signed grant ([`TaskGrant`](crate::task_grant::TaskGrant)), on its way to an executor and there.
     pub grant: String,
 }
 
 impl TaskOptions {
-    /// The options of a session; an error if they are missing, so that no task runs in nobody's name.
+    /// The options of a session; an error if there are none, so that no task runs in nobody's name.
     pub fn of(config: &SessionConfig) -> Result<&Self> {
-        config
-            .options()
-            .extensions
-            .get::<Self>()
-            .filter(|options| !options.query.is_empty() && !options.principal.is_empty())
-            .ok_or_else(|| DataFusionError::Execution("the task names no query and no principal".to_owned()))
-    }
-
-    /// The grant, read.
-    pub fn grant(&self) -> Result<Grant> {
-        self.grant
-            .parse()
-            .map_err(|error: crate::grant::UnreadableGrant| DataFusionError::Execution(error.to_string()))
+        let options = config.options().extensions.get::<Self>();
+        options.ok_or_else(|| DataFusionError::Execution("the task names no query and no principal".to_owned()))
     }
 }
 
@@ -60,8 +51,7 @@ impl ExtensionOptions for TaskOptions {
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
-            "query" => self.query = value.to_owned(),
-            "principal" => self.principal = value.to_owned(),
+            "terms" => self.terms = value.to_owned(),
             "grant" => self.grant = value.to_owned(),
             _ => return Err(DataFusionError::Configuration(format!("unknown option parcours.{key}"))),
         }
@@ -69,18 +59,14 @@ impl ExtensionOptions for TaskOptions {
     }
 
     fn entries(&self) -> Vec<ConfigEntry> {
-        [
-            ("query", &self.query),
-            ("principal", &self.principal),
-            ("grant", &self.grant),
-        ]
-        .into_iter()
-        .map(|(key, value)| ConfigEntry {
-            key: format!("{}.{key}", Self::PREFIX),
-            value: Some(value.clone()),
-            description: "travels with every task",
-        })
-        .collect()
+        [(TERMS, &self.terms), (GRANT, &self.grant)]
+            .into_iter()
+            .map(|(key, value)| ConfigEntry {
+                key: key.to_owned(),
+                value: Some(value.clone()),
+                description: "travels with every task",
+            })
+            .collect()
     }
 }
 
@@ -94,23 +80,20 @@ mod tests {
     #[test]
     fn the_options_survive_ballistas_wire_form() {
         let options = TaskOptions {
-            query: "q1".into(),
-            principal: "spiffe://t/user/a".into(),
-            grant: "claims:plain".into(),
+            terms: "{\"query\":\"q1\"}".into(),
+            grant: "a.b.c".into(),
         };
         let sent = engine_config().with_option_extension(options).to_key_value_pairs();
         let received = engine_config().update_from_key_value_pair(&sent);
         let options = TaskOptions::of(&received).unwrap();
         assert_eq!(
-            (options.query.as_str(), options.principal.as_str()),
-            ("q1", "spiffe://t/user/a")
+            (options.terms.as_str(), options.grant.as_str()),
+            ("{\"query\":\"q1\"}", "a.b.c")
         );
-        assert_eq!(options.grant().unwrap().datasets().collect::<Vec<_>>(), ["claims"]);
     }
 
     #[test]
-    fn a_task_without_a_name_is_refused() {
-        assert!(TaskOptions::of(&engine_config()).is_err());
+    fn a_session_that_is_not_ours_is_refused() {
         assert!(TaskOptions::of(&SessionConfig::new()).is_err());
     }
 }

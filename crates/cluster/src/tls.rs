@@ -1,7 +1,7 @@
-//! The identity section that scheduler and executor share: one authority, one trust domain, and two certificates, since a
+//! The identity section that the processes of a cluster share: one authority, one trust domain, and two certificates, since a
 //! process that serves and dials holds one for each use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use parcours_identity::TlsFiles;
 use serde::{Deserialize, Serialize};
@@ -43,12 +43,18 @@ impl NodeTls {
         self.files(&self.client)
     }
 
-    fn files(&self, certificate: &Certificate) -> TlsFiles {
+    /// The files for a third certificate of the same authority.
+    pub fn files(&self, certificate: &Certificate) -> TlsFiles {
+        Self::files_under(&self.ca, self.crl.as_ref(), certificate)
+    }
+
+    /// The files for a certificate of this authority.
+    pub fn files_under(ca: &Path, crl: Option<&PathBuf>, certificate: &Certificate) -> TlsFiles {
         TlsFiles {
-            ca: self.ca.clone(),
+            ca: ca.to_owned(),
             cert: certificate.cert.clone(),
             key: certificate.key.clone(),
-            crl: self.crl.clone(),
+            crl: crl.cloned(),
         }
     }
 }

@@ -25,13 +25,21 @@ pub enum Purpose {
     Server,
     /// To be shown by the end that dials (clientAuth).
     Client,
+    /// To sign statements that other processes carry (id-kp-jwt of RFC 9509): the scheduler's grants.
+    Signing,
 }
+
+/// id-kp-jwt, 1.3.6.1.5.5.7.3.37, as arcs.
+pub(crate) const SIGNING_USAGE: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 37];
+/// The same, as the content of its DER encoding.
+pub(crate) const SIGNING_USAGE_DER: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 37];
 
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Server => "serving",
             Self::Client => "dialling",
+            Self::Signing => "signing",
         })
     }
 }
@@ -141,10 +149,12 @@ fn purpose_of(certificate: &X509Certificate<'_>) -> Result<Result<Purpose, Refus
     let Some(usages) = usages.map(|extension| extension.value) else {
         return Ok(Err(Refusal::BothUsages));
     };
-    Ok(match (usages.any, usages.server_auth, usages.client_auth) {
-        (false, true, false) => Ok(Purpose::Server),
-        (false, false, true) => Ok(Purpose::Client),
-        (false, false, false) => Err(Refusal::NoUsage),
+    let signing = usages.other.iter().any(|usage| usage.as_bytes() == SIGNING_USAGE_DER);
+    Ok(match (usages.any, usages.server_auth, usages.client_auth, signing) {
+        (false, true, false, false) => Ok(Purpose::Server),
+        (false, false, true, false) => Ok(Purpose::Client),
+        (false, false, false, true) => Ok(Purpose::Signing),
+        (false, false, false, false) => Err(Refusal::NoUsage),
         _ => Err(Refusal::BothUsages),
     })
 }

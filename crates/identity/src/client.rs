@@ -25,6 +25,7 @@ use crate::handshake::{ALPN, TIME_LIMIT, no_h2, reason};
 use crate::material::Material;
 use crate::principal::Role;
 use crate::provider::provider;
+use crate::signing::Signatures;
 use crate::verifier::{Admission, Verifier};
 use crate::{IdentityError, Principal, Purpose, Refusal};
 
@@ -40,6 +41,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub enum Expects {
     /// The scheduler; its certificate must also carry the host name or address dialled.
     Scheduler,
+    /// The key service; its certificate must also carry the host name or address dialled.
+    KeyService,
     /// Any executor, wherever it runs.
     AnyExecutor,
     /// The executor with this id, wherever it runs.
@@ -50,6 +53,7 @@ impl Admission for Expects {
     fn admit(&self, principal: &Principal) -> Result<(), Refusal> {
         let admitted = match (self, principal.role()) {
             (Self::Scheduler, role) => *role == Role::Scheduler,
+            (Self::KeyService, role) => *role == Role::KeyService,
             (Self::AnyExecutor, role) => matches!(role, Role::Executor(_)),
             (Self::Executor(expected), role) => matches!(role, Role::Executor(id) if id == expected),
         };
@@ -63,7 +67,7 @@ impl Admission for Expects {
     }
 
     fn checks_host(&self) -> bool {
-        *self == Self::Scheduler
+        matches!(self, Self::Scheduler | Self::KeyService)
     }
 }
 
@@ -71,6 +75,7 @@ impl fmt::Display for Expects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scheduler => f.write_str("the scheduler"),
+            Self::KeyService => f.write_str("the key service"),
             Self::AnyExecutor => f.write_str("an executor"),
             Self::Executor(id) => write!(f, "executor {id}"),
         }
@@ -105,6 +110,11 @@ impl ClientTls {
             material: self.material.clone(),
             expects: Arc::new(expects),
         }
+    }
+
+    /// Verifies statements signed by the scheduler, with the authorities of these files.
+    pub fn signatures(&self) -> Signatures {
+        Signatures::new(self.material.clone())
     }
 
     /// Connects to `host:port`. The error says which end refused the other, and why.

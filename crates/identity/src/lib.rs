@@ -20,6 +20,7 @@ mod principal;
 mod provider;
 mod refusal;
 mod server;
+mod signing;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trust;
@@ -36,3 +37,4 @@ pub use principal::{Principal, PrincipalError, Role};
 pub use provider::install_crypto_provider;
 pub use refusal::Refusal;
 pub use server::{Accepts, ServerTls};
+pub use signing::{Signatures, Signer, SigningError};

@@ -1,5 +1,5 @@
 //! Who is at the other end: the names that certificates carry, parsed once and strictly.
-//! Anything that is not exactly one of the three shapes is refused; nothing is normalised. Which certificate may carry
+//! Anything that is not exactly one of the four shapes is refused; nothing is normalised. Which certificate may carry
 //! which name is decided in `certificate` and `server`/`client`.
 
 use std::fmt;
@@ -12,7 +12,8 @@ const TRUST_DOMAIN_MAX: usize = 255;
 /// The longest user name or executor id accepted, in bytes.
 const NAME_MAX: usize = 128;
 
-/// A named person or process: `spiffe://<trust-domain>/user/<name>`, `/scheduler` or `/executor/<id>`.
+/// A named person or process: `spiffe://<trust-domain>/user/<name>`, `/scheduler`, `/executor/<id>`
+/// or `/keyd`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Principal {
@@ -29,6 +30,8 @@ pub enum Role {
     Scheduler,
     /// The executor with this id.
     Executor(String),
+    /// The key service in front of the master keys; there is one name for it per trust domain.
+    KeyService,
 }
 
 /// Why a string is not a principal.
@@ -40,8 +43,8 @@ pub enum PrincipalError {
     /// The trust domain is empty, too long or holds other characters.
     #[error("a trust domain is 1 to 255 of a-z 0-9 . _ -")]
     TrustDomain,
-    /// The path is none of the three shapes.
-    #[error("a principal ends in /user/<name>, /scheduler or /executor/<id>")]
+    /// The path is none of the four shapes.
+    #[error("a principal ends in /user/<name>, /scheduler, /executor/<id> or /keyd")]
     Shape,
     /// The user name or executor id is empty, too long, `.`, `..` or holds other characters.
     #[error("a name is 1 to 128 of a-z A-Z 0-9 . _ - and neither . nor ..")]
@@ -57,6 +60,11 @@ impl Principal {
     /// The scheduler of `trust_domain`.
     pub fn scheduler(trust_domain: &str) -> Result<Self, PrincipalError> {
         Self::new(trust_domain, Role::Scheduler)
+    }
+
+    /// The key service of `trust_domain`.
+    pub fn key_service(trust_domain: &str) -> Result<Self, PrincipalError> {
+        Self::new(trust_domain, Role::KeyService)
     }
 
     /// The executor `id` of `trust_domain`.
@@ -87,6 +95,7 @@ impl fmt::Display for Principal {
             Role::User(name) => write!(f, "/user/{name}"),
             Role::Scheduler => f.write_str("/scheduler"),
             Role::Executor(id) => write!(f, "/executor/{id}"),
+            Role::KeyService => f.write_str("/keyd"),
         }
     }
 }
@@ -99,6 +108,7 @@ impl FromStr for Principal {
         let (trust_domain, path) = rest.split_once('/').ok_or(PrincipalError::Shape)?;
         match path.split_once('/') {
             None if path == "scheduler" => Self::scheduler(trust_domain),
+            None if path == "keyd" => Self::key_service(trust_domain),
             Some(("user", name)) => Self::user(trust_domain, name),
             Some(("executor", id)) => Self::executor(trust_domain, id),
             _ => Err(PrincipalError::Shape),
@@ -147,10 +157,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_shapes_round_trip() {
+    fn the_four_shapes_round_trip() {
         for uri in [
             "spiffe://hospital.example/user/Anne.Martin-2",
             "spiffe://hospital.example/scheduler",
+            "spiffe://hospital.example/keyd",
             "spiffe://h_1-2/executor/550e8400-e29b-41d4-a716-446655440000",
         ] {
             let principal: Principal = uri.parse().unwrap();
@@ -176,6 +187,7 @@ mod tests {
             ("spiffe://h/scheduler/", Shape),
             ("spiffe://h/scheduler/x", Shape),
             ("spiffe://h/Scheduler", Shape),
+            ("spiffe://h/keyd/x", Shape),
             ("spiffe://h/user", Shape),
             ("spiffe://h//user/anne", Shape),
             ("spiffe://h/admin/anne", Shape),

@@ -40,11 +40,11 @@ pub enum Refusal {
         /// What the peer used it for.
         needed: Purpose,
     },
-    /// It may serve and dial; one certificate has one use.
-    #[error("wrong usage: certificate for both serving and dialling")]
+    /// It may do more than one of serving, dialling and signing; one certificate has one use.
+    #[error("wrong usage: certificate for more than one of serving, dialling and signing")]
     BothUsages,
-    /// It names neither serving nor dialling.
-    #[error("wrong usage: certificate for neither serving nor dialling")]
+    /// It names neither serving nor dialling nor signing.
+    #[error("wrong usage: certificate for neither serving nor dialling nor signing")]
     NoUsage,
     /// It is an authority's certificate, not a principal's.
     #[error("wrong usage: certificate of an authority")]

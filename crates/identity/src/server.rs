@@ -13,6 +13,7 @@ use crate::files::TlsFiles;
 use crate::handshake::ALPN;
 use crate::material::Material;
 use crate::provider::provider;
+use crate::signing::Signatures;
 use crate::verifier::{Admission, Verifier};
 use crate::{IdentityError, Principal, Purpose, Refusal, Role};
 
@@ -21,7 +22,7 @@ use crate::{IdentityError, Principal, Purpose, Refusal, Role};
 pub enum Accepts {
     /// Persons: the scheduler's client listener.
     Users,
-    /// Executors: the scheduler's internal listener.
+    /// Executors: the scheduler's internal listener, and the key service's.
     Executors,
     /// Executors and the scheduler: an executor's listener.
     ExecutorsAndScheduler,
@@ -52,7 +53,10 @@ impl Accepts {
     fn suits(self, own: &Principal) -> Result<(), Refusal> {
         let (suits, expected) = match (self, own.role()) {
             (Self::Users, role) => (*role == Role::Scheduler, "the scheduler"),
-            (Self::Executors, role) => (!matches!(role, Role::User(_)), "the scheduler or an executor"),
+            (Self::Executors, role) => (
+                !matches!(role, Role::User(_)),
+                "the scheduler, the key service or an executor",
+            ),
             (Self::ExecutorsAndScheduler, role) => (matches!(role, Role::Executor(_)), "an executor"),
         };
         if suits {
@@ -87,7 +91,7 @@ impl ServerTls {
     ///
     /// Fails when a file is unreadable, the key is readable by others or not the certificate's, or the certificate would
     /// be refused by peers: not a serving certificate of the right kind of principal of `trust_domain` (the scheduler for
-    /// `Users`, an executor for `ExecutorsAndScheduler`, either for `Executors`), expired, revoked,
+    /// `Users`, an executor for `ExecutorsAndScheduler`, either or the key service for `Executors`), expired, revoked,
     /// issued for more than [`crate::LIFETIME_MAX_DAYS`], with a weak key or of another authority.
     pub fn open(
         files: TlsFiles,
@@ -113,6 +117,11 @@ impl ServerTls {
     /// The principal this listener presents, as its files say now.
     pub fn principal(&self) -> Principal {
         self.material.credential().principal.clone()
+    }
+
+    /// Verifies statements signed by the scheduler, with the authorities of these files.
+    pub fn signatures(&self) -> Signatures {
+        Signatures::new(self.material.clone())
     }
 
     pub(crate) fn material(&self) -> &Arc<Material> {

@@ -11,7 +11,7 @@ use webpki::{
 use x509_parser::num_bigint::BigUint;
 use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate};
 
-use crate::certificate::is_strong;
+use crate::certificate::{SIGNING_USAGE_DER, is_strong};
 use crate::files::{TlsFiles, read_all};
 use crate::provider::provider;
 use crate::{IdentityError, Purpose, Refusal};
@@ -65,6 +65,7 @@ impl Trust {
         let usage = match purpose {
             Purpose::Server => KeyUsage::server_auth(),
             Purpose::Client => KeyUsage::client_auth(),
+            Purpose::Signing => KeyUsage::required(SIGNING_USAGE_DER),
         };
         let algorithms = provider().signature_verification_algorithms.all;
         EndEntityCert::try_from(leaf)?

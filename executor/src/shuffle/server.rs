@@ -6,17 +6,14 @@ use std::sync::Arc;
 
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
-use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::{
-    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
-    PollInfo, PutResult, SchemaResult, Ticket,
-};
+use arrow_flight::{Action, FlightData, Ticket};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use parcours_cluster::flight::{Answers, Data, Results, refuse};
 use parcours_identity::{Role, peer};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Status};
 
 use super::exchange::read_batches;
 use super::store::{PartitionStore, StoreError};
@@ -34,10 +31,6 @@ impl PartitionServer {
     pub(crate) fn new(store: Arc<PartitionStore>) -> Self {
         Self { store }
     }
-}
-
-fn refuse<T>(what: &str) -> Result<T, Status> {
-    Err(Status::permission_denied(format!("an executor does not answer {what}")))
 }
 
 fn status_of(error: StoreError) -> Status {
@@ -93,67 +86,25 @@ fn flight_data(store: Arc<PartitionStore>, key: PartitionKey) -> BoxStream<'stat
 }
 
 #[tonic::async_trait]
-impl FlightService for PartitionServer {
-    type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
-    type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
-    type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
-    type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
-    type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
-    type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
-    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+impl Answers for PartitionServer {
+    const REFUSAL: &'static str = "an executor serves partitions to executors and to the scheduler, nothing else";
 
-    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let Role::Executor(_) = peer(&request)?.principal.role() else {
-            return refuse("this action but to executors");
-        };
-        if request.get_ref().r#type != FETCH {
-            return refuse("this action");
+    async fn action(&self, request: Request<Action>) -> Result<Results, Status> {
+        let from_executor = matches!(peer(&request)?.principal.role(), Role::Executor(_));
+        if !from_executor || request.get_ref().r#type != FETCH {
+            return refuse::<Self, _>();
         }
         let key = key_from(&request.get_ref().body)?;
-        let answer = chunks(self.store.clone(), key).map_ok(|body| arrow_flight::Result { body });
-        Ok(Response::new(answer.boxed()))
+        Ok(chunks(self.store.clone(), key)
+            .map_ok(|body| arrow_flight::Result { body })
+            .boxed())
     }
 
-    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let Role::Scheduler = peer(&request)?.principal.role() else {
-            return refuse("this ticket but to the scheduler");
-        };
+    async fn ticket(&self, request: Request<Ticket>) -> Result<Data, Status> {
+        if *peer(&request)?.principal.role() != Role::Scheduler {
+            return refuse::<Self, _>();
+        }
         let key = key_from(&request.get_ref().ticket)?;
-        Ok(Response::new(flight_data(self.store.clone(), key)))
-    }
-
-    async fn handshake(
-        &self,
-        _: Request<Streaming<HandshakeRequest>>,
-    ) -> Result<Response<Self::HandshakeStream>, Status> {
-        refuse("a handshake")
-    }
-
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        refuse("a listing")
-    }
-
-    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        refuse("queries")
-    }
-
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        refuse("queries")
-    }
-
-    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        refuse("queries")
-    }
-
-    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        refuse("uploads")
-    }
-
-    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
-        refuse("exchanges")
-    }
-
-    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        refuse("a listing")
+        Ok(flight_data(self.store.clone(), key))
     }
 }

@@ -4,18 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::{
-    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
-    PollInfo, PutResult, SchemaResult, Ticket,
-};
+use arrow_flight::Action;
 use futures::StreamExt;
-use futures::stream::BoxStream;
+use parcours_cluster::flight::{Answers, Results, refuse};
 use parcours_cluster::orders::{ACTION, Order};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Status};
 
 use super::guard::{executor_of, named_by};
 
@@ -105,26 +101,14 @@ impl ControlService {
     }
 }
 
-fn refuse<T>() -> Result<T, Status> {
-    Err(Status::permission_denied(
-        "the internal listener answers executors' control action only",
-    ))
-}
-
 #[tonic::async_trait]
-impl FlightService for ControlService {
-    type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
-    type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
-    type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
-    type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
-    type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
-    type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
-    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+impl Answers for ControlService {
+    const REFUSAL: &'static str = "the internal listener answers executors' control action only";
 
-    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+    async fn action(&self, request: Request<Action>) -> Result<Results, Status> {
         let name = executor_of(&request)?;
         if request.get_ref().r#type != ACTION {
-            return refuse();
+            return refuse::<Self, _>();
         }
         let id = String::from_utf8(request.get_ref().body.to_vec())
             .map_err(|_| Status::invalid_argument("the control action names no executor"))?;
@@ -142,45 +126,6 @@ impl FlightService for ControlService {
                 body: order.encode().into(),
             })
         });
-        Ok(Response::new(answer.boxed()))
-    }
-
-    async fn handshake(
-        &self,
-        _: Request<Streaming<HandshakeRequest>>,
-    ) -> Result<Response<Self::HandshakeStream>, Status> {
-        refuse()
-    }
-
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        refuse()
-    }
-
-    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        refuse()
-    }
-
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        refuse()
-    }
-
-    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        refuse()
-    }
-
-    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        refuse()
-    }
-
-    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        refuse()
-    }
-
-    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
-        refuse()
-    }
-
-    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        refuse()
+        Ok(answer.boxed())
     }
 }

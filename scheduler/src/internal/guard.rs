@@ -1,5 +1,6 @@
 //! Ballista's scheduler service behind a guard: an executor may ask for work and say that it lives or goes, under the name
-//! in its certificate and while its control stream is open. Everything else, running queries first of all, is denied.
+//! in its certificate and while its control stream is open. Every task that it is handed carries a grant, signed for it.
+//! Everything else, running queries first of all, is denied.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use std::sync::Arc;
 use ballista_core::serde::protobuf as pb;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use futures::stream::BoxStream;
-use parcours_identity::{Role, peer};
+use parcours_cluster::options::{GRANT, TERMS};
+use parcours_cluster::task_grant::{TaskGrant, Terms};
+use parcours_identity::{Role, Signer, peer};
 use tonic::{Request, Response, Status};
 
 use super::control::{Losses, Members};
@@ -18,15 +21,17 @@ pub struct GuardedScheduler {
     engine: Engine,
     members: Arc<Members>,
     losses: Arc<dyn Losses>,
+    signer: Arc<Signer>,
 }
 
 impl GuardedScheduler {
     /// A guard before the engine that admits members only.
-    pub fn new(engine: Engine, members: Arc<Members>, losses: Arc<dyn Losses>) -> Self {
+    pub fn new(engine: Engine, members: Arc<Members>, losses: Arc<dyn Losses>, signer: Signer) -> Self {
         Self {
             engine,
             members,
             losses,
+            signer: Arc::new(signer),
         }
     }
 
@@ -77,6 +82,33 @@ fn take_failed_fetches(statuses: &mut Vec<pb::TaskStatus>) -> BTreeSet<String> {
     jobs
 }
 
+/// Puts a grant, signed for this executor, in the place of each task's terms. Tasks for which that fails are taken out, and
+/// their jobs named.
+fn put_grants(tasks: &mut Vec<pb::TaskDefinition>, signer: &Signer, executor: &str) -> BTreeSet<String> {
+    let mut failed = BTreeSet::new();
+    tasks.retain_mut(|task| match put_grant(task, signer, executor) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(job = task.job_id, %error, "a task is not handed out: no grant can be signed for it");
+            failed.insert(task.job_id.clone());
+            false
+        }
+    });
+    failed
+}
+
+fn put_grant(task: &mut pb::TaskDefinition, signer: &Signer, executor: &str) -> anyhow::Result<()> {
+    let terms = task.props.iter().find(|prop| prop.key == TERMS);
+    let terms = Terms::decode(terms.and_then(|prop| prop.value.as_deref()).unwrap_or_default())?;
+    let grant = TaskGrant::sign(signer, terms, &task.job_id, executor)?;
+    task.props.retain(|prop| prop.key != TERMS && prop.key != GRANT);
+    task.props.push(pb::KeyValuePair {
+        key: GRANT.to_owned(),
+        value: Some(grant),
+    });
+    Ok(())
+}
+
 fn denied<T>() -> Result<T, Status> {
     Err(Status::permission_denied(
         "executors may ask for work and report on it, nothing else",
@@ -107,10 +139,16 @@ impl SchedulerGrpc for GuardedScheduler {
             self.losses.partition_lost(job);
         }
         let (engine, members, losses) = (self.engine.clone(), self.members.clone(), self.losses.clone());
+        let signer = self.signer.clone();
         // A task of its own: the engine hands out tasks here, and must not be dropped with a caller that dies. Tasks that it
         // bound to a member which left meanwhile are seen by nobody but us.
         let answered = tokio::spawn(async move {
-            let answer = SchedulerGrpc::poll_work(&engine, request).await;
+            let mut answer = SchedulerGrpc::poll_work(&engine, request).await;
+            if let Ok(answer) = &mut answer {
+                for job in put_grants(&mut answer.get_mut().tasks, &signer, &id) {
+                    losses.partition_lost(job);
+                }
+            }
             if !members.contains(&id) {
                 losses.executor_lost(id);
             }

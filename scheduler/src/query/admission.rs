@@ -26,6 +26,15 @@ impl Touched {
         self.partitions.max(1)
     }
 
+    /// The classes read of each dataset.
+    pub fn classes(&self) -> BTreeMap<String, BTreeSet<ColumnClass>> {
+        let mut classes: BTreeMap<String, BTreeSet<ColumnClass>> = BTreeMap::new();
+        for (dataset, class) in self.classes.keys() {
+            classes.entry(dataset.clone()).or_default().insert(*class);
+        }
+        classes
+    }
+
     /// Refuses what the grant does not cover, naming the class and the columns.
     pub fn admit(&self, grant: &Grant) -> Result<(), QueryError> {
         let refused: Vec<String> = self

@@ -11,6 +11,7 @@ use ballista_core::JobId;
 use ballista_core::serde::protobuf::{JobStatus, job_status, task_status};
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
+use parcours_cluster::access::Access;
 use parcours_cluster::orders::Order;
 use parcours_identity::Principal;
 use parking_lot::Mutex;
@@ -28,6 +29,9 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// How often a query is tried before its person is told that executors are lost again and again.
 const ATTEMPTS: usize = 10;
+
+/// How often running queries are held against what their people are granted.
+const LOOK_AT_ACCESS: Duration = Duration::from_millis(500);
 
 /// For how long a query that lost the last executor waits for another.
 const WITHOUT_EXECUTOR: Duration = Duration::from_secs(30);
@@ -66,7 +70,7 @@ impl Jobs {
         self.queries
             .lock()
             .values()
-            .filter(|query| !query.released.load(Ordering::Relaxed))
+            .filter(|query| !query.is_released())
             .count()
     }
 
@@ -122,7 +126,7 @@ impl Jobs {
     /// Submits the query's plan to the engine as this attempt and watches it in the background.
     async fn follow(self: &Arc<Self>, query: &Arc<Query>, attempt: usize) -> Result<(), QueryError> {
         let internal = || QueryError::Internal { query: Some(query.id) };
-        let Submission { context, plan } = query.submission.clone().ok_or_else(internal)?;
+        let Submission { context, plan, .. } = query.submission.clone().ok_or_else(internal)?;
         let (sender, statuses) = mpsc::channel(64);
         let job = self
             .engine
@@ -263,6 +267,36 @@ impl Jobs {
         self.release(query);
     }
 
+    /// Ends, for as long as it is awaited, every query that reads what its person is no longer granted, also one whose results
+    /// are being read.
+    pub async fn keep_within(self: &Arc<Self>, access: &Access) {
+        loop {
+            tokio::time::sleep(LOOK_AT_ACCESS).await;
+            let held: Vec<_> = self
+                .queries
+                .lock()
+                .values()
+                .filter(|query| !query.is_released())
+                .cloned()
+                .collect();
+            for query in held {
+                if let Some(why) = query.beyond(&access.grant(&query.owner)) {
+                    self.withdraw(&query, why.into()).await;
+                }
+            }
+        }
+    }
+
+    async fn withdraw(self: &Arc<Self>, query: &Arc<Query>, why: Arc<str>) {
+        if !query.withdraw(&why) {
+            return;
+        }
+        tracing::warn!(query = %query.id, %why, "query stopped");
+        query.end(Standing::Withdrawn(why));
+        self.stop_job(query).await;
+        self.forget_job(query);
+    }
+
     /// Ends a query whose results were read, or whose failure was told.
     pub fn release(self: &Arc<Self>, query: &Arc<Query>) {
         self.forget_job(query);
@@ -332,6 +366,9 @@ impl Jobs {
         match standing {
             Standing::Failed(text) => errors::of_job(query.id, text),
             Standing::TimedOut => QueryError::TimedOut { limit: self.limit },
+            Standing::Withdrawn(why) => QueryError::Denied {
+                message: why.to_string(),
+            },
             Standing::Cancelled => QueryError::Cancelled,
             Standing::Lost => QueryError::Unavailable {
                 message: "the executors that ran the query were lost again and again, try again later".to_owned(),

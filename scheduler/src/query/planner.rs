@@ -48,7 +48,7 @@ impl Planner {
     pub async fn prepare(&self, view: &View, sql: &str) -> Result<Statement, QueryError> {
         let context = self
             .sessions
-            .context(view, "planning", 1)
+            .context(view, "planning", 1, None)
             .map_err(|error| of_planning(&error))?;
         let state = context.state();
         let mut parsed = parse(&state, sql)?;
@@ -92,7 +92,7 @@ impl Planner {
         }
         let context = self
             .sessions
-            .context(view, "planning", 1)
+            .context(view, "planning", 1, None)
             .map_err(|error| of_planning(&error))?;
         let touched = self.touched(&context, &plan)?;
         touched.admit(&view.grant)?;

@@ -142,6 +142,7 @@ impl Relay {
         let (relay, id) = (self.clone(), query.id);
         tokio::spawn(async move {
             let (left, limit) = (jobs.time_left(&query), jobs.limit());
+            let watched = query.clone();
             let reading = Reading {
                 jobs,
                 query,
@@ -149,6 +150,7 @@ impl Relay {
             };
             tokio::select! {
                 () = sender.closed() => {}
+                why = watched.withdrawn() => tell(&sender, QueryError::Denied { message: why.to_string() }).await,
                 () = relay.run(reading, &sender) => {}
                 () = tokio::time::sleep(left) => tell(&sender, QueryError::TimedOut { limit }).await,
             }

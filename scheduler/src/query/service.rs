@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
+use parcours_cluster::access::Access;
 use parcours_cluster::session::CATALOG;
+use parcours_cluster::task_grant::{Terms, ends_after};
 use parcours_identity::Principal;
 
 use super::errors::of_planning;
@@ -16,7 +18,6 @@ use super::results::Relay;
 use super::session::{Sessions, View};
 use super::standing::Submission;
 use super::statement::{Statement, Where};
-use crate::access::Access;
 use crate::port::{
     PlannedStatement, Progress, QueryError, QueryId, QueryPort, ResultStream, Started, VisibleCatalog, VisibleSchema,
     VisibleTable,
@@ -84,9 +85,15 @@ impl QueryPort for Queries {
         };
         let admitted = self.planner.admit(&view, statement, plan)?;
         let schema: SchemaRef = Arc::new(admitted.plan.schema().as_arrow().clone());
+        let terms = Terms {
+            query: query.to_string(),
+            sub: who.clone(),
+            datasets: view.opened(&admitted.touched),
+            exp: ends_after(self.jobs.limit()),
+        };
         let context = self
             .sessions
-            .context(&view, &query.to_string(), admitted.touched.partitions())
+            .context(&view, &query.to_string(), admitted.touched.partitions(), Some(&terms))
             .map_err(|error| of_planning(&error))?;
         match statement.run {
             Where::Here => {
@@ -97,6 +104,7 @@ impl QueryPort for Queries {
                 let submission = Submission {
                     context: Arc::new(context),
                     plan: admitted.plan,
+                    opens: terms.datasets,
                 };
                 self.jobs.submit(who, query, submission).await?;
             }

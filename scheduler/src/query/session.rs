@@ -15,8 +15,10 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use parcours_cluster::grant::Grant;
 use parcours_cluster::options::TaskOptions;
 use parcours_cluster::session::{CATALOG, engine_config, engine_state};
+use parcours_cluster::task_grant::{DatasetTerms, Opened, Terms};
 use parcours_identity::Principal;
 
+use super::admission::Touched;
 use crate::datasets::{Dataset, Datasets};
 
 /// Memory for what the scheduler itself computes: descriptions and explanations.
@@ -38,6 +40,22 @@ pub struct View {
     pub grant: Grant,
     /// The datasets they see, by name, each at one version.
     pub datasets: BTreeMap<String, Arc<Dataset>>,
+}
+
+impl View {
+    /// What a query that touches this may open: of each dataset that it reads, the classes that its person is granted.
+    pub fn opened(&self, touched: &Touched) -> Opened {
+        let terms = |(dataset, reads): (String, _)| {
+            let version = self.datasets.get(&dataset).map(|dataset| dataset.snapshot.version());
+            let terms = DatasetTerms {
+                version: version.unwrap_or_default(),
+                classes: self.grant.classes(&dataset),
+                reads,
+            };
+            (dataset, terms)
+        };
+        Opened(touched.classes().into_iter().map(terms).collect())
+    }
 }
 
 impl Sessions {
@@ -66,12 +84,18 @@ impl Sessions {
         }
     }
 
-    /// A session that sees exactly this, for a query of this name, with this many partitions.
-    pub fn context(&self, view: &View, query: &str, partitions: usize) -> Result<SessionContext> {
+    /// A session that sees exactly this, for a query of this name, with this many partitions. Without terms it can plan, and
+    /// no executor would run a task of it.
+    pub fn context(
+        &self,
+        view: &View,
+        query: &str,
+        partitions: usize,
+        terms: Option<&Terms>,
+    ) -> Result<SessionContext> {
         let options = TaskOptions {
-            query: query.to_owned(),
-            principal: view.who.to_string(),
-            grant: view.grant.to_string(),
+            terms: terms.map(Terms::encode).unwrap_or_default(),
+            grant: String::new(),
         };
         let mut config = engine_config()
             .with_option_extension(options)

@@ -8,6 +8,8 @@ use arrow_flight::FlightData;
 use ballista_core::serde::protobuf::PartitionLocation;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
+use parcours_cluster::grant::Grant;
+use parcours_cluster::task_grant::Opened;
 use parcours_identity::Principal;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -31,6 +33,8 @@ pub enum Standing {
     Cancelled,
     /// Stopped because its time was up.
     TimedOut,
+    /// Stopped because its person is no longer granted what it reads; the sentence for them.
+    Withdrawn(Arc<str>),
 }
 
 /// What was submitted, kept so that it can be computed again if its results are lost before anyone saw a row.
@@ -40,6 +44,8 @@ pub struct Submission {
     pub context: Arc<SessionContext>,
     /// The plan.
     pub plan: LogicalPlan,
+    /// What it opens.
+    pub opens: Opened,
 }
 
 /// One query.
@@ -59,6 +65,8 @@ pub struct Query {
     /// Which attempt counts now; the first is 1.
     attempt: watch::Sender<usize>,
     standing: watch::Sender<Standing>,
+    /// Why its results may no longer be read.
+    withdrawn: watch::Sender<Option<Arc<str>>>,
     taken: AtomicBool,
 }
 
@@ -75,6 +83,7 @@ impl Query {
             released: AtomicBool::new(false),
             attempt: watch::Sender::new(0),
             standing: watch::Sender::new(Standing::Running),
+            withdrawn: watch::Sender::new(None),
             taken: AtomicBool::new(false),
         }
     }
@@ -98,6 +107,38 @@ impl Query {
         ended.map_or(Standing::Cancelled, |standing| standing.clone())
     }
 
+    /// What it reads that this grant does not cover, in words.
+    pub(super) fn beyond(&self, grant: &Grant) -> Option<String> {
+        let reads = self.submission.iter().flat_map(|submission| submission.opens.reads());
+        let lost = reads.filter(|(dataset, class)| !grant.allows(dataset, *class));
+        let lost: Vec<String> = lost
+            .map(|(dataset, class)| format!("class {class} of dataset {dataset}"))
+            .collect();
+        (!lost.is_empty()).then(|| format!("you are no longer granted {}", lost.join("; ")))
+    }
+
+    /// Withdraws the right to go on with it, or to read its results. Whether it was not withdrawn before.
+    pub(super) fn withdraw(&self, why: &Arc<str>) -> bool {
+        self.withdrawn.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(why.clone());
+            }
+            first
+        })
+    }
+
+    /// Waits until the right is withdrawn, and says why.
+    pub(super) async fn withdrawn(&self) -> Arc<str> {
+        let mut withdrawn = self.withdrawn.subscribe();
+        let seen = withdrawn.wait_for(Option::is_some).await;
+        let why = seen.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends a running query; whether it was running.
     pub(super) fn end(&self, standing: Standing) -> bool {
         self.standing.send_if_modified(|current| {
@@ -112,6 +153,11 @@ impl Query {
     /// How it stands now.
     pub(super) fn standing(&self) -> Standing {
         self.standing.borrow().clone()
+    }
+
+    /// Whether its results were read, or will never be.
+    pub(super) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
     }
 
     /// Whether it is running.

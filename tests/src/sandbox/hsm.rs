@@ -77,11 +77,11 @@ impl Hsm<'_> {
         ])
     }
 
-    /// `[keys]` of an executor. Data keys are kept for a second only, so that the token is asked again and again.
+    /// `[keys]` of the key daemon.
     pub fn settings(&self) -> Result<String> {
         let module = module().context("SoftHSM2 went away")?;
         Ok(format!(
-            "[keys]\ncache_seconds = 1\n[keys.pkcs11]\nmodule = {module:?}\ntokens = [{TOKEN:?}]\npin_file = {:?}\n",
+            "[keys.pkcs11]\nmodule = {module:?}\ntokens = [{TOKEN:?}]\npin_file = {:?}\n",
             self.0.at("hsm.pin")
         ))
     }

@@ -43,7 +43,7 @@ pub struct Plan {
     pub bucket: Option<Bucket>,
     /// The datasets whose keys the keyring holds.
     pub datasets: Vec<&'static str>,
-    /// The keys of `claims` that executors hold (classes, and `footer`); `None`: the keys of everything.
+    /// The keys of `claims` that the key daemon holds (classes, and `footer`); `None`: the keys of everything.
     pub held_classes: Option<Vec<&'static str>>,
     /// The folder of an authority that is there already, of [`TRUST_DOMAIN`].
     pub pki: Option<PathBuf>,
@@ -74,6 +74,7 @@ pub struct Sandbox {
     plan: Plan,
     folder: Folder,
     ports: Ports,
+    keyd: Option<Process>,
     scheduler: Option<Process>,
     executors: Vec<Executor>,
 }
@@ -89,11 +90,13 @@ impl Sandbox {
     /// Makes PKI, keyring and configurations. No process runs yet.
     pub fn prepare(plan: Plan) -> Result<Self> {
         let folder = Folder(new_folder(&sandboxes(plan.open_to_others)?)?);
-        let [client, internal, health] = free_ports()?;
+        let [client, internal, health, keys, keys_health] = free_ports()?;
         let ports = Ports {
             client,
             internal,
             health,
+            keys,
+            keys_health,
         };
         let mut executors = Vec::new();
         for number in 1..=plan.executors {
@@ -109,6 +112,7 @@ impl Sandbox {
             plan,
             folder,
             ports,
+            keyd: None,
             scheduler: None,
             executors,
         };
@@ -129,6 +133,9 @@ impl Sandbox {
 
     /// Starts whatever does not run and waits until the scheduler says it is ready.
     pub fn start_all(&mut self) -> Result<()> {
+        if self.keyd.is_none() {
+            self.start_keyd()?;
+        }
         if self.scheduler.is_none() {
             self.start_scheduler()?;
         }
@@ -138,6 +145,13 @@ impl Sandbox {
             }
         }
         self.wait_until_ready()
+    }
+
+    /// Starts the key daemon, which alone gets keys.
+    pub fn start_keyd(&mut self) -> Result<()> {
+        let config = self.folder.at("keyd.toml");
+        self.keyd = Some(self.start_node("keyd", "keyd", &config)?);
+        Ok(())
     }
 
     /// Starts the scheduler. It gets no keyring and no credential beyond those of its object store.
@@ -180,7 +194,8 @@ impl Sandbox {
             let health = executor.health;
             executor.process.as_mut().map(|process| (process, health))
         });
-        for (process, health) in scheduler.into_iter().chain(executors) {
+        let keyd = self.keyd.as_mut().map(|process| (process, self.ports.keys_health));
+        for (process, health) in keyd.into_iter().chain(scheduler).chain(executors) {
             process.wait_until("readiness", START, |_| {
                 get(health, "/readyz").is_ok_and(|text| text.contains("200 OK"))
             })?;
@@ -191,6 +206,16 @@ impl Sandbox {
     /// The scheduler's process.
     pub fn scheduler(&mut self) -> Result<&mut Process> {
         self.scheduler.as_mut().context("the scheduler does not run")
+    }
+
+    /// The key daemon's process.
+    pub fn keyd(&mut self) -> Result<&mut Process> {
+        self.keyd.as_mut().context("the key daemon does not run")
+    }
+
+    /// Takes the key daemon's process out, to be killed or ended.
+    pub fn take_keyd(&mut self) -> Result<Process> {
+        self.keyd.take().context("the key daemon does not run")
     }
 
     /// The process of executor `number`, counted from 0.
@@ -248,11 +273,8 @@ impl Sandbox {
     /// The last words of every process, for the message of a failing test.
     pub fn last_words(&self) -> String {
         let executors = self.executors.iter().filter_map(|executor| executor.process.as_ref());
-        self.scheduler
-            .iter()
-            .chain(executors)
-            .map(Process::last_words)
-            .collect()
+        let nodes = self.keyd.iter().chain(&self.scheduler);
+        nodes.chain(executors).map(Process::last_words).collect()
     }
 
     /// Runs a test's body; when it fails, its error comes with the processes' last words.
@@ -295,6 +317,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.executors.clear();
         self.scheduler = None;
+        self.keyd = None;
         if !std::thread::panicking() {
             let _ = std::fs::remove_dir_all(&self.folder.0);
         }

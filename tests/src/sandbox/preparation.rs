@@ -31,6 +31,32 @@ impl Sandbox {
             )?;
             self.run(&["pki", "issue", &name, "--out", &client, "--client", "--dir"], &pki)?;
         }
+        self.run(
+            &[
+                "pki",
+                "issue",
+                "keyd",
+                "--server",
+                "--host",
+                "127.0.0.1",
+                "--out",
+                "keyd-server",
+                "--dir",
+            ],
+            &pki,
+        )?;
+        self.run(
+            &[
+                "pki",
+                "issue",
+                "scheduler",
+                "--signing",
+                "--out",
+                "scheduler-signing",
+                "--dir",
+            ],
+            &pki,
+        )?;
         for user in ["alice", "bob"] {
             self.issue_user(user)?;
         }
@@ -75,12 +101,12 @@ impl Sandbox {
         ])
     }
 
-    /// The keyring that executors open: the whole one, or one with only the classes they hold.
-    fn executors_keyring(&self) -> Result<PathBuf> {
+    /// The keyring that the key daemon opens: the whole one, or one with only the classes it holds.
+    fn daemons_keyring(&self) -> Result<PathBuf> {
         let Some(classes) = &self.plan.held_classes else {
             return Ok(self.folder.at("master.keyring"));
         };
-        let keyring = self.folder.at("executors.keyring");
+        let keyring = self.folder.at("keyd.keyring");
         let mut export = self.parcours()?;
         export
             .args(["keyring", "export", "--keyring"])
@@ -90,7 +116,7 @@ impl Sandbox {
             .arg(self.folder.at("master.key"))
             .arg("--to")
             .arg(&keyring);
-        export.arg("--to-key-file").arg(self.folder.at("executors.key"));
+        export.arg("--to-key-file").arg(self.folder.at("keyd.key"));
         for class in classes {
             export.arg("--only").arg(format!("claims/{class}"));
         }
@@ -101,7 +127,7 @@ impl Sandbox {
     /// Lets `user` read what a scheduler needs, and nothing of keys or rows: those are for root alone.
     pub(super) fn give_scheduler_to(&self, user: &str) -> Result<()> {
         let at = |name: &str| self.folder.at(name);
-        let secrets = ["pki/scheduler-server.key", "pki/scheduler-client.key"].map(at);
+        let secrets = ["server", "client", "signing"].map(|usage| at(&format!("pki/scheduler-{usage}.key")));
         printed(Command::new("chown").arg(user).args(secrets))?;
         // The authority's folder is closed to others: the scheduler may pass through it, not list it.
         printed(Command::new("chmod").arg("711").arg(at("pki").canonicalize()?))?;
@@ -144,15 +170,21 @@ impl Sandbox {
         folder.write_scheduler(&self.ports, &self.location(), bucket)?;
         let keys = match self.plan.hsm {
             true => Hsm(&self.folder).settings()?,
-            false => keyring_settings(&self.executors_keyring()?),
+            false => keyring_settings(&self.daemons_keyring()?),
         };
+        folder.write_keyd(&self.ports, &keys)?;
+        let executors: Vec<_> = self.executors.iter().map(|executor| executor.id.as_str()).collect();
+        folder.write_key_access(&executors, &self.plan.datasets, &ALL_CLASSES)?;
+        // With an HSM data keys are kept for a second only, so that the token is asked again and again.
+        let cache_seconds = if self.plan.hsm { 1 } else { 300 };
         for executor in &self.executors {
             let settings = ExecutorSettings {
                 id: &executor.id,
                 scheduler: self.ports.internal,
                 partitions: executor.partitions,
                 health: executor.health,
-                keys: &keys,
+                keys: self.ports.keys,
+                cache_seconds,
                 memory: self.plan.memory,
             };
             folder.write_executor(&settings, bucket)?;

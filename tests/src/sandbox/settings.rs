@@ -37,27 +37,52 @@ impl Folder {
         (self.at(format!("pki/{name}.pem")), self.at(format!("pki/{name}.key")))
     }
 
-    /// `[tls]` of a node.
-    fn tls(&self, node: &str) -> String {
-        let part = |usage: &str| {
-            let (cert, key) = self.certificate(&format!("{node}-{usage}"));
-            format!("[tls.{usage}]\ncert = {cert:?}\nkey = {key:?}\n")
-        };
+    /// `[tls]` of a node, with a certificate for each use.
+    fn tls(&self, node: &str, uses: &[&str]) -> String {
+        let part = |usage: &&str| format!("[tls.{usage}]\n{}", self.certificate_lines(&format!("{node}-{usage}")));
         let (ca, crl) = (self.at("pki/ca.pem"), self.at("pki/crl.pem"));
         let head = format!("[tls]\ntrust_domain = \"{TRUST_DOMAIN}\"\nca = {ca:?}\ncrl = {crl:?}\n");
-        head + &part("server") + &part("client")
+        head + &uses.iter().map(part).collect::<String>()
+    }
+
+    fn certificate_lines(&self, name: &str) -> String {
+        let (cert, key) = self.certificate(name);
+        format!("cert = {cert:?}\nkey = {key:?}\n")
+    }
+
+    /// Writes the key daemon's configuration.
+    pub fn write_keyd(&self, ports: &Ports, keys: &str) -> Result<PathBuf> {
+        let text = format!(
+            "access = {:?}\n[listen]\nkeys = \"{}\"\nhealth = \"{}\"\n{}{keys}",
+            self.at("keyd-access.toml"),
+            ports.keys,
+            ports.keys_health,
+            self.tls("keyd", &["server"]),
+        );
+        self.write("keyd.toml", &text)
+    }
+
+    /// Writes which executors may be released which classes of which datasets.
+    pub fn write_key_access(&self, executors: &[&str], datasets: &[&str], classes: &[&str]) -> Result<PathBuf> {
+        let entry = |executor: &&str| {
+            let classes = |dataset: &&str| format!("{dataset} = {classes:?}\n");
+            let lines: String = datasets.iter().map(classes).collect();
+            format!("[\"spiffe://{TRUST_DOMAIN}/executor/{executor}\"]\n{lines}")
+        };
+        self.write("keyd-access.toml", &executors.iter().map(entry).collect::<String>())
     }
 
     /// Writes the scheduler's configuration.
     pub fn write_scheduler(&self, ports: &Ports, location: &str, bucket: Option<&Bucket>) -> Result<PathBuf> {
         let text = format!(
             "access = {:?}\ndrain_seconds = 5\n[listen]\nclient = \"{}\"\ninternal = \"{}\"\nhealth = \"{}\"\n\
-             [data]\nlocation = {location:?}\nrefresh_seconds = 1\n{}{}",
+             [data]\nlocation = {location:?}\nrefresh_seconds = 1\n[grants]\n{}{}{}",
             self.at("access.toml"),
             ports.client,
             ports.internal,
             ports.health,
-            self.tls("scheduler"),
+            self.certificate_lines("scheduler-signing"),
+            self.tls("scheduler", &["server", "client"]),
             storage(bucket),
         );
         self.write("scheduler.toml", &text)
@@ -71,14 +96,15 @@ impl Folder {
             partitions,
             health,
             keys,
+            cache_seconds,
             memory,
         } = executor;
         let text = format!(
             "id = {id:?}\nscheduler = \"{scheduler}\"\nadvertise = \"127.0.0.1\"\ntasks = 2\nmemory = {memory:?}\n\
              drain_seconds = 5\n[listen]\npartitions = \"{partitions}\"\nhealth = \"{health}\"\n\
-             {keys}[scratch]\ndir = {:?}\n{}{}",
+             [keys]\ndaemon = \"{keys}\"\ncache_seconds = {cache_seconds}\n[scratch]\ndir = {:?}\n{}{}",
             self.at(format!("scratch-{id}")),
-            self.tls(id),
+            self.tls(id, &["server", "client"]),
             storage(bucket),
         );
         self.write(&format!("{id}.toml"), &text)
@@ -124,7 +150,7 @@ impl Folder {
     }
 }
 
-/// The listeners of a scheduler, on loopback.
+/// The listeners of scheduler and key daemon, on loopback.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
     /// For people's clients.
@@ -133,6 +159,10 @@ pub struct Ports {
     pub internal: SocketAddr,
     /// Plain: liveness, readiness, metrics.
     pub health: SocketAddr,
+    /// The key daemon's, for executors.
+    pub keys: SocketAddr,
+    /// The key daemon's plain port.
+    pub keys_health: SocketAddr,
 }
 
 /// What tells one executor from another.
@@ -146,8 +176,10 @@ pub struct ExecutorSettings<'a> {
     pub partitions: SocketAddr,
     /// Plain: liveness, readiness, metrics.
     pub health: SocketAddr,
-    /// `[keys]`.
-    pub keys: &'a str,
+    /// Where the key daemon answers.
+    pub keys: SocketAddr,
+    /// For how long it keeps a data key.
+    pub cache_seconds: u64,
     /// Memory of its tasks.
     pub memory: &'a str,
 }

@@ -1,4 +1,4 @@
-//! The demo's processes: one scheduler and its executors, children of this process and copies of this binary. They are
+//! The demo's processes: one key daemon, one scheduler and its executors, children of this process and copies of this binary. They are
 //! in process groups of their own, so that Ctrl-C reaches them through us, in order; they end when our end of their
 //! standard input closes, however that comes about.
 
@@ -53,6 +53,8 @@ impl Cluster {
     ) -> Result<(), Failure> {
         let step = steps.begin("starting the cluster");
         self.processes
+            .push(Process::spawn(folder, "keyd", "keyd", listeners.keys_health)?);
+        self.processes
             .push(Process::spawn(folder, "scheduler", "scheduler", listeners.health)?);
         for (id, listen) in executor_ids(executors).zip(&listeners.executors) {
             self.processes
@@ -72,7 +74,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// The processes, the scheduler first.
+    /// The processes, the key daemon first.
     pub fn processes(&self) -> &[Process] {
         &self.processes
     }

@@ -1,4 +1,5 @@
-//! The demo's certificates: one authority, and for each process one certificate to serve and one to dial with.
+//! The demo's certificates: one authority, and for each process one certificate for each thing that it does: serve, dial,
+//! sign grants.
 
 use anyhow::Context;
 use parcours_identity::Principal;
@@ -17,7 +18,11 @@ pub fn make(folder: &Folder, executors: u16, steps: &Steps) -> Result<Pki, Failu
     let step = steps.begin("making certificates");
     let pki = Pki::init(&folder.pki(), TRUST_DOMAIN, InitOptions::default()).context("cannot make the authority")?;
     let name = |error| anyhow::Error::new(error).context("cannot name a process");
-    let mut requests = node("scheduler", Principal::scheduler(TRUST_DOMAIN).map_err(name)?).to_vec();
+    let scheduler = Principal::scheduler(TRUST_DOMAIN).map_err(name)?;
+    let mut requests = node("scheduler", scheduler.clone()).to_vec();
+    requests.push(Request::signing(scheduler, "scheduler-signing"));
+    let daemon = Principal::key_service(TRUST_DOMAIN).map_err(name)?;
+    requests.push(Request::server(daemon, HOSTS, "keyd-server"));
     for id in executor_ids(executors) {
         requests.extend(node(&id, Principal::executor(TRUST_DOMAIN, &id).map_err(name)?));
     }
@@ -30,7 +35,7 @@ pub fn make(folder: &Folder, executors: u16, steps: &Steps) -> Result<Pki, Failu
         pki.issue(request).context("cannot issue a certificate")?;
     }
     step.end(&format!(
-        "Made an authority for {TRUST_DOMAIN} and {issued} certificates, each to serve or to dial"
+        "Made an authority for {TRUST_DOMAIN} and {issued} certificates, each to serve, to dial or to sign"
     ));
     Ok(pki)
 }

@@ -1,5 +1,5 @@
-//! The demo's keyrings: the one that loading encrypts with, and one for each executor, sealed apart. The scheduler gets
-//! none.
+//! The demo's keyrings: the one that loading encrypts with, and that of the key daemon, sealed apart. Scheduler and
+//! executors get none.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use parcours_keys::{KeyAdmin, Keyring, Unlock, create_key_file, ensure_dataset_k
 
 use super::DATASET;
 use super::folder::Folder;
-use super::identities::executor_ids;
 use super::steps::Steps;
 use crate::exit::Failure;
 
@@ -17,36 +16,32 @@ use crate::exit::Failure;
 pub struct Rings {
     /// Open, for loading.
     pub master: Arc<Keyring>,
-    /// Files of the executors' keyrings, in order.
-    pub executors: Vec<PathBuf>,
-    /// Names of the keys that each of them holds.
+    /// The key daemon's keyring.
+    pub daemon: PathBuf,
+    /// Names of the keys in it.
     pub keys: Vec<String>,
 }
 
 /// Makes them all.
-pub async fn make(folder: &Folder, executors: u16, steps: &Steps) -> Result<Rings, Failure> {
+pub async fn make(folder: &Folder, steps: &Steps) -> Result<Rings, Failure> {
     let step = steps.begin("making keyrings");
     let master = Keyring::create(folder.at("master.keyring"), seal(folder, "master")?).context("no master keyring")?;
     ensure_dataset_keys(&master, DATASET)
         .await
         .context("cannot make the dataset's keys")?;
     let names = master.names().await.context("cannot list the keys")?;
-    let mut rings = Vec::new();
-    for id in executor_ids(executors) {
-        let path = folder.at(format!("{id}.keyring"));
-        master
-            .export(&path, seal(folder, &id)?, &names)
-            .with_context(|| format!("no keyring for {id}"))?;
-        rings.push(path);
-    }
+    let daemon = folder.at("keyd.keyring");
+    master
+        .export(&daemon, seal(folder, "keyd")?, &names)
+        .context("no keyring for the key daemon")?;
     let keys: Vec<_> = names.iter().map(ToString::to_string).collect();
     step.end(&format!(
-        "Made {} master keys, and a sealed keyring for each executor; the scheduler has none",
+        "Made {} master keys, in a sealed keyring for the key daemon; scheduler and executors have none",
         keys.len()
     ));
     Ok(Rings {
         master: Arc::new(master),
-        executors: rings,
+        daemon,
         keys,
     })
 }

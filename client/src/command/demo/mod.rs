@@ -97,7 +97,7 @@ async fn stay(cluster: &mut Cluster, steps: &Steps) -> Result<(), Failure> {
 async fn journey(args: &DemoArgs, folder: &Folder, steps: &Steps, cluster: &mut Cluster) -> Result<Wire, Failure> {
     steps.title("A cluster of encrypted care pathways, from nothing");
     let people = identities::make(folder, args.executors, steps)?;
-    let rings = keys::make(folder, args.executors, steps).await?;
+    let rings = keys::make(folder, steps).await?;
     let generated = data::generate(folder, args.patients, args.seed, steps).await?;
     let loaded = data::load(folder, &rings, steps).await?;
 

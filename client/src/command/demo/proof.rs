@@ -26,6 +26,8 @@ pub struct Proof {
     pub client_wire: Seen,
     /// What passed between executors and scheduler.
     pub executor_wire: Seen,
+    /// What passed between executors and the key daemon.
+    pub key_wire: Seen,
 }
 
 /// What was found in the bytes of the tables.
@@ -58,8 +60,8 @@ pub struct Holder {
     pub keyring: Option<PathBuf>,
     /// Master keys in it.
     pub keys: Vec<String>,
-    /// Data keys it has unwrapped.
-    pub unwraps: Option<u64>,
+    /// Data keys that it asked the key daemon for.
+    pub asked: Option<u64>,
 }
 
 /// Measures everything.
@@ -78,6 +80,7 @@ pub async fn prove(
         holders,
         client_wire: wire.seen_of_client(),
         executor_wire: wire.seen_of_executors(),
+        key_wire: wire.seen_of_keys(),
     };
     proof.check()?;
     step.end("Looked at files, processes and connections");
@@ -86,7 +89,7 @@ pub async fn prove(
 
 impl Proof {
     fn check(&self) -> Result<(), Failure> {
-        let wires = [self.client_wire, self.executor_wire];
+        let wires = [self.client_wire, self.executor_wire, self.key_wire];
         let claims = [
             (self.files.data_files > 0, "there are no data files"),
             (
@@ -168,8 +171,8 @@ fn visit(folder: &Path, each: &mut impl FnMut(&Path) -> Result<(), Failure>) -> 
 
 async fn holders(cluster: &Cluster, rings: &Rings) -> Vec<Holder> {
     let mut holders = Vec::new();
-    // The scheduler comes first and has none; the executors' keyrings follow in their order.
-    let mut keyrings = std::iter::once(None).chain(rings.executors.iter().map(Some));
+    // The key daemon comes first; nobody after it has a keyring.
+    let mut keyrings = std::iter::once(Some(&rings.daemon));
     for process in cluster.processes() {
         let keyring = keyrings.next().flatten().cloned();
         holders.push(Holder {
@@ -180,7 +183,7 @@ async fn holders(cluster: &Cluster, rings: &Rings) -> Vec<Holder> {
             } else {
                 Vec::new()
             },
-            unwraps: metric(process.health, "parcours_executor_key_unwraps").await,
+            asked: metric(process.health, "parcours_executor_key_unwraps").await,
             keyring,
         });
     }

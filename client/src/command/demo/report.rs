@@ -87,13 +87,15 @@ impl Report {
         for holder in &self.proof.holders {
             let process = format!("{} (process {})", holder.process, holder.id);
             let holds = match &holder.keyring {
-                None => "no keyring and no key".to_owned(),
+                None => {
+                    let asked = holder.asked.filter(|count| *count > 0);
+                    asked.map_or("no master key, asked for no key".to_owned(), |count| {
+                        format!("no master key, was released {count} data keys")
+                    })
+                }
                 Some(ring) => {
                     let name = ring.file_name().unwrap_or_default().to_string_lossy();
-                    let unwraps = holder
-                        .unwraps
-                        .map_or_else(String::new, |count| format!(", {count} data keys unwrapped"));
-                    format!("{name} with {} master keys{unwraps}", holder.keys.len())
+                    format!("{name} with {} master keys", holder.keys.len())
                 }
             };
             steps.say(&format!("{label:9} {process:27} {holds}"));
@@ -107,12 +109,16 @@ impl Report {
             format!("{bytes} in {count} connections, every one TLS 1.3, nothing else seen")
         };
         steps.say(&format!(
-            "Wire      client to scheduler:    {}",
+            "Wire      client to scheduler:     {}",
             line(self.proof.client_wire)
         ));
         steps.say(&format!(
-            "          executors to scheduler: {}",
+            "          executors to scheduler:  {}",
             line(self.proof.executor_wire)
+        ));
+        steps.say(&format!(
+            "          executors to key daemon: {}",
+            line(self.proof.key_wire)
         ));
     }
 }

@@ -21,6 +21,10 @@ pub struct Listeners {
     pub internal: SocketAddr,
     /// The scheduler's plain port for health.
     pub health: SocketAddr,
+    /// The key daemon's, for executors.
+    pub keys: SocketAddr,
+    /// The key daemon's plain port for health.
+    pub keys_health: SocketAddr,
     /// The executors', in order.
     pub executors: Vec<ExecutorListeners>,
 }
@@ -44,6 +48,7 @@ impl Listeners {
             Ok(address)
         };
         let (client, internal, health) = (free()?, free()?, free()?);
+        let (keys, keys_health) = (free()?, free()?);
         let mut chosen = Vec::new();
         for _ in 0..executors {
             chosen.push(ExecutorListeners {
@@ -55,6 +60,8 @@ impl Listeners {
             client,
             internal,
             health,
+            keys,
+            keys_health,
             executors: chosen,
         })
     }
@@ -64,13 +71,29 @@ impl Listeners {
 pub fn write(folder: &Folder, executors: u16, listeners: &Listeners, wire: &Wire) -> Result<(), Failure> {
     let person = format!("spiffe://{TRUST_DOMAIN}/user/{PERSON}");
     let classes = json!(["identity", "quasi", "health", "plain"]);
-    save(folder, "access.toml", &json!({ person: { DATASET: classes } }))?;
+    save(folder, "access.toml", &json!({ person: { DATASET: classes.clone() } }))?;
+    let entry = |id| {
+        (
+            format!("spiffe://{TRUST_DOMAIN}/executor/{id}"),
+            json!({ DATASET: classes.clone() }),
+        )
+    };
+    let entries: serde_json::Map<_, _> = executor_ids(executors).map(entry).collect();
+    save(folder, "keyd-access.toml", &entries.into())?;
+    let daemon = json!({
+        "access": folder.at("keyd-access.toml"),
+        "listen": { "keys": listeners.keys, "health": listeners.keys_health },
+        "tls": tls(folder, "keyd", &["server"]),
+        "keys": { "keyring": folder.at("keyd.keyring"), "key_file": folder.at("keyd.key") },
+    });
+    save(folder, "keyd.toml", &daemon)?;
     let location = format!("file://{}", folder.tables().display());
     let scheduler = json!({
         "access": folder.at("access.toml"),
         "drain_seconds": 1,
         "listen": { "client": listeners.client, "internal": listeners.internal, "health": listeners.health },
-        "tls": tls(folder, "scheduler"),
+        "tls": tls(folder, "scheduler", &["server", "client"]),
+        "grants": files(folder, "scheduler-signing"),
         "data": { "location": location },
     });
     save(folder, "scheduler.toml", &scheduler)?;
@@ -84,8 +107,8 @@ pub fn write(folder: &Folder, executors: u16, listeners: &Listeners, wire: &Wire
             "memory": "1GiB",
             "drain_seconds": 1,
             "listen": { "partitions": listen.partitions, "health": listen.health },
-            "tls": tls(folder, &id),
-            "keys": { "keyring": folder.at(format!("{id}.keyring")), "key_file": folder.at(format!("{id}.key")) },
+            "tls": tls(folder, &id, &["server", "client"]),
+            "keys": { "daemon": wire.keys().to_string() },
             "scratch": { "dir": folder.at(format!("{id}.scratch")) },
         });
         save(folder, &format!("{id}.toml"), &executor)?;
@@ -93,19 +116,23 @@ pub fn write(folder: &Folder, executors: u16, listeners: &Listeners, wire: &Wire
     Ok(())
 }
 
-fn tls(folder: &Folder, node: &str) -> serde_json::Value {
+fn tls(folder: &Folder, node: &str, uses: &[&str]) -> serde_json::Value {
     let pki = folder.pki();
-    let files = |usage: &str| {
-        let stem = format!("{node}-{usage}");
-        json!({ "cert": pki.join(format!("{stem}.pem")), "key": pki.join(format!("{stem}.key")) })
-    };
-    json!({
+    let mut tls = json!({
         "trust_domain": TRUST_DOMAIN,
         "ca": pki.join("ca.pem"),
         "crl": pki.join("crl.pem"),
-        "server": files("server"),
-        "client": files("client"),
-    })
+    });
+    for name in uses {
+        tls[name] = files(folder, &format!("{node}-{name}"));
+    }
+    tls
+}
+
+/// A certificate and its key, as they were issued.
+fn files(folder: &Folder, stem: &str) -> serde_json::Value {
+    let pki = folder.pki();
+    json!({ "cert": pki.join(format!("{stem}.pem")), "key": pki.join(format!("{stem}.key")) })
 }
 
 fn save(folder: &Folder, name: &str, settings: &serde_json::Value) -> Result<(), Failure> {

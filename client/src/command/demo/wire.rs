@@ -1,5 +1,5 @@
-//! The demo's eyes on the wire: its own client and every executor reach the scheduler through a relay in this process,
-//! which passes bytes on unchanged and reads their TLS framing. It holds no certificate and could not decrypt anything.
+//! The demo's eyes on the wire: its own client and every executor reach the scheduler, and executors the key daemon,
+//! through a relay in this process, which passes bytes on unchanged and reads their TLS framing. It holds no certificate and could not decrypt anything.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use super::settings::Listeners;
 use super::tls_records::Records;
 use crate::exit::Failure;
 
-/// Both relays.
+/// All relays.
 pub struct Wire {
     client: Relay,
     internal: Relay,
+    keys: Relay,
 }
 
 /// What was seen on one relay.
@@ -50,11 +51,12 @@ struct Counts {
 }
 
 impl Wire {
-    /// Opens a relay before each of the scheduler's two listeners.
+    /// Opens a relay before each of the scheduler's two listeners and before the key daemon's.
     pub async fn open(listeners: &Listeners) -> Result<Self, Failure> {
         let client = Relay::open(listeners.client).await.context("cannot open a relay")?;
         let internal = Relay::open(listeners.internal).await.context("cannot open a relay")?;
-        Ok(Self { client, internal })
+        let keys = Relay::open(listeners.keys).await.context("cannot open a relay")?;
+        Ok(Self { client, internal, keys })
     }
 
     /// Where the demo's client connects.
@@ -65,6 +67,16 @@ impl Wire {
     /// Where executors connect.
     pub fn internal(&self) -> SocketAddr {
         self.internal.address
+    }
+
+    /// Where executors ask for keys.
+    pub fn keys(&self) -> SocketAddr {
+        self.keys.address
+    }
+
+    /// What was seen between executors and the key daemon.
+    pub fn seen_of_keys(&self) -> Seen {
+        self.keys.counts.seen()
     }
 
     /// What was seen between client and scheduler.

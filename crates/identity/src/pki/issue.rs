@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::authority::Authority;
 use super::ledger::{self, Entry, Ledger, random, rfc3339};
 use super::{Pki, PkiError, disk};
-use crate::certificate::hex;
+use crate::certificate::{SIGNING_USAGE, hex};
 use crate::{LIFETIME_MAX_DAYS, Principal, Purpose, Role};
 
 /// Certificates begin this much before they are made, for machines whose clocks are behind.
@@ -32,6 +32,8 @@ pub enum Usage {
     },
     /// To dial.
     Client,
+    /// To sign grants: the scheduler's third certificate.
+    Signing,
 }
 
 /// The kind of a private key.
@@ -90,6 +92,11 @@ impl Request {
         Self::new(principal, Usage::Server { names }, out.into())
     }
 
+    /// A certificate for signing, P-256, 90 days.
+    pub fn signing(principal: Principal, out: impl Into<PathBuf>) -> Self {
+        Self::new(principal, Usage::Signing, out.into())
+    }
+
     fn new(principal: Principal, usage: Usage, out: PathBuf) -> Self {
         Self {
             principal,
@@ -106,6 +113,7 @@ impl Request {
         match self.usage {
             Usage::Server { .. } => Purpose::Server,
             Usage::Client => Purpose::Client,
+            Usage::Signing => Purpose::Signing,
         }
     }
 
@@ -189,6 +197,7 @@ fn params(pki: &Pki, request: &Request) -> Result<CertificateParams, PkiError> {
     params.extended_key_usages = vec![match request.purpose() {
         Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
         Purpose::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        Purpose::Signing => ExtendedKeyUsagePurpose::Other(SIGNING_USAGE.to_vec()),
     }];
     params.use_authority_key_identifier_extension = true;
     Ok(params)
@@ -207,7 +216,10 @@ fn check_name(pki: &Pki, request: &Request) -> Result<(), PkiError> {
         (Usage::Server { .. }, Role::User(_)) => Err(PkiError::UserServes {
             principal: principal.to_string(),
         }),
-        (Usage::Server { names }, Role::Scheduler) if names.is_empty() => Err(PkiError::NoHost),
+        (Usage::Server { names }, Role::Scheduler | Role::KeyService) if names.is_empty() => Err(PkiError::NoHost),
+        (Usage::Signing, role) if *role != Role::Scheduler => Err(PkiError::OnlySchedulerSigns {
+            principal: principal.to_string(),
+        }),
         _ => Ok(()),
     }
 }
@@ -217,6 +229,7 @@ fn subject(principal: &Principal) -> DistinguishedName {
         Role::User(name) => name.as_str(),
         Role::Scheduler => "scheduler",
         Role::Executor(id) => id.as_str(),
+        Role::KeyService => "keyd",
     };
     let mut name = DistinguishedName::new();
     // X.520 bounds both at 64 characters; the URI carries the name in full.
@@ -234,7 +247,7 @@ fn alternative_names(request: &Request) -> Result<Vec<SanType>, PkiError> {
     let uri = SanType::URI(request.principal.to_string().try_into()?);
     let hosts = match &request.usage {
         Usage::Server { names } => names.as_slice(),
-        Usage::Client => &[],
+        Usage::Client | Usage::Signing => &[],
     };
     std::iter::once(Ok(uri))
         .chain(hosts.iter().map(|host| host_name(host)))

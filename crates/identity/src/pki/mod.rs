@@ -72,8 +72,14 @@ pub enum PkiError {
         /// The principal asked for.
         principal: String,
     },
+    /// Nobody but the scheduler signs.
+    #[error("{principal} is not the scheduler: grants are signed by the scheduler only")]
+    OnlySchedulerSigns {
+        /// The principal asked for.
+        principal: String,
+    },
     /// Standard clients find the scheduler by its host name.
-    #[error("a scheduler's serving certificate needs at least one host name or address")]
+    #[error("the serving certificate of a scheduler or key service needs at least one host name or address")]
     NoHost,
     /// A host name or address is not well formed.
     #[error("{name} is neither a host name nor an address")]

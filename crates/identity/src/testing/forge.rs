@@ -15,6 +15,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use time::{Duration, OffsetDateTime};
 
 use super::{Case, HOSTS, TestPki, Trouble};
+use crate::certificate::SIGNING_USAGE;
 use crate::pki::Request;
 use crate::provider::provider;
 use crate::{Principal, Purpose, TlsFiles};
@@ -138,6 +139,7 @@ fn revoked(pki: &TestPki, principal: &Principal, purpose: Purpose) -> Result<For
     pki.pki().issue(match purpose {
         Purpose::Server => Request::server(principal.clone(), HOSTS, &stem),
         Purpose::Client => Request::client(principal.clone(), &stem),
+        Purpose::Signing => Request::signing(principal.clone(), &stem),
     })?;
     let files = pki.pki().tls_files(&stem);
     pki.revoke(&files)?;
@@ -186,6 +188,7 @@ fn usages(case: &Case, purpose: Purpose) -> Vec<ExtendedKeyUsagePurpose> {
     let (own, other) = match purpose {
         Purpose::Server => (ServerAuth, ClientAuth),
         Purpose::Client => (ClientAuth, ServerAuth),
+        Purpose::Signing => (ExtendedKeyUsagePurpose::Other(SIGNING_USAGE.to_vec()), ClientAuth),
     };
     match case {
         Case::NoUsage => vec![],

@@ -68,6 +68,11 @@ impl TestPki {
         self.dialling(Principal::scheduler(self.trust_domain())?, "scheduler-client")
     }
 
+    /// The key service's files for serving, good for the same hosts.
+    pub fn key_service_server(&self) -> Result<TlsFiles, Trouble> {
+        self.serving(Principal::key_service(self.trust_domain())?, "keyd-server")
+    }
+
     /// An executor's files for serving.
     pub fn executor_server(&self, id: &str) -> Result<TlsFiles, Trouble> {
         self.serving(

@@ -47,27 +47,37 @@ pub async fn serve_wrongly(
 
 /// Each case with its TLS; `None` serves without.
 fn servers(pki: &TestPki, expects: &Expects) -> Result<Vec<(Case, Option<TlsAcceptor>)>, Trouble> {
-    let scheduler = *expects == Expects::Scheduler;
     let domain = pki.trust_domain();
-    let (principal, files) = match scheduler {
-        true => (Principal::scheduler(domain)?, pki.scheduler_server()?),
-        false => (Principal::executor(domain, "matrix")?, pki.executor_server("matrix")?),
+    let (name, principal, files) = match expects {
+        Expects::Scheduler => ("scheduler", Principal::scheduler(domain)?, pki.scheduler_server()?),
+        Expects::KeyService => (
+            "key service",
+            Principal::key_service(domain)?,
+            pki.key_service_server()?,
+        ),
+        Expects::AnyExecutor | Expects::Executor(_) => (
+            "executor",
+            Principal::executor(domain, "matrix")?,
+            pki.executor_server("matrix")?,
+        ),
     };
     let right = from_files(&files)?;
     let good = |case: Case, wanted: &Principal| {
         Ok::<_, Trouble>((case.clone(), presented(pki, &case, wanted, Purpose::Server)?))
     };
-    let mut cases = vec![(
-        Case::Right(if scheduler { "scheduler" } else { "executor" }),
-        right.clone(),
-    )];
+    let mut cases = vec![(Case::Right(name), right.clone())];
     cases.push(good(Case::WrongKind("user"), &Principal::user(domain, "matrix")?)?);
     match expects {
-        Expects::Scheduler => {
+        Expects::Scheduler | Expects::KeyService => {
             cases.push(good(
                 Case::WrongKind("executor"),
                 &Principal::executor(domain, "matrix")?,
             )?);
+            let other = match expects {
+                Expects::Scheduler => ("key service", Principal::key_service(domain)?),
+                _ => ("scheduler", Principal::scheduler(domain)?),
+            };
+            cases.push(good(Case::WrongKind(other.0), &other.1)?);
             cases.push(good(Case::WrongHost, &principal)?);
         }
         Expects::AnyExecutor => cases.push(good(Case::WrongKind("scheduler"), &Principal::scheduler(domain)?)?),

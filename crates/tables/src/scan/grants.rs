@@ -1,4 +1,4 @@
-//! What a query may open: datasets and column classes, each named. Nothing is granted by default. A key service behind
+//! What a query may open, and for whom: datasets and column classes, each named. Nothing is granted by default. A key service behind
 //! [`GrantedService`] answers for granted classes only, so that no cache ever holds a key that the query must not use.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parcours_keys::{ColumnClass, DataKey, KeyError, KeyService, KeyUse, MasterKeyId, MasterKeyName, WrappedKey};
+use parking_lot::RwLock;
 
-/// Datasets and the classes of columns granted in each.
+/// Datasets and the classes of columns granted in each, to one holder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Grants {
+    holder: String,
     datasets: BTreeMap<String, BTreeSet<ColumnClass>>,
 }
 
@@ -17,6 +19,13 @@ impl Grants {
     /// Grants nothing.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// The same for a holder, who shares keys and footers in memory with no other.
+    #[must_use]
+    pub fn held_by(mut self, holder: impl Into<String>) -> Self {
+        self.holder = holder.into();
+        self
     }
 
     /// Also grants `classes` of `dataset`.
@@ -49,16 +58,25 @@ impl Grants {
 /// A key service narrowed to some grants: unwraps only, and only what they name.
 #[derive(Debug)]
 pub(super) struct GrantedService {
-    inner: Arc<dyn KeyService>,
+    inner: RwLock<Arc<dyn KeyService>>,
     grants: Arc<Grants>,
 }
 
 impl GrantedService {
     pub(super) fn new(inner: &Arc<dyn KeyService>, grants: &Arc<Grants>) -> Self {
         Self {
-            inner: Arc::clone(inner),
+            inner: RwLock::new(Arc::clone(inner)),
             grants: Arc::clone(grants),
         }
+    }
+
+    /// Asks this service from now on: the same keys, in the name of a newer task.
+    pub(super) fn ask_through(&self, service: &Arc<dyn KeyService>) {
+        *self.inner.write() = Arc::clone(service);
+    }
+
+    fn inner(&self) -> Arc<dyn KeyService> {
+        Arc::clone(&self.inner.read())
     }
 
     fn check(&self, name: &MasterKeyName) -> Result<(), KeyError> {
@@ -88,12 +106,12 @@ impl KeyService for GrantedService {
 
     async fn unwrap(&self, wrapped: &WrappedKey, aad: &[u8]) -> Result<DataKey, KeyError> {
         self.check(&wrapped.master.name)?;
-        self.inner.unwrap(wrapped, aad).await
+        self.inner().unwrap(wrapped, aad).await
     }
 
     async fn current(&self, name: &MasterKeyName) -> Result<MasterKeyId, KeyError> {
         self.check(name)?;
-        self.inner.current(name).await
+        self.inner().current(name).await
     }
 }
 

@@ -101,7 +101,14 @@ pub struct Reading {
     stores: Arc<Stores>,
     options: CacheOptions,
     footers: Arc<FooterCache>,
-    unwraps: Mutex<HashMap<Arc<Grants>, Arc<UnwrapCache>>>,
+    unwraps: Mutex<HashMap<Arc<Grants>, Unwraps>>,
+}
+
+/// The unwrapped keys of some grants, and the way to the service behind them.
+#[derive(Debug, Clone)]
+struct Unwraps {
+    granted: Arc<GrantedService>,
+    cache: Arc<UnwrapCache>,
 }
 
 impl Reading {
@@ -119,16 +126,30 @@ impl Reading {
 
     /// The keys that a query with `grants` may use. Queries with equal grants share caches; others share nothing.
     pub fn keys(&self, grants: Grants) -> ScanKeys {
+        self.keys_through(grants, &self.service)
+    }
+
+    /// The same, where the service is asked in the name of a task: from now on `service` is asked for the keys of these
+    /// grants, also by files that were opened before.
+    pub fn keys_through(&self, grants: Grants, service: &Arc<dyn KeyService>) -> ScanKeys {
         let grants = Arc::new(grants);
         let mut known = self.unwraps.lock();
         if known.len() >= MAX_GRANTS && !known.contains_key(&grants) {
+            known.values().for_each(|unwraps| unwraps.cache.forget_all());
             known.clear();
+            self.footers.clear();
         }
-        let make = || UnwrapCache::new(Arc::new(GrantedService::new(&self.service, &grants)), self.options);
-        let unwraps = Arc::clone(known.entry(Arc::clone(&grants)).or_insert_with(make));
+        let make = || {
+            let granted = Arc::new(GrantedService::new(service, &grants));
+            let cache = UnwrapCache::new(Arc::clone(&granted) as Arc<dyn KeyService>, self.options);
+            Unwraps { granted, cache }
+        };
+        let unwraps = known.entry(Arc::clone(&grants)).or_insert_with(make).clone();
+        unwraps.granted.ask_through(service);
         ScanKeys {
+            reads: Arc::clone(&grants),
             grants,
-            unwraps,
+            unwraps: unwraps.cache,
             footers: Arc::clone(&self.footers),
             stores: Arc::clone(&self.stores),
         }
@@ -137,14 +158,20 @@ impl Reading {
     /// Forgets the keys of one class of a dataset, and every footer of the dataset: after a revocation or a rotation.
     pub fn forget(&self, dataset: &str, class: ColumnClass) -> Result<(), KeyError> {
         let name = class_key(dataset, class)?;
-        self.unwraps.lock().values().for_each(|cache| cache.forget(&name));
+        self.unwraps
+            .lock()
+            .values()
+            .for_each(|unwraps| unwraps.cache.forget(&name));
         self.footers.forget(dataset);
         Ok(())
     }
 
     /// Forgets every key and footer.
     pub fn forget_all(&self) {
-        self.unwraps.lock().clear();
+        self.unwraps
+            .lock()
+            .values()
+            .for_each(|unwraps| unwraps.cache.forget_all());
         self.footers.clear();
     }
 
@@ -155,8 +182,8 @@ impl Reading {
 
     /// Hits, misses and unwraps of the key caches, summed over grants.
     pub fn key_counters(&self) -> CacheCounters {
-        let sum = |mut all: CacheCounters, cache: &Arc<UnwrapCache>| {
-            let one = cache.counters();
+        let sum = |mut all: CacheCounters, unwraps: &Unwraps| {
+            let one = unwraps.cache.counters();
             all.hits += one.hits;
             all.misses += one.misses;
             all.unwraps += one.unwraps;
@@ -171,9 +198,20 @@ impl Reading {
 #[derive(Clone)]
 pub struct ScanKeys {
     grants: Arc<Grants>,
+    /// What its columns may be of; other granted classes serve to open footers only.
+    reads: Arc<Grants>,
     unwraps: Arc<UnwrapCache>,
     footers: Arc<FooterCache>,
     stores: Arc<Stores>,
+}
+
+impl ScanKeys {
+    /// The same keys for scans of columns of these classes only, though more are granted.
+    #[must_use]
+    pub fn reading_only(mut self, reads: Grants) -> Self {
+        self.reads = Arc::new(reads);
+        self
+    }
 }
 
 impl std::fmt::Debug for ScanKeys {
@@ -307,7 +345,7 @@ fn check_classes(
             column: column.clone(),
             path: place.to_string(),
         })?;
-        if !keys.grants.allow(&place.dataset, class) {
+        if !keys.reads.allow(&place.dataset, class) {
             let (dataset, table, column) = (place.dataset.clone(), place.table.clone(), column.clone());
             return Err(ScanError::ClassDenied {
                 class,

@@ -1,5 +1,6 @@
 //! Who may read what, until permits exist: one TOML file that names principals, their datasets, and the column classes of
-//! each. What it does not name is not granted, and a file that cannot be read grants nothing to anyone.
+//! each. What it does not name is not granted, and a file that cannot be read grants nothing to anyone. The scheduler has
+//! one for people, the key service one for executors.
 //!
 //! ```toml
 //! ["spiffe://example.org/user/alice"]
@@ -11,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use parcours_cluster::grant::Grant;
 use parcours_identity::Principal;
 use parcours_keys::ColumnClass;
 use parking_lot::Mutex;
 use thiserror::Error;
+
+use crate::grant::Grant;
 
 /// How old the last look at the file may be.
 const STALE: Duration = Duration::from_millis(500);
@@ -60,7 +62,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// Reads the file; one that cannot be read does not start a scheduler.
+    /// Reads the file; one that cannot be read does not start a process.
     pub fn open(path: &Path) -> Result<Self, AccessError> {
         let seen = stamp(path);
         let entries = Arc::new(read(path)?);

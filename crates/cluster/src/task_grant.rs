@@ -1,0 +1,300 @@
+//! What travels with every task: the grant under which it runs. The scheduler writes the terms when it admits a query and
+//! signs them when it hands out a task, for the executor that takes it. The executor checks the grant against the task,
+//! the key service against the certificate of whoever presents it; neither believes anything that is not signed.
+//!
+//! A grant is a JSON Web Token of the scheduler's (`parcours_identity::Signer`). One that was altered, belongs to another
+//! job or executor, or is over, is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use parcours_identity::{Principal, Signatures, Signer, SigningError};
+use parcours_keys::ColumnClass;
+use serde::{Deserialize, Serialize};
+
+/// How far the clocks of two machines may be apart, in seconds.
+const SKEW: u64 = 30;
+
+/// The terms of one query, as the scheduler admitted it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terms {
+    /// The query's id, as it stands in logs.
+    pub query: String,
+    /// In whose name it runs.
+    pub sub: Principal,
+    /// What it may open.
+    pub datasets: Opened,
+    /// When it must have ended, in seconds since 1970.
+    pub exp: u64,
+}
+
+/// What a query may open, by dataset. Empty means nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Opened(pub BTreeMap<String, DatasetTerms>);
+
+/// What a query may open of one dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetTerms {
+    /// The version that it reads.
+    pub version: u64,
+    /// The classes whose keys may be released: those that its person is granted.
+    pub classes: BTreeSet<ColumnClass>,
+    /// The classes of the columns that it reads; part of `classes`.
+    pub reads: BTreeSet<ColumnClass>,
+}
+
+/// A grant: the terms of a query, for one job on one executor. The claims have the names of RFC 7519 where it has one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskGrant {
+    /// Who signed it.
+    pub iss: Principal,
+    /// In whose name the query runs.
+    pub sub: Principal,
+    /// The query's id, as it stands in logs.
+    pub query: String,
+    /// The engine's name for the attempt at the query.
+    pub job: String,
+    /// Which executor may use it: its id of this process start, `<name>:<start>`.
+    pub executor: String,
+    /// When it was signed, in seconds since 1970.
+    pub iat: u64,
+    /// Until when it holds, in seconds since 1970.
+    pub exp: u64,
+    /// What it grants.
+    pub datasets: Opened,
+}
+
+/// Why a grant is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    /// There is none.
+    #[error("the task has no grant")]
+    Missing,
+    /// It is not signed by the scheduler, or was altered.
+    #[error("the task's grant is refused: {0}")]
+    Signature(#[from] SigningError),
+    /// It is signed, but says nothing that can be understood in full.
+    #[error("the task's grant is refused: it cannot be read")]
+    Unreadable,
+    /// Its time is up.
+    #[error("the task's grant is refused: it has expired")]
+    Expired,
+    /// It is from a time to come.
+    #[error("the task's grant is refused: it is not valid yet, check the clocks")]
+    Early,
+    /// It was given to another job.
+    #[error("the task's grant is refused: it belongs to another job")]
+    OtherJob,
+    /// It was given to another executor.
+    #[error("the task's grant is refused: it belongs to another executor")]
+    OtherExecutor,
+}
+
+impl Terms {
+    /// The terms as they are laid beside a query's options, before anyone signs them.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads terms.
+    ///
+    /// # Errors
+    /// [`GrantError::Missing`] for no text at all, [`GrantError::Unreadable`] for any other.
+    pub fn decode(text: &str) -> Result<Self, GrantError> {
+        if text.is_empty() {
+            return Err(GrantError::Missing);
+        }
+        serde_json::from_str(text).map_err(|_| GrantError::Unreadable)
+    }
+}
+
+impl Opened {
+    /// Whether keys of this class of this dataset may be released.
+    pub fn allows(&self, dataset: &str, class: ColumnClass) -> bool {
+        let terms = self.0.get(dataset);
+        terms.is_some_and(|terms| terms.classes.contains(&class))
+    }
+
+    /// Whether any class of this dataset may be opened, and so the footers of its files.
+    pub fn allows_any(&self, dataset: &str) -> bool {
+        let terms = self.0.get(dataset);
+        terms.is_some_and(|terms| !terms.classes.is_empty())
+    }
+
+    /// Each dataset and class of which columns are read.
+    pub fn reads(&self) -> impl Iterator<Item = (&str, ColumnClass)> {
+        self.0
+            .iter()
+            .flat_map(|(dataset, terms)| terms.reads.iter().map(|class| (dataset.as_str(), *class)))
+    }
+}
+
+impl TaskGrant {
+    /// Signs the terms for a job on an executor.
+    ///
+    /// # Errors
+    /// [`SigningError::Key`] when the signing certificate cannot be used.
+    pub fn sign(signer: &Signer, terms: Terms, job: &str, executor: &str) -> Result<String, SigningError> {
+        let grant = Self {
+            iss: signer.principal(),
+            sub: terms.sub,
+            query: terms.query,
+            job: job.to_owned(),
+            executor: executor.to_owned(),
+            iat: now(),
+            exp: terms.exp,
+            datasets: terms.datasets,
+        };
+        signer.sign(&serde_json::to_vec(&grant).map_err(|_| SigningError::Malformed)?)
+    }
+
+    /// The grant in a token, if the scheduler signed it and it is in force.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub fn verify(signatures: &Signatures, token: &str) -> Result<Self, GrantError> {
+        if token.is_empty() {
+            return Err(GrantError::Missing);
+        }
+        let (signer, payload) = signatures.verify(token)?;
+        let grant: Self = serde_json::from_slice(&payload).map_err(|_| GrantError::Unreadable)?;
+        if grant.iss != signer || grant.sub.trust_domain() != signer.trust_domain() {
+            return Err(GrantError::Unreadable);
+        }
+        grant.check_time(now())?;
+        Ok(grant)
+    }
+
+    /// Whether it was given for a job to an executor, both by their ids.
+    ///
+    /// # Errors
+    /// [`GrantError::OtherJob`] or [`GrantError::OtherExecutor`].
+    pub fn check_task(&self, job: &str, executor: &str) -> Result<(), GrantError> {
+        match (self.job == job, self.executor == executor) {
+            (true, true) => Ok(()),
+            (false, _) => Err(GrantError::OtherJob),
+            (_, false) => Err(GrantError::OtherExecutor),
+        }
+    }
+
+    /// Whether it was given to the executor of this name, whichever of its process starts.
+    pub fn is_of_executor(&self, name: &str) -> bool {
+        self.executor.split_once(':').is_some_and(|(owner, _)| owner == name)
+    }
+
+    fn check_time(&self, now: u64) -> Result<(), GrantError> {
+        if self.iat > now + SKEW {
+            return Err(GrantError::Early);
+        }
+        if now > self.exp + SKEW {
+            return Err(GrantError::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// When something that may last so long must have ended, in seconds since 1970.
+pub fn ends_after(limit: Duration) -> u64 {
+    now() + limit.as_secs()
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use parcours_identity::pki::{InitOptions, Pki, Request};
+    use parcours_identity::{ClientTls, Expects};
+
+    use super::*;
+
+    const DOMAIN: &str = "hospital.example";
+
+    fn cluster() -> (tempfile::TempDir, Signer, Signatures) {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Pki::init(&folder.path().join("pki"), DOMAIN, InitOptions::default()).unwrap();
+        let (scheduler, executor) = (
+            Principal::scheduler(DOMAIN).unwrap(),
+            Principal::executor(DOMAIN, "executor-1").unwrap(),
+        );
+        pki.issue(Request::signing(scheduler, "signing")).unwrap();
+        pki.issue(Request::client(executor, "executor")).unwrap();
+        let signer = Signer::open(pki.tls_files("signing"), DOMAIN).unwrap();
+        let tls = ClientTls::open(pki.tls_files("executor"), DOMAIN, Expects::Scheduler).unwrap();
+        (folder, signer, tls.signatures())
+    }
+
+    fn terms() -> Terms {
+        let of_claims = DatasetTerms {
+            version: 3,
+            classes: [ColumnClass::Plain, ColumnClass::Health].into(),
+            reads: [ColumnClass::Plain].into(),
+        };
+        Terms {
+            query: "q1".into(),
+            sub: Principal::user(DOMAIN, "alice").unwrap(),
+            datasets: Opened([("claims".to_owned(), of_claims)].into()),
+            exp: ends_after(Duration::from_secs(60)),
+        }
+    }
+
+    #[test]
+    fn a_grant_says_what_was_signed_and_to_whom() {
+        let (_folder, signer, signatures) = cluster();
+        let token = TaskGrant::sign(&signer, terms(), "J1", "executor-1:ab").unwrap();
+        let grant = TaskGrant::verify(&signatures, &token).unwrap();
+        assert_eq!((&grant.sub, grant.query.as_str()), (&terms().sub, "q1"));
+        let opened = &grant.datasets;
+        assert_eq!(opened, &terms().datasets);
+        assert!(opened.allows("claims", ColumnClass::Health) && opened.allows_any("claims"));
+        assert!(!opened.allows("claims", ColumnClass::Identity) && !opened.allows_any("omop"));
+        assert_eq!(opened.reads().collect::<Vec<_>>(), [("claims", ColumnClass::Plain)]);
+        assert_eq!(grant.check_task("J1", "executor-1:ab"), Ok(()));
+        assert_eq!(grant.check_task("J2", "executor-1:ab"), Err(GrantError::OtherJob));
+        assert_eq!(grant.check_task("J1", "executor-1:cd"), Err(GrantError::OtherExecutor));
+        assert!(grant.is_of_executor("executor-1") && !grant.is_of_executor("executor-10"));
+    }
+
+    #[test]
+    fn a_grant_that_is_over_or_not_yet_is_refused() {
+        let (_folder, signer, signatures) = cluster();
+        let mut over = terms();
+        over.exp = now() - SKEW - 1;
+        let token = TaskGrant::sign(&signer, over, "J1", "executor-1:ab").unwrap();
+        assert_eq!(TaskGrant::verify(&signatures, &token), Err(GrantError::Expired));
+        let early = TaskGrant {
+            iss: signer.principal(),
+            sub: terms().sub,
+            query: terms().query,
+            job: "J1".into(),
+            executor: "executor-1:ab".into(),
+            iat: now() + 3600,
+            exp: terms().exp,
+            datasets: terms().datasets,
+        };
+        let token = signer.sign(&serde_json::to_vec(&early).unwrap()).unwrap();
+        assert_eq!(TaskGrant::verify(&signatures, &token), Err(GrantError::Early));
+    }
+
+    #[test]
+    fn nothing_and_nonsense_grant_nothing() {
+        let (_folder, signer, signatures) = cluster();
+        assert_eq!(TaskGrant::verify(&signatures, ""), Err(GrantError::Missing));
+        for payload in [&b"{}"[..], b"[]", b"not json"] {
+            let token = signer.sign(payload).unwrap();
+            assert_eq!(TaskGrant::verify(&signatures, &token), Err(GrantError::Unreadable));
+        }
+        let unsigned = serde_json::to_string(&terms()).unwrap();
+        assert!(matches!(
+            TaskGrant::verify(&signatures, &unsigned),
+            Err(GrantError::Signature(_))
+        ));
+    }
+}
