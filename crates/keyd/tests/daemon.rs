@@ -20,7 +20,7 @@ use parcours_keys::{
     ColumnClass, DataKey, KeyError, KeyService, Keyring, MasterKeyName, Unlock, WrappedKey, create_key_file,
     ensure_dataset_keys,
 };
-use tokio::task::JoinHandle;
+use tokio::runtime::Runtime;
 
 const DOMAIN: &str = "hospital.example";
 
@@ -30,7 +30,8 @@ struct Daemon {
     keyring: Keyring,
     address: SocketAddr,
     config: Config,
-    running: Option<JoinHandle<anyhow::Result<()>>>,
+    /// A runtime of its own: with it go its connections, as with a process.
+    running: Option<Runtime>,
 }
 
 fn free() -> SocketAddr {
@@ -92,10 +93,9 @@ impl Daemon {
     }
 
     async fn run(&mut self) {
-        self.running = Some(tokio::spawn(parcours_keyd::run(
-            self.config.clone(),
-            std::future::pending(),
-        )));
+        let runtime = Runtime::new().unwrap();
+        runtime.spawn(parcours_keyd::run(self.config.clone(), std::future::pending()));
+        self.running = Some(runtime);
         for _ in 0..200 {
             if std::net::TcpStream::connect(self.address).is_ok() {
                 return;
@@ -106,7 +106,7 @@ impl Daemon {
     }
 
     fn stop(&mut self) {
-        self.running.take().unwrap().abort();
+        self.running.take().unwrap().shutdown_background();
     }
 
     /// Lets `executor-1` and `executor-2` use these classes of `claims`.
@@ -139,6 +139,14 @@ impl Daemon {
         let key = DataKey::random().unwrap();
         let name = MasterKeyName::new(name).unwrap();
         (self.keyring.wrap(&name, &key, b"place").await.unwrap(), key)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.running.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
