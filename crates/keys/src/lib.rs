@@ -3,8 +3,8 @@
 //! A data file's columns are encrypted under random data keys, one per file and class; a [`KeyService`] wraps and
 //! unwraps those and never shows a master key. This crate refuses to guess: a file of another place, a key of another
 //! dataset, a column without a key or a plaintext file where an encrypted one belongs are errors.
-//! Start at [`service`] for the trait, [`keyring`], [`pkcs11`] and [`kmip`] for the services, [`encrypt`] and [`decrypt`] for
-//! Parquet.
+//! Start at [`service`] for the trait, [`keyring`], [`pkcs11`], [`kmip`] and [`transit`] for the services, [`encrypt`] and
+//! [`decrypt`] for Parquet.
 
 pub mod cache;
 mod calls;
@@ -26,6 +26,7 @@ mod private;
 pub mod secret;
 pub mod service;
 mod tls;
+pub mod transit;
 mod wrapping;
 
 pub use cache::{CacheCounters, CacheOptions, UnwrapCache};
@@ -43,3 +44,4 @@ pub use name::{KeyUse, MasterKeyId, MasterKeyName, class_key, footer_key};
 pub use pkcs11::{Pkcs11Keys, Pkcs11Options};
 pub use secret::DataKey;
 pub use service::{KeyAdmin, KeyService, WrappedKey, ensure_dataset_keys};
+pub use transit::{TransitKeys, TransitOptions};
