@@ -3,8 +3,8 @@
 //! A data file's columns are encrypted under random data keys, one per file and class; a [`KeyService`] wraps and
 //! unwraps those and never shows a master key. This crate refuses to guess: a file of another place, a key of another
 //! dataset, a column without a key or a plaintext file where an encrypted one belongs are errors.
-//! Start at [`service`] for the trait, [`keyring`], [`pkcs11`], [`kmip`] and [`transit`] for the services, [`encrypt`] and
-//! [`decrypt`] for Parquet.
+//! Start at [`service`] for the trait, [`keyring`], [`pkcs11`], [`kmip`] and [`transit`] for the services, [`open`] for
+//! choosing one, [`encrypt`] and [`decrypt`] for Parquet.
 
 pub mod cache;
 mod calls;
@@ -21,6 +21,7 @@ mod locked;
 pub mod material;
 pub mod metered;
 pub mod name;
+pub mod open;
 pub mod pkcs11;
 mod private;
 pub mod secret;
@@ -41,6 +42,7 @@ pub use locked::LockedMemory;
 pub use material::{KeyMaterial, column_class};
 pub use metered::{KeyMeasure, KeyMeters, KeyOperation, KeyOutcome, Metered};
 pub use name::{KeyUse, MasterKeyId, MasterKeyName, class_key, footer_key};
+pub use open::{KeyServiceOptions, KeyringOptions};
 pub use pkcs11::{Pkcs11Keys, Pkcs11Options};
 pub use secret::DataKey;
 pub use service::{KeyAdmin, KeyService, WrappedKey, ensure_dataset_keys};
