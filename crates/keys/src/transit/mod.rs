@@ -7,6 +7,9 @@
 //! Transit's `encrypt` makes a key that is missing if the token's policy allows `create` on it: give tokens `update` only.
 //! Executors need `update` on `decrypt/*`, and `read` on `keys/*` so that a key that is gone is told from a text that was
 //! altered; loads need `update` on `encrypt/*` as well. An old version is revoked with `min_decryption_version`.
+//!
+//! Tried against HashiCorp Vault 1.21.4. Not tried against OpenBao, whose documentation describes the same interface, nor with
+//! namespaces, which Vault has in its Enterprise edition only.
 
 mod message;
 mod name;

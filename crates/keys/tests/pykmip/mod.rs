@@ -1,6 +1,7 @@
 //! A PyKMIP server of a test, with its own certificates, and PyKMIP's client for looking at what is on it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -73,10 +74,12 @@ impl PyKmip {
         self.process = None;
     }
 
+    /// How to reach it, with patience: other tests keep this machine busy.
     pub fn options(&self, mode: KmipMode) -> KmipOptions {
         let at = |name| self.authority.at(name);
         KmipOptions {
             mode,
+            limit_seconds: 30,
             ..KmipOptions::new(
                 format!("localhost:{}", self.port),
                 at("ca.pem"),
@@ -116,6 +119,14 @@ impl PyKmip {
             }
         };
         self.client(&["list"]).lines().map(object).collect()
+    }
+
+    /// The operations that the server was asked for, each once, in order of the alphabet.
+    pub fn operations(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.authority.at("server.log")).unwrap();
+        let named = log.lines().filter_map(|line| line.split_once("Processing operation: "));
+        let operations: BTreeSet<_> = named.map(|(_, operation)| operation.to_owned()).collect();
+        operations.into_iter().collect()
     }
 
     /// Takes the objects of this name, or whose name goes on from it, out of use.

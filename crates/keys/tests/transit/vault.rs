@@ -52,11 +52,11 @@ impl Vault {
     }
 
     fn options(&self) -> TransitOptions {
-        TransitOptions::new(
-            self.address(),
-            self.authority.at("root-token"),
-            self.authority.at("ca.pem"),
-        )
+        let at = |name| self.authority.at(name);
+        TransitOptions {
+            limit_seconds: 30,
+            ..TransitOptions::new(self.address(), at("root-token"), at("ca.pem"))
+        }
     }
 
     async fn open(&self) -> TransitKeys {
