@@ -32,6 +32,10 @@ soak-loads rounds="20":
 soak-store rounds="20":
     PARCOURS_ROUNDS={{ rounds }} cargo test --release --workspace --test all s3:: -- --nocapture --test-threads 1
 
+# Build a Vault for the tests of the transit key service (needs Go and its module proxy; some minutes)
+vault:
+    crates/keys/tests/vault/build
+
 # The whole check of a submission
 ci:
     .ci/run

@@ -115,6 +115,36 @@ fn certificates_no_listener_would_take_are_not_issued() {
 }
 
 #[test]
+fn keys_are_where_a_file_says() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let ring = ["--keyring", "master.keyring", "--key-file", "master.key"];
+    succeeds(home, &[&["keyring", "init"], &ring[..]].concat());
+    let keyring = "[keyring]\npath = 'master.keyring'\nkey_file = 'master.key'\n";
+    std::fs::write(home.join("keys.toml"), keyring).unwrap();
+    let described = ["--keys", "keys.toml"];
+    succeeds(home, &[&["keyring", "add", "claims/health"], &described[..]].concat());
+    let listed = succeeds(home, &[&["keyring", "list"], &ring[..]].concat());
+    assert_eq!(listed, "claims/health#1\n");
+
+    let both = [&["keyring", "list"], &ring[..], &described[..]].concat();
+    assert!(fails(home, &both, 2).contains("cannot be used with"));
+    let kmip = "[kmip]\nserver = 'kms:5696'\nca = 'ca.pem'\ncert = 'c.pem'\nkey = 'c.key'\n";
+    for (text, code, says) in [
+        (String::new(), 1, "one of the tables keyring, pkcs11, kmip and transit"),
+        (format!("{keyring}{kmip}"), 1, "keyring and kmip are configured"),
+        (kmip.to_owned(), 1, "ca.pem cannot be read"),
+        (format!("{kmip}secret = 'hunter2'\n"), 2, "unknown field `secret`"),
+    ] {
+        std::fs::write(home.join("keys.toml"), text).unwrap();
+        let error = fails(home, &[&["keyring", "list"], &described[..]].concat(), code);
+        assert!(error.contains(says) && error.contains("keys.toml"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    assert!(fails(home, &["keyring", "list", "--keys", "none.toml"], 1).contains("cannot read none.toml"));
+}
+
+#[test]
 fn a_keyring_is_made_filled_rotated_and_exported_in_part() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();

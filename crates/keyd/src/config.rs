@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use parcours_cluster::tls::{Certificate, NodeTls};
 use parcours_identity::TlsFiles;
-use parcours_keys::Pkcs11Options;
+use parcours_keys::KeyServiceOptions;
 use serde::{Deserialize, Serialize};
 
 /// Where environment variables of this component begin.
@@ -21,8 +21,8 @@ pub struct Config {
     pub listen: Listen,
     /// The certificate and the authorities.
     pub tls: Tls,
-    /// Where the master keys are.
-    pub keys: Keys,
+    /// Where the master keys are: one of the tables `keys.keyring`, `keys.pkcs11`, `keys.kmip` and `keys.transit`.
+    pub keys: KeyServiceOptions,
 }
 
 /// `[listen]`
@@ -54,17 +54,4 @@ impl Tls {
     pub fn server_files(&self) -> TlsFiles {
         NodeTls::files_under(&self.ca, self.crl.as_ref(), &self.server)
     }
-}
-
-/// `[keys]`: one key service, either a local keyring or an HSM. A keyring's passphrase comes from
-/// `PARCOURS_KEYRING_PASSPHRASE` unless a key file is named.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Keys {
-    /// The keyring file.
-    pub keyring: Option<PathBuf>,
-    /// The file that unlocks it, readable by its owner only.
-    pub key_file: Option<PathBuf>,
-    /// The HSM.
-    pub pkcs11: Option<Pkcs11Options>,
 }

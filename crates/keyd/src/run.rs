@@ -1,7 +1,6 @@
 //! A key daemon's life, top to bottom: identity, master keys, listener, until it is asked to stop.
 
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use parcours_cluster::access::Access;
 use parcours_cluster::flight::Narrow;
 use parcours_cluster::health::{HealthPort, Readiness};
 use parcours_identity::{Accepts, Listener, ServerTls};
-use parcours_keys::{KeyService, Keyring, Pkcs11Keys, Unlock};
+use parcours_keys::KeyMeters;
 
-use crate::config::{Config, Keys};
-use crate::metrics::Counters;
+use crate::config::Config;
+use crate::metrics::{self, Counters};
 use crate::release::Releases;
 use crate::service::KeyDaemon;
 
@@ -39,9 +38,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         .context("the health port cannot be bound")?;
 
     let access = Arc::new(Access::open(&config.access)?);
-    let releases = Releases::new(access, signatures, open(&config.keys).await?);
+    let meters = Arc::new(KeyMeters::default());
+    let releases = Releases::new(access, signatures, config.keys.open(&meters).await?);
     let counters = Arc::new(Counters::default());
-    let registry = counters.registry();
+    let registry = metrics::registry(&counters, meters);
     let daemon = KeyDaemon::new(Arc::new(releases), counters);
     let readiness = Readiness::default();
     readiness.set(true);
@@ -58,25 +58,4 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     }
     tracing::info!("key daemon stopped");
     Ok(())
-}
-
-/// The environment variable that unlocks a keyring for which no key file is named.
-const PASSPHRASE: &str = "PARCOURS_KEYRING_PASSPHRASE";
-
-async fn open(keys: &Keys) -> anyhow::Result<Arc<dyn KeyService>> {
-    match (&keys.keyring, &keys.pkcs11) {
-        (Some(keyring), None) => Ok(Arc::new(open_keyring(keyring, keys)?)),
-        (None, Some(token)) => Ok(Arc::new(Pkcs11Keys::open(token.clone()).await?)),
-        _ => anyhow::bail!("configure one key service: either keys.keyring or [keys.pkcs11]"),
-    }
-}
-
-fn open_keyring(keyring: &Path, keys: &Keys) -> anyhow::Result<Keyring> {
-    let unlock = match &keys.key_file {
-        Some(file) => Unlock::key_file(file),
-        None => {
-            Unlock::passphrase(std::env::var(PASSPHRASE).with_context(|| format!("set keys.key_file or {PASSPHRASE}"))?)
-        }
-    };
-    Ok(Keyring::open(keyring, unlock)?)
 }

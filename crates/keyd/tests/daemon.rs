@@ -14,10 +14,10 @@ use parcours_cluster::tls::Certificate;
 use parcours_identity::pki::{InitOptions, Pki, Request};
 use parcours_identity::{ClientTls, Expects, Principal, Signer};
 use parcours_keyd::client::KeyDaemonClient;
-use parcours_keyd::config::{Config, Keys, Listen, Tls};
+use parcours_keyd::config::{Config, Listen, Tls};
 use parcours_keyd::protocol::Usable;
 use parcours_keys::{
-    ColumnClass, DataKey, KeyError, KeyService, Keyring, MasterKeyName, Unlock, WrappedKey, create_key_file,
+    ColumnClass, DataKey, KeyError, KeyService, KeyServiceOptions, Keyring, KeyringOptions, MasterKeyName, Unlock, WrappedKey, create_key_file,
     ensure_dataset_keys,
 };
 use tokio::runtime::Runtime;
@@ -73,10 +73,13 @@ impl Daemon {
                     key: at("pki/keyd.key"),
                 },
             },
-            keys: Keys {
-                keyring: Some(at("keyring")),
-                key_file: Some(at("key")),
-                pkcs11: None,
+            keys: KeyServiceOptions {
+                keyring: Some(KeyringOptions {
+                    path: at("keyring"),
+                    key_file: Some(at("key")),
+                    passphrase_file: None,
+                }),
+                ..KeyServiceOptions::default()
             },
         };
         let mut daemon = Self {

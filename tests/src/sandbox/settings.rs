@@ -187,7 +187,7 @@ pub struct ExecutorSettings<'a> {
 /// `[keys]` for a keyring; the key file that opens it has the same name with the ending `key`.
 pub fn keyring_settings(keyring: &Path) -> String {
     format!(
-        "[keys]\nkeyring = {keyring:?}\nkey_file = {:?}\n",
+        "[keys.keyring]\npath = {keyring:?}\nkey_file = {:?}\n",
         keyring.with_extension("key")
     )
 }

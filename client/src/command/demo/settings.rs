@@ -84,7 +84,7 @@ pub fn write(folder: &Folder, executors: u16, listeners: &Listeners, wire: &Wire
         "access": folder.at("keyd-access.toml"),
         "listen": { "keys": listeners.keys, "health": listeners.keys_health },
         "tls": tls(folder, "keyd", &["server"]),
-        "keys": { "keyring": folder.at("keyd.keyring"), "key_file": folder.at("keyd.key") },
+        "keys": { "keyring": { "path": folder.at("keyd.keyring"), "key_file": folder.at("keyd.key") } },
     });
     save(folder, "keyd.toml", &daemon)?;
     let location = format!("file://{}", folder.tables().display());
