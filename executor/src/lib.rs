@@ -9,6 +9,7 @@ mod engine;
 mod membership;
 mod metrics;
 mod nodes;
+mod pool;
 mod run;
 pub mod shuffle;
 mod stage;

@@ -17,6 +17,7 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use parcours_cluster::health::Readiness;
 use parcours_cluster::session::engine_config;
 use parcours_identity::ClientTls;
+use parcours_sealed::SpillFiles;
 use parcours_tables::scan::Reading;
 use tokio::sync::{Notify, Semaphore};
 use tonic::transport::Channel;
@@ -24,6 +25,7 @@ use tonic::transport::Channel;
 use crate::config::Config;
 use crate::control::{self, Controlled};
 use crate::engine::Engine;
+use crate::pool::NodePool;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::store::PartitionStore;
 use crate::tasks::RunningTasks;
@@ -42,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) to_scheduler: ClientTls,
     pub(crate) to_executors: ClientTls,
     pub(crate) runtime: Arc<RuntimeEnv>,
+    pub(crate) pool: Arc<NodePool>,
+    pub(crate) spill: Arc<SpillFiles>,
     pub(crate) reading: Arc<Reading>,
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) tasks: Arc<RunningTasks>,
