@@ -19,6 +19,7 @@ use parcours_tables::scan::{Grants, Reading, open_for_reading};
 use tokio::sync::Notify;
 
 use crate::nodes;
+use crate::pool::NodePool;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::reader::PartitionReader;
 use crate::shuffle::store::PartitionStore;
@@ -29,6 +30,7 @@ use crate::unions;
 /// What every task of this process shares.
 pub(crate) struct Engine {
     pub(crate) store: Arc<PartitionStore>,
+    pub(crate) pool: Arc<NodePool>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) reading: Arc<Reading>,
     pub(crate) tasks: Arc<RunningTasks>,
@@ -83,6 +85,7 @@ impl Engine {
             plan,
             layout,
             store: self.store.clone(),
+            pool: self.pool.clone(),
             wake: self.wake.clone(),
         }))
     }

@@ -98,6 +98,7 @@ impl Node {
         let exchange = Exchange::new(id.to_owned(), self.store.clone(), self.to_executors.clone());
         let engine = Engine {
             store: self.store.clone(),
+            pool: self.pool.clone(),
             exchange: Arc::new(exchange),
             reading: self.reading.clone(),
             tasks: self.tasks.clone(),

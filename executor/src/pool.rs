@@ -1,22 +1,79 @@
 //! The memory pool of all tasks of this executor: DataFusion's fair pool, whose refusals name the pool, its size and what
 //! to do. Operators that can spill do so when they are refused; the sentence is for those that cannot, and reaches the
 //! person who asked. It holds no name of a column and no value: only the kind of operator and sizes.
+//!
+//! The fair pool divides by the operators that are there now, and gives whoever merges spilled runs all that is left.
+//! Partitions of a stage do not begin at one moment, so that the first leaves the others no room for what they need before
+//! they can spill. Here the pool is divided by the partitions of all running tasks, with one share to spare: what can spill
+//! takes half a share at most, a sort sets a third aside for merging, and a merge takes one share at most.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{
     FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
 };
 use parcours_cluster::bytesize::ByteSize;
+use parking_lot::Mutex;
+
+/// The consumer under which DataFusion's sorts merge.
+const MERGING: &str = "ExternalSorterMerge";
 
 /// A fair pool of a stated size, and the most that was reserved of it so far.
 #[derive(Debug)]
 pub(crate) struct NodePool {
     fair: FairSpillPool,
     size: ByteSize,
+    held: Mutex<Held>,
+    /// Partitions of all running tasks.
+    partitions: AtomicUsize,
     peak: AtomicUsize,
+}
+
+/// What is held by those that cannot spill.
+#[derive(Debug, Default)]
+struct Held {
+    /// Bytes of each merging consumer, by its id.
+    merging: HashMap<usize, usize>,
+    /// Bytes of all others.
+    fixed: usize,
+}
+
+/// Says that the partitions of a task run for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pool: Arc<NodePool>,
+    partitions: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.pool.partitions.fetch_sub(self.partitions, Ordering::Relaxed);
+    }
+}
+
+impl Share {
+    /// The task's context, with what a sort sets aside for merging cut down to its share.
+    pub(crate) fn context(&self, context: &TaskContext) -> Arc<TaskContext> {
+        let mut config = context.session_config().clone();
+        let aside = &mut config.options_mut().execution.sort_spill_reservation_bytes;
+        let running = self.pool.partitions.load(Ordering::Relaxed).max(1);
+        *aside = (*aside).min(self.pool.size.as_usize() / (3 * (running + 1)));
+        Arc::new(TaskContext::new(
+            context.task_id(),
+            context.session_id(),
+            config,
+            context.scalar_functions().clone(),
+            context.higher_order_functions().clone(),
+            context.aggregate_functions().clone(),
+            context.window_functions().clone(),
+            context.runtime_env(),
+        ))
+    }
 }
 
 impl NodePool {
@@ -25,7 +82,38 @@ impl NodePool {
         Self {
             fair: FairSpillPool::new(size.as_usize()),
             size,
+            held: Mutex::default(),
+            partitions: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes a share for each partition of a task that begins.
+    pub(crate) fn enter(self: &Arc<Self>, partitions: usize) -> Share {
+        self.partitions.fetch_add(partitions, Ordering::Relaxed);
+        Share {
+            pool: self.clone(),
+            partitions,
+        }
+    }
+
+    /// What a partition may count on.
+    fn share(&self) -> usize {
+        let divided = self.size.as_usize().saturating_sub(self.held.lock().fixed);
+        divided / (self.partitions.load(Ordering::Relaxed) + 1)
+    }
+
+    /// Whether a consumer would take more than is left to the others.
+    fn is_greedy(&self, reservation: &MemoryReservation, additional: usize) -> bool {
+        let consumer = reservation.consumer();
+        if consumer.can_spill() {
+            reservation.size() + additional > self.share() / 2
+        } else if kind(consumer.name()) == MERGING {
+            let share = self.share();
+            let held = self.held.lock().merging.get(&consumer.id()).copied().unwrap_or(0);
+            held + additional > share
+        } else {
+            false
         }
     }
 
@@ -39,8 +127,27 @@ impl NodePool {
         self.peak.load(Ordering::Relaxed)
     }
 
-    fn note(&self) {
+    fn grown(&self, consumer: &MemoryConsumer, additional: usize) {
+        if !consumer.can_spill() {
+            let mut held = self.held.lock();
+            match kind(consumer.name()) {
+                MERGING => *held.merging.entry(consumer.id()).or_default() += additional,
+                _ => held.fixed += additional,
+            }
+        }
         self.peak.fetch_max(self.fair.reserved(), Ordering::Relaxed);
+    }
+
+    fn shrunk(&self, consumer: &MemoryConsumer, by: usize) {
+        if !consumer.can_spill() {
+            let mut held = self.held.lock();
+            let Held { merging, fixed } = &mut *held;
+            let bytes = match kind(consumer.name()) {
+                MERGING => merging.entry(consumer.id()).or_default(),
+                _ => fixed,
+            };
+            *bytes = bytes.saturating_sub(by);
+        }
     }
 
     fn refusal(&self, reservation: &MemoryReservation, additional: usize) -> DataFusionError {
@@ -86,23 +193,29 @@ impl MemoryPool for NodePool {
 
     fn unregister(&self, consumer: &MemoryConsumer) {
         self.fair.unregister(consumer);
+        self.held.lock().merging.remove(&consumer.id());
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.fair.grow(reservation, additional);
-        self.note();
+        self.grown(reservation.consumer(), additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.fair.shrink(reservation, shrink);
+        self.shrunk(reservation.consumer(), shrink);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        if self.is_greedy(reservation, additional) {
+            return Err(self.refusal(reservation, additional));
+        }
         match self.fair.try_grow(reservation, additional) {
             Err(DataFusionError::ResourcesExhausted(_)) => Err(self.refusal(reservation, additional)),
             outcome => {
-                self.note();
-                outcome
+                outcome?;
+                self.grown(reservation.consumer(), additional);
+                Ok(())
             }
         }
     }
@@ -151,6 +264,47 @@ mod tests {
         reservation.try_grow(1000).unwrap();
         reservation.shrink(900);
         assert_eq!((node.reserved(), node.peak(), node.size()), (100, 1000, 1 << 20));
+    }
+
+    #[test]
+    fn partitions_that_are_to_come_find_room() {
+        let node = Arc::new(NodePool::new(ByteSize::mib(12)));
+        let pool: Arc<dyn MemoryPool> = node.clone();
+        let shares = [node.enter(1), node.enter(1)];
+        // Shares of 4 MiB: two run, and one is spare.
+        let first = MemoryConsumer::new("ExternalSorter[0]")
+            .with_can_spill(true)
+            .register(&pool);
+        first.try_grow(2 << 20).unwrap();
+        assert!(first.try_grow(1).is_err(), "half a share");
+        let merge = MemoryConsumer::new("ExternalSorterMerge[0]").register(&pool);
+        let other = merge.new_empty();
+        merge.try_grow(3 << 20).unwrap();
+        assert!(
+            other.try_grow((1 << 20) + 1).is_err(),
+            "one share, whatever it is divided into"
+        );
+        other.try_grow(1 << 20).unwrap();
+        let context = shares[0].context(&TaskContext::default());
+        let aside = context
+            .session_config()
+            .options()
+            .execution
+            .sort_spill_reservation_bytes;
+        assert_eq!(aside, (4 << 20) / 3, "a third of a share");
+
+        let join = MemoryConsumer::new("HashJoinInput[1]").register(&pool);
+        join.try_grow(3 << 20).unwrap();
+        let second = MemoryConsumer::new("ExternalSorter[1]")
+            .with_can_spill(true)
+            .register(&pool);
+        second.try_grow(3 << 19).unwrap();
+        assert!(
+            second.try_grow(1).is_err(),
+            "what others need is taken off before the rest is shared"
+        );
+        drop((merge, other, join, shares));
+        assert_eq!(node.share(), 12 << 20, "all is given back");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::pool::NodePool;
 use crate::shuffle::PartitionKey;
 use crate::shuffle::store::PartitionStore;
 use crate::shuffle::writer::PartitionFile;
@@ -64,6 +65,7 @@ pub(crate) struct Stage {
     pub(crate) plan: Arc<dyn ExecutionPlan>,
     pub(crate) layout: Layout,
     pub(crate) store: Arc<PartitionStore>,
+    pub(crate) pool: Arc<NodePool>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) _running: Running,
 }
@@ -135,6 +137,8 @@ impl Outputs {
 impl Stage {
     async fn run(&self, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
         let inputs = self.plan.output_partitioning().partition_count();
+        let share = self.pool.enter(inputs);
+        let context = share.context(&context);
         let count = match &self.layout {
             Layout::PassThrough => inputs,
             Layout::Hash(partitioning) => partitioning.partition_count(),
