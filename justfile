@@ -32,6 +32,10 @@ soak-loads rounds="20":
 soak-store rounds="20":
     PARCOURS_ROUNDS={{ rounds }} cargo test --release --workspace --test all s3:: -- --nocapture --test-threads 1
 
+# Alter partitions, spill files and encrypted data files on disk, this many times each
+tamper rounds="100000":
+    PARCOURS_ROUNDS={{ rounds }} cargo test --release --package parcours-executor --package parcours-sealed --package parcours-keys --test tamper -- --nocapture
+
 # The whole check of a submission
 ci:
     .ci/run
