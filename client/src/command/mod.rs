@@ -4,6 +4,8 @@ mod completions;
 mod connect;
 #[cfg(feature = "local")]
 mod demo;
+#[cfg(feature = "local")]
+mod doctor;
 mod key_source;
 mod keyring;
 #[cfg(feature = "local")]
@@ -48,6 +50,8 @@ enum Command {
     /// Runs an executor until it is asked to stop.
     #[cfg(feature = "local")]
     Executor(node::NodeArgs),
+    #[cfg(feature = "local")]
+    Doctor(doctor::DoctorArgs),
     Pki(pki::PkiArgs),
     Keyring(Box<keyring::KeyringArgs>),
     Completions(completions::CompletionsArgs),
@@ -69,6 +73,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Scheduler(args) => node::scheduler(args).await,
         #[cfg(feature = "local")]
         Command::Executor(args) => node::executor(args).await,
+        #[cfg(feature = "local")]
+        Command::Doctor(args) => doctor::run(&args),
         Command::Pki(args) => pki::run(args),
         Command::Keyring(args) => keyring::run(*args).await,
         Command::Completions(args) => completions::run(&args),
