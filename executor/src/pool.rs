@@ -4,8 +4,8 @@
 //!
 //! The fair pool divides by the operators that are there now, and gives whoever merges spilled runs all that is left.
 //! Partitions of a stage do not begin at one moment, so that the first leaves the others no room for what they need before
-//! they can spill. Here the pool is divided by the partitions of all running tasks, with one share to spare: what can spill
-//! takes half a share at most, a sort sets a third aside for merging, and a merge takes one share at most.
+//! they can spill. Here the pool is divided by the partitions of all running tasks, with one share to spare: neither what can
+//! spill nor a merge takes more than a share, and a sort sets a third of one aside for merging.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -107,7 +107,7 @@ impl NodePool {
     fn is_greedy(&self, reservation: &MemoryReservation, additional: usize) -> bool {
         let consumer = reservation.consumer();
         if consumer.can_spill() {
-            reservation.size() + additional > self.share() / 2
+            reservation.size() + additional > self.share()
         } else if kind(consumer.name()) == MERGING {
             let share = self.share();
             let held = self.held.lock().merging.get(&consumer.id()).copied().unwrap_or(0);
@@ -275,8 +275,8 @@ mod tests {
         let first = MemoryConsumer::new("ExternalSorter[0]")
             .with_can_spill(true)
             .register(&pool);
-        first.try_grow(2 << 20).unwrap();
-        assert!(first.try_grow(1).is_err(), "half a share");
+        first.try_grow(4 << 20).unwrap();
+        assert!(first.try_grow(1).is_err(), "one share");
         let merge = MemoryConsumer::new("ExternalSorterMerge[0]").register(&pool);
         let other = merge.new_empty();
         merge.try_grow(3 << 20).unwrap();
@@ -293,12 +293,13 @@ mod tests {
             .sort_spill_reservation_bytes;
         assert_eq!(aside, (4 << 20) / 3, "a third of a share");
 
+        merge.shrink(2 << 20);
         let join = MemoryConsumer::new("HashJoinInput[1]").register(&pool);
         join.try_grow(3 << 20).unwrap();
         let second = MemoryConsumer::new("ExternalSorter[1]")
             .with_can_spill(true)
             .register(&pool);
-        second.try_grow(3 << 19).unwrap();
+        second.try_grow(3 << 20).unwrap();
         assert!(
             second.try_grow(1).is_err(),
             "what others need is taken off before the rest is shared"
