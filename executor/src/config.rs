@@ -24,7 +24,8 @@ pub struct Config {
     /// How many tasks run at once. Default: the number of cores.
     #[serde(default = "cores")]
     pub tasks: usize,
-    /// Memory that operators of all tasks together may hold. Default: 2 GiB.
+    /// Memory that operators of all tasks together may hold. Default: 2 GiB. Resident memory exceeds it by what operators
+    /// do not count (batches on their way, pages being decoded, footers, the allocator): leave 1 GiB and `footer_cache`.
     #[serde(default = "default_memory")]
     pub memory: ByteSize,
     /// How long a stopping executor waits for its running tasks, in seconds. Default: 30.

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 
 use crate::keys::TaskKeys;
 use crate::nodes;
+use crate::pool::NodePool;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::reader::PartitionReader;
 use crate::shuffle::store::PartitionStore;
@@ -29,6 +30,7 @@ use crate::unions;
 /// What every task of this process shares.
 pub(crate) struct Engine {
     pub(crate) store: Arc<PartitionStore>,
+    pub(crate) pool: Arc<NodePool>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) keys: Arc<TaskKeys>,
     /// This executor's id of its process start.
@@ -85,6 +87,7 @@ impl Engine {
             layout,
             usable: granted.usable,
             store: self.store.clone(),
+            pool: self.pool.clone(),
             wake: self.wake.clone(),
         }))
     }

@@ -17,6 +17,7 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use parcours_cluster::health::Readiness;
 use parcours_cluster::session::engine_config;
 use parcours_identity::ClientTls;
+use parcours_sealed::SpillFiles;
 use tokio::sync::{Notify, Semaphore};
 use tonic::transport::Channel;
 
@@ -24,6 +25,7 @@ use crate::config::Config;
 use crate::control::{self, Controlled};
 use crate::engine::Engine;
 use crate::keys::TaskKeys;
+use crate::pool::NodePool;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::store::PartitionStore;
 use crate::tasks::RunningTasks;
@@ -43,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) to_executors: ClientTls,
     pub(crate) runtime: Arc<RuntimeEnv>,
     pub(crate) keys: Arc<TaskKeys>,
+    pub(crate) pool: Arc<NodePool>,
+    pub(crate) spill: Arc<SpillFiles>,
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) tasks: Arc<RunningTasks>,
     pub(crate) slots: Arc<Semaphore>,
@@ -94,6 +98,7 @@ impl Node {
         let exchange = Exchange::new(id.to_owned(), self.store.clone(), self.to_executors.clone());
         let engine = Engine {
             store: self.store.clone(),
+            pool: self.pool.clone(),
             exchange: Arc::new(exchange),
             keys: self.keys.clone(),
             id: id.to_owned(),

@@ -1,17 +1,19 @@
 //! An executor's life, top to bottom: identity, keys, scratch space, listeners, membership, drain.
 
 use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use arrow_flight::flight_service_server::FlightServiceServer;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use parcours_cluster::flight::Narrow;
 use parcours_cluster::health::{HealthPort, Readiness};
 use parcours_identity::{Accepts, ClientTls, Expects, Listener, ServerTls};
 use parcours_keyd::client::KeyDaemonClient;
 use parcours_keys::CacheOptions;
+use parcours_sealed::SpillFiles;
 use parcours_tables::scan::Reading;
 use parcours_tables::store::Stores;
 use tokio::sync::Semaphore;
@@ -20,6 +22,7 @@ use crate::config::{Config, Keys};
 use crate::keys::TaskKeys;
 use crate::membership::Node;
 use crate::metrics;
+use crate::pool::NodePool;
 use crate::shuffle::server::PartitionServer;
 use crate::shuffle::store::PartitionStore;
 
@@ -89,14 +92,21 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
     let to_executors = ClientTls::open(tls.client_files(), &tls.trust_domain, Expects::AnyExecutor)?;
     let to_keys = ClientTls::open(tls.client_files(), &tls.trust_domain, Expects::KeyService)?;
     let stores = Arc::new(Stores::new(config.storage.clone()));
-    let store = PartitionStore::open(&config.scratch.dir.join("partitions"), config.scratch.shuffle.0)
+    // The spill folder comes first: only one process gets its lock, and another's partitions must not be scrubbed.
+    let scratch = &config.scratch;
+    let spill = SpillFiles::open(&scratch.dir.join("spill"), scratch.spill.0)?;
+    close_to_others(&scratch.dir).context("scratch.dir cannot be used")?;
+    let store = PartitionStore::open(&scratch.dir.join("partitions"), scratch.shuffle.0)
         .context("scratch.dir cannot be used")?;
+    let pool = Arc::new(NodePool::new(config.memory));
     Ok(Node {
         port,
         to_scheduler,
         to_executors,
-        runtime: runtime(&config, stores.clone())?,
         keys: Arc::new(keys(&config.keys, &to_keys, stores)?),
+        runtime: runtime(pool.clone(), &spill, stores.clone())?,
+        pool,
+        spill,
         store: Arc::new(store),
         tasks: Arc::default(),
         slots: Arc::new(Semaphore::new(config.tasks.max(1))),
@@ -115,12 +125,16 @@ fn keys(config: &Keys, tls: &ClientTls, stores: Arc<Stores>) -> anyhow::Result<T
     Ok(TaskKeys::new(tls.signatures(), daemon, reading))
 }
 
+/// A folder that was there before may be open to others.
+fn close_to_others(dir: &Path) -> std::io::Result<()> {
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+}
+
 /// One memory pool and one sealed spill directory for all tasks.
-fn runtime(config: &Config, stores: Arc<Stores>) -> anyhow::Result<Arc<RuntimeEnv>> {
-    let spill = parcours_sealed::disk_manager(&config.scratch.dir.join("spill"), config.scratch.spill.0)?;
+fn runtime(pool: Arc<NodePool>, spill: &Arc<SpillFiles>, stores: Arc<Stores>) -> anyhow::Result<Arc<RuntimeEnv>> {
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(config.memory.as_usize())))
-        .with_disk_manager_builder(spill)
+        .with_memory_pool(pool)
+        .with_disk_manager_builder(spill.disk_manager())
         .with_object_store_registry(stores)
         .build_arc()?;
     Ok(runtime)

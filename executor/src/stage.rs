@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::keys::StillUsable;
+use crate::pool::NodePool;
 use crate::shuffle::PartitionKey;
 use crate::shuffle::store::PartitionStore;
 use crate::shuffle::writer::PartitionFile;
@@ -67,6 +68,7 @@ pub(crate) struct Stage {
     /// Whether its keys may still be used.
     pub(crate) usable: StillUsable,
     pub(crate) store: Arc<PartitionStore>,
+    pub(crate) pool: Arc<NodePool>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) _running: Running,
 }
@@ -138,6 +140,8 @@ impl Outputs {
 impl Stage {
     async fn run(&self, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
         let inputs = self.plan.output_partitioning().partition_count();
+        let share = self.pool.enter(inputs);
+        let context = share.context(&context);
         let count = match &self.layout {
             Layout::PassThrough => inputs,
             Layout::Hash(partitioning) => partitioning.partition_count(),

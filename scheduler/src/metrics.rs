@@ -38,7 +38,7 @@ impl fmt::Debug for Measured {
 
 impl Collector for Measured {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let values: [(&str, &str, usize); 2] = [
+        let values: [(&str, &str, usize); 3] = [
             (
                 "executors_connected",
                 "executors whose control stream is open",
@@ -48,6 +48,11 @@ impl Collector for Measured {
                 "queries_running",
                 "queries that run or are being read",
                 self.jobs.running(),
+            ),
+            (
+                "dumpable",
+                "1 if the process's memory may be dumped or read by processes of its user, 0 if not",
+                usize::from(parcours_cluster::residue::is_dumpable()),
             ),
         ];
         for (name, help, value) in values {

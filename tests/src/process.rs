@@ -23,6 +23,8 @@ pub struct Process {
 pub struct Usage {
     /// Resident memory in KiB.
     pub resident_kib: u64,
+    /// The most resident memory since the start, in KiB.
+    pub peak_resident_kib: u64,
     /// Open file descriptors.
     pub descriptors: usize,
     /// Threads.
@@ -146,6 +148,7 @@ impl Process {
         let descriptors = std::fs::read_dir(proc.join("fd"))?.count();
         Ok(Usage {
             resident_kib: field(&status, "VmRSS:")?,
+            peak_resident_kib: field(&status, "VmHWM:")?,
             descriptors,
             threads: field(&status, "Threads:")?,
         })

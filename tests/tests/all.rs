@@ -6,13 +6,17 @@
 mod access;
 mod certificates;
 mod cluster;
+mod doctor;
 mod faults;
 mod hsm;
 mod keys;
 mod loads;
+mod memory;
 mod oracles;
 mod queries;
+mod residue;
 mod s3;
 mod secrets;
 mod store;
+mod tamper;
 mod wires;

@@ -3,13 +3,14 @@
 //! run. A small sample runs with the tests; `just soak-kills` runs hundreds (`PARCOURS_ROUNDS`). Figures go to standard
 //! error, past the test runner, for `docs/results.md`.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use parcours_tests::oracle::Oracle;
 use parcours_tests::process::Usage;
+pub use parcours_tests::rounds::{report, rounds};
 use parcours_tests::sandbox::{Plan, Sandbox};
 use parcours_tests::{place, query};
 
@@ -22,22 +23,9 @@ const CLEARED: Duration = Duration::from_secs(15);
 /// Rounds before the first look at what processes hold: caches fill, allocators take what they keep.
 const WARM_UP: usize = 10;
 
-/// How many rounds: the sample of every test run unless `PARCOURS_ROUNDS` says more.
-pub fn rounds(sample: usize) -> usize {
-    std::env::var("PARCOURS_ROUNDS")
-        .ok()
-        .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(sample)
-}
-
 /// The share of a duration at which round `round` strikes: evenly spread, whatever their number.
 pub fn share(round: usize) -> f64 {
     (round as f64 * 0.618_033_988_75 + 0.1).fract()
-}
-
-/// Writes a figure where the test runner does not swallow it.
-pub fn report(figure: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "\nresult: {figure}");
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod completions;
 mod connect;
 #[cfg(feature = "local")]
 mod demo;
+#[cfg(feature = "local")]
+mod doctor;
 mod key_source;
 mod keyring;
 #[cfg(feature = "local")]
@@ -51,6 +53,8 @@ enum Command {
     /// Runs a key daemon, which alone holds master keys, until it is asked to stop.
     #[cfg(feature = "local")]
     Keyd(node::NodeArgs),
+    #[cfg(feature = "local")]
+    Doctor(doctor::DoctorArgs),
     Pki(pki::PkiArgs),
     Keyring(Box<keyring::KeyringArgs>),
     Completions(completions::CompletionsArgs),
@@ -74,6 +78,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Executor(args) => node::executor(args).await,
         #[cfg(feature = "local")]
         Command::Keyd(args) => node::keyd(args).await,
+        #[cfg(feature = "local")]
+        Command::Doctor(args) => doctor::run(&args),
         Command::Pki(args) => pki::run(args),
         Command::Keyring(args) => keyring::run(*args).await,
         Command::Completions(args) => completions::run(&args),

@@ -13,6 +13,7 @@ pub mod logging;
 pub mod options;
 pub mod orders;
 pub mod partition;
+pub mod residue;
 pub mod session;
 pub mod shutdown;
 pub mod task_grant;

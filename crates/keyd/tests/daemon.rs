@@ -17,8 +17,8 @@ use parcours_keyd::client::KeyDaemonClient;
 use parcours_keyd::config::{Config, Listen, Tls};
 use parcours_keyd::protocol::Usable;
 use parcours_keys::{
-    ColumnClass, DataKey, KeyError, KeyService, KeyServiceOptions, Keyring, KeyringOptions, MasterKeyName, Unlock, WrappedKey, create_key_file,
-    ensure_dataset_keys,
+    ColumnClass, DataKey, KeyError, KeyService, KeyServiceOptions, Keyring, KeyringOptions, MasterKeyName, Unlock,
+    WrappedKey, create_key_file, ensure_dataset_keys,
 };
 use tokio::runtime::Runtime;
 

@@ -58,6 +58,9 @@ pub enum StoreError {
 #[derive(Debug)]
 struct Job {
     key: ScratchKey,
+    /// The number under which each partition was last written; it is part of what the seal binds, so that an earlier
+    /// file of the same name does not open in its place.
+    numbers: Mutex<HashMap<PartitionKey, u64>>,
     bytes: AtomicU64,
     ended: AtomicBool,
 }
@@ -75,6 +78,9 @@ pub struct PartitionStore {
     root: PathBuf,
     quota: u64,
     used: Arc<AtomicU64>,
+    /// Partitions begun since the start; each has its own number.
+    begun: AtomicU64,
+    written: Arc<AtomicU64>,
     jobs: Mutex<Jobs>,
 }
 
@@ -89,6 +95,8 @@ impl PartitionStore {
             root: root.to_owned(),
             quota,
             used: Arc::default(),
+            begun: AtomicU64::new(0),
+            written: Arc::default(),
             jobs: Mutex::default(),
         })
     }
@@ -101,6 +109,16 @@ impl PartitionStore {
     /// Bytes held now.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Partitions begun since the start.
+    pub fn partitions_begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Sealed bytes written since the start.
+    pub fn bytes_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Whether the job has ended here.
@@ -125,9 +143,12 @@ impl PartitionStore {
             file: BufWriter::with_capacity(1 << 18, file),
             job: job.clone(),
             used: self.used.clone(),
+            written: self.written.clone(),
             quota: self.quota,
         };
-        Ok(SealedWriter::new(metered, &job.key, &key.context())?)
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        job.numbers.lock().insert(key.clone(), number);
+        Ok(SealedWriter::new(metered, &job.key, &context(key, number))?)
     }
 
     /// Opens a finished partition.
@@ -138,6 +159,7 @@ impl PartitionStore {
             partition: key.partition,
         };
         let job = self.jobs.lock().live.get(&key.job).cloned().ok_or_else(missing)?;
+        let number = job.numbers.lock().get(key).copied().ok_or_else(missing)?;
         let file = match File::open(self.path(key)?) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
@@ -146,7 +168,7 @@ impl PartitionStore {
         Ok(SealedReader::new(
             BufReader::with_capacity(1 << 18, file),
             &job.key,
-            &key.context(),
+            &context(key, number),
         )?)
     }
 
@@ -193,6 +215,7 @@ impl PartitionStore {
         }
         let fresh = Arc::new(Job {
             key: ScratchKey::random()?,
+            numbers: Mutex::default(),
             bytes: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         });
@@ -211,6 +234,13 @@ impl PartitionStore {
         )
         .map_err(|error| StoreError::Io(io::Error::other(error)))
     }
+}
+
+/// What binds a file to its place and to the one time it was written.
+fn context(key: &PartitionKey, number: u64) -> Vec<u8> {
+    let mut context = key.context();
+    context.extend_from_slice(&number.to_be_bytes());
+    context
 }
 
 impl Jobs {
@@ -238,6 +268,7 @@ pub struct Metered {
     file: BufWriter<File>,
     job: Arc<Job>,
     used: Arc<AtomicU64>,
+    written: Arc<AtomicU64>,
     quota: u64,
 }
 
@@ -255,6 +286,7 @@ impl Write for Metered {
             ));
         }
         self.job.bytes.fetch_add(count, Ordering::Relaxed);
+        self.written.fetch_add(count, Ordering::Relaxed);
         self.file.write_all(bytes)?;
         Ok(bytes.len())
     }

@@ -26,7 +26,7 @@ impl Sandbox {
         command.args(self.key_arguments()?);
         command.arg("--quiet").arg("--spill-dir").arg(self.folder.at("spill"));
         self.reach_store(&mut command);
-        Ok(command)
+        self.recorded("load", command)
     }
 
     /// Removes what killed loads left of a dataset, however young, and returns how many files that were.

@@ -12,6 +12,7 @@ mod settings;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use anyhow::{Context, Result};
 
 use crate::place;
 use crate::process::Process;
+use crate::writes::Recorder;
 pub use command::printed;
 use hsm::Hsm;
 pub use metrics::get;
@@ -52,6 +54,8 @@ pub struct Plan {
     /// Whether other users of this machine can reach the folder, which then lies in the system's temporary folder:
     /// target directories often lie below a home that is closed to them.
     pub open_to_others: bool,
+    /// What records everything that the cluster's processes and its loads write.
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 impl Default for Plan {
@@ -65,6 +69,7 @@ impl Default for Plan {
             pki: None,
             hsm: false,
             open_to_others: false,
+            recorder: None,
         }
     }
 }
@@ -286,7 +291,15 @@ impl Sandbox {
     fn start_node(&self, name: &str, kind: &str, config: &Path) -> Result<Process> {
         let mut command = self.parcours()?;
         command.arg(kind).arg("--config").arg(config).arg("--exit-with-stdin");
-        Process::spawn(name, command, &self.folder.at("logs"))
+        Process::spawn(name, self.recorded(name, command)?, &self.folder.at("logs"))
+    }
+
+    /// The command under the recorder, if there is one.
+    pub fn recorded(&self, name: &str, command: Command) -> Result<Command> {
+        match &self.plan.recorder {
+            Some(recorder) => Ok(self.clean(recorder.wrap(name, &command)?)),
+            None => Ok(command),
+        }
     }
 
     /// The binary with a clean environment, but for what its object store needs.
