@@ -29,15 +29,44 @@ impl Counters {
         let outcome = answer.outcome();
         self.keys.get_or_create(&Outcome { outcome }).inc();
     }
+}
 
-    /// A registry that reads them.
-    pub(crate) fn registry(&self) -> Registry {
-        let mut registry = Registry::with_prefix("parcours_keyd");
-        registry.register(
-            "keys",
-            "data keys asked for since the start, by outcome",
-            self.keys.clone(),
-        );
-        registry
+/// A registry that reads what was counted whenever it is scraped.
+pub(crate) fn registry(counters: &Counters, meters: Arc<KeyMeters>) -> Registry {
+    let mut registry = Registry::with_prefix("parcours_keyd");
+    registry.register(
+        "keys",
+        "data keys asked for since the start, by outcome",
+        counters.keys.clone(),
+    );
+    registry.register_collector(Box::new(MasterKeys(meters)));
+    registry
+}
+
+/// Uses of master keys.
+#[derive(Debug)]
+struct MasterKeys(Arc<KeyMeters>);
+
+impl Collector for MasterKeys {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let measures = self.0.measures();
+        let labels = |measure: &KeyMeasure| {
+            [
+                ("operation", measure.operation.as_str()),
+                ("outcome", measure.outcome.as_str()),
+            ]
+        };
+        let help = "uses of master keys since the start";
+        let mut uses = encoder.encode_descriptor("master_key_uses", help, None, MetricType::Counter)?;
+        for measure in &measures {
+            ConstCounter::new(measure.count).encode(uses.encode_family(&labels(measure))?)?;
+        }
+        let help = "how long they took together";
+        let unit = Some(&Unit::Seconds);
+        let mut times = encoder.encode_descriptor("master_key_time", help, unit, MetricType::Counter)?;
+        for measure in &measures {
+            ConstCounter::new(measure.total.as_secs_f64()).encode(times.encode_family(&labels(measure))?)?;
+        }
+        Ok(())
     }
 }
