@@ -58,6 +58,8 @@ fn a_query_whose_partitions_are_altered_is_never_answered_wrongly() -> Result<()
                 refused.push(said);
             }
         }
+        let named = (0..2).map(|number| Ok(cluster.executor(number)?.log().contains("was altered, moved or belongs elsewhere")));
+        ensure!(named.collect::<Result<Vec<bool>>>()?.contains(&true), "no executor's log names the damage");
         ensure!(!refused.is_empty(), "queries whose every partition is altered were all answered");
         ensure!(refused.iter().all(|said| !said.contains("panicked")), "{refused:#?}");
         report(&format!(
