@@ -334,7 +334,8 @@ impl Jobs {
             Standing::TimedOut => QueryError::TimedOut { limit: self.limit },
             Standing::Cancelled => QueryError::Cancelled,
             Standing::Lost => QueryError::Unavailable {
-                message: "executors or partitions of the query were lost or damaged again and again, try again later".to_owned(),
+                message: "executors or partitions of the query were lost or damaged again and again, try again later"
+                    .to_owned(),
             },
             Standing::Running | Standing::Done(_) | Standing::Local(_) => {
                 QueryError::Internal { query: Some(query.id) }
