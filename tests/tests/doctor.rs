@@ -105,6 +105,7 @@ fn a_healthy_cluster_has_no_problem_and_each_broken_thing_is_found() -> Result<(
         )?
         .ensure_healthy()?;
         permissions(cluster)?;
+        key_daemon(cluster)?;
         left_over_files(cluster)?;
         certificates(cluster)?;
         listeners(cluster)?;
@@ -115,9 +116,7 @@ fn a_healthy_cluster_has_no_problem_and_each_broken_thing_is_found() -> Result<(
 /// Each file and folder opened to others in turn.
 fn permissions(cluster: &Sandbox) -> Result<()> {
     let at = |name: &str| cluster.folder().at(name);
-    let cases: [(PathBuf, u32, &[&str]); 6] = [
-        (at("master.keyring"), 0o640, &["secrets", "keys.keyring", "640"]),
-        (at("master.key"), 0o604, &["secrets", "keys.key_file", "604"]),
+    let cases: [(PathBuf, u32, &[&str]); 4] = [
         (at("pki/executor-1-client.key"), 0o644, &["certificates", "client"]),
         (at("executor-1.toml"), 0o666, &["configuration", "666"]),
         (at("scratch-executor-1"), 0o755, &["scratch", "755"]),
@@ -142,6 +141,23 @@ fn permissions(cluster: &Sandbox) -> Result<()> {
     Report::executor(cluster)?
         .ensure_healthy()
         .context("when all is mended")
+}
+
+/// The key daemon, healthy and with each of its files opened to others in turn.
+fn key_daemon(cluster: &Sandbox) -> Result<()> {
+    let (at, config) = (|name: &str| cluster.folder().at(name), cluster.folder().at("keyd.toml"));
+    Report::of(cluster, &config, &[])?.ensure_healthy()?;
+    for (path, broken, words) in [
+        (at("master.keyring"), 0o640, &["secrets", "keys.keyring.path", "640"]),
+        (at("master.key"), 0o604, &["secrets", "keys.keyring.key_file", "604"]),
+    ] {
+        let right = mode(&path)?;
+        chmod(&path, broken)?;
+        let report = Report::of(cluster, &config, &[])?;
+        chmod(&path, right)?;
+        report.ensure_problem(words)?;
+    }
+    Report::of(cluster, &config, &[])?.ensure_healthy()
 }
 
 fn left_over_files(cluster: &Sandbox) -> Result<()> {

@@ -16,6 +16,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
+use parcours_cluster::failure::without_values;
 use parcours_identity::ClientTls;
 use parking_lot::Mutex;
 use tokio_stream::wrappers::ReceiverStream;
@@ -119,6 +120,15 @@ fn with_location(
 }
 
 fn fetch_failed(location: &PartitionLocation, why: &str) -> DataFusionError {
+    // The person is told that their query is computed anew; what was wrong with the partition is for the operator.
+    tracing::warn!(
+        executor = location.executor_meta.id,
+        job = %location.partition_id.job_id,
+        stage = location.partition_id.stage_id,
+        partition = location.partition_id.partition_id,
+        why = without_values(why),
+        "a partition could not be read"
+    );
     BallistaError::FetchFailed(
         location.executor_meta.id.clone(),
         location.partition_id.stage_id,

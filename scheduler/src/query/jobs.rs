@@ -371,7 +371,8 @@ impl Jobs {
             },
             Standing::Cancelled => QueryError::Cancelled,
             Standing::Lost => QueryError::Unavailable {
-                message: "the executors that ran the query were lost again and again, try again later".to_owned(),
+                message: "executors or partitions of the query were lost or damaged again and again, try again later"
+                    .to_owned(),
             },
             Standing::Running | Standing::Done(_) | Standing::Local(_) => {
                 QueryError::Internal { query: Some(query.id) }

@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use parcours_identity::{Accepts, ClientTls, Expects, ServerTls, TlsFiles};
+use parcours_identity::{Accepts, ClientTls, Expects, ServerTls, Signer, TlsFiles};
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::parse_x509_pem;
 
 use super::finding::Finding;
-use super::node::{Kind, Node};
+use super::node::{Certified, Kind, Node};
 
 const CHECK: &str = "certificates";
 const DAY: i64 = 86_400;
@@ -30,11 +30,11 @@ struct Certificate {
     not_after: i64,
 }
 
-/// Looks at both certificates, the authorities, and the clock.
+/// Looks at every certificate, the authorities, and the clock.
 pub fn judge(node: &Node) -> Vec<Finding> {
     let now = seconds(SystemTime::now());
     let mut findings = Vec::new();
-    for (usage, files) in node.certificates() {
+    for Certified { usage, files } in node.certificates.clone() {
         let path = files.cert.clone();
         match opens(node, usage, files) {
             Err(error) => findings.push(Finding::problem(
@@ -48,10 +48,10 @@ pub fn judge(node: &Node) -> Vec<Finding> {
             },
         }
     }
-    findings.push(match read(&node.tls.ca) {
-        Err(error) => unreadable(&node.tls.ca, &error),
+    findings.extend(node.ca().map(|ca| match read(ca) {
+        Err(error) => unreadable(ca, &error),
         Ok(authority) => lifetime("authority", &authority, now),
-    });
+    }));
     findings.push(judge_clock(now, youngest(node)));
     findings
 }
@@ -66,13 +66,15 @@ fn unreadable(path: &Path, error: &str) -> Finding {
 
 /// Whether the node itself would take the files now.
 fn opens(node: &Node, usage: &str, files: TlsFiles) -> Result<(), String> {
-    let trust_domain = &node.tls.trust_domain;
+    let trust_domain = &node.trust_domain;
     let accepts = match node.kind {
         Kind::Scheduler => Accepts::Users,
         Kind::Executor => Accepts::ExecutorsAndScheduler,
+        Kind::KeyDaemon => Accepts::Executors,
     };
     let opened = match usage {
         "server" => ServerTls::open(files, trust_domain, accepts, "doctor").map(drop),
+        "signing" => Signer::open(files, trust_domain).map(drop),
         _ => ClientTls::open(files, trust_domain, Expects::AnyExecutor).map(drop),
     };
     opened.map_err(|error| error.to_string())
@@ -102,7 +104,9 @@ fn read(path: &Path) -> Result<Certificate, String> {
 fn judge_certificate(usage: &str, certificate: &Certificate, principal: &str, now: i64) -> Finding {
     let one_use = match usage {
         "server" => certificate.server && !certificate.client,
-        _ => certificate.client && !certificate.server,
+        "client" => certificate.client && !certificate.server,
+        // That it signs was seen when it was opened.
+        _ => !certificate.server && !certificate.client,
     };
     if !one_use {
         let seen = format!("{usage}: the certificate is not for this use alone");
@@ -138,10 +142,11 @@ fn lifetime(what: &str, certificate: &Certificate, now: i64) -> Finding {
 
 /// When the youngest of the node's files was written.
 fn youngest(node: &Node) -> i64 {
-    let tls = &node.tls;
-    let files = [&node.config, &tls.ca, &tls.server.cert, &tls.client.cert]
-        .into_iter()
-        .chain(&tls.crl);
+    let of_identity = node.certificates.iter().flat_map(|certified| {
+        let files = &certified.files;
+        [&files.ca, &files.cert].into_iter().chain(&files.crl)
+    });
+    let files = std::iter::once(&node.config).chain(of_identity);
     let times = files.filter_map(|path| std::fs::metadata(path).ok()?.modified().ok());
     times.map(seconds).max().unwrap_or(0)
 }

@@ -33,7 +33,7 @@ pub fn judge(kind: Kind, process: &Process, around: Surroundings) -> Vec<Finding
         others(process, around.dumpable),
         swap(process, around.swap_on_disk),
     ];
-    if kind == Kind::Executor {
+    if kind != Kind::Scheduler {
         findings.push(key_pages(process, around));
         findings.push(memlock(process));
     }

@@ -118,6 +118,7 @@ fn running(node: &Node, process: &Process, health: &Health) -> Vec<Finding> {
         let kind = match node.kind {
             Kind::Scheduler => "scheduler",
             Kind::Executor => "executor",
+            Kind::KeyDaemon => "keyd",
         };
         health.metric(&format!("parcours_{kind}_{name}"))
     };

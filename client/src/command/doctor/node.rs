@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use parcours_cluster::config::Layers;
-use parcours_cluster::tls::NodeTls;
+use parcours_cluster::tls::{Certificate, NodeTls};
 use parcours_identity::TlsFiles;
 use serde::Serialize;
 use toml::{Table, Value};
@@ -25,14 +25,26 @@ const SECRET_FILES: [&str; 10] = [
     "token_file",
 ];
 
-/// The two kinds of nodes.
+/// The kinds of nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Faces people; holds no key.
     Scheduler,
-    /// Holds keys and rows.
+    /// Holds data keys and rows.
     Executor,
+    /// Holds master keys.
+    #[serde(rename = "key daemon")]
+    KeyDaemon,
+}
+
+/// What a certificate of a node is for, and its files.
+#[derive(Clone, Debug)]
+pub struct Certified {
+    /// As `parcours pki issue` says it: `server`, `client` or `signing`.
+    pub usage: &'static str,
+    /// The files.
+    pub files: TlsFiles,
 }
 
 /// A node as its configuration describes it.
@@ -46,8 +58,10 @@ pub struct Node {
     pub listeners: Vec<(&'static str, SocketAddr)>,
     /// The plain port.
     pub health: SocketAddr,
-    /// Its identity.
-    pub tls: NodeTls,
+    /// Its certificates.
+    pub certificates: Vec<Certified>,
+    /// The trust domain of its names.
+    pub trust_domain: String,
     /// The name that its certificates must carry.
     pub principal: String,
     /// The scratch folder, if it has one.
@@ -62,7 +76,10 @@ impl Node {
         let none = || std::iter::empty::<(String, String)>();
         let table: Table = Layers::read(Some(path), "", none(), &[])?.parse()?;
         let layers = |prefix| Layers::read(Some(path), prefix, std::env::vars(), &[]);
-        if table.contains_key("access") {
+        if table.contains_key("access") && !table.contains_key("data") {
+            let layers = layers(parcours_keyd::config::ENVIRONMENT_PREFIX)?;
+            Self::key_daemon(path, &layers.parse()?)
+        } else if table.contains_key("access") {
             let layers = layers(parcours_scheduler::config::ENVIRONMENT_PREFIX)?;
             Self::scheduler(path, &layers.parse()?)
         } else {
@@ -83,7 +100,23 @@ impl Node {
             ],
             health: listen.health,
             principal: format!("spiffe://{}/scheduler", config.tls.trust_domain),
-            tls: config.tls.clone(),
+            certificates: with_third(&config.tls, &config.grants),
+            trust_domain: config.tls.trust_domain.clone(),
+            scratch: None,
+            secrets: secrets(config)?,
+        })
+    }
+
+    fn key_daemon(path: &Path, config: &parcours_keyd::config::Config) -> anyhow::Result<Self> {
+        let listen = &config.listen;
+        Ok(Self {
+            kind: Kind::KeyDaemon,
+            config: path.to_owned(),
+            listeners: vec![("keys", listen.keys), ("health", listen.health)],
+            health: listen.health,
+            principal: format!("spiffe://{}/keyd", config.tls.trust_domain),
+            certificates: vec![certified("server", config.tls.server_files())],
+            trust_domain: config.tls.trust_domain.clone(),
             scratch: None,
             secrets: secrets(config)?,
         })
@@ -99,7 +132,8 @@ impl Node {
             ],
             health: config.listen.health,
             principal: format!("spiffe://{}/executor/{}", config.tls.trust_domain, config.id),
-            tls: config.tls.clone(),
+            certificates: both(&config.tls),
+            trust_domain: config.tls.trust_domain.clone(),
             scratch: Some(config.scratch.dir.clone()),
             secrets: secrets(config)?,
         })
@@ -110,24 +144,34 @@ impl Node {
         let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
         self.secrets.iter_mut().for_each(|(_, path)| absolute(path));
         self.scratch.iter_mut().for_each(absolute);
-        let tls = &mut self.tls;
-        for path in [
-            &mut tls.ca,
-            &mut tls.server.cert,
-            &mut tls.server.key,
-            &mut tls.client.cert,
-            &mut tls.client.key,
-        ] {
-            absolute(path);
+        for Certified { files, .. } in &mut self.certificates {
+            [&mut files.ca, &mut files.cert, &mut files.key].map(absolute);
+            files.crl.iter_mut().for_each(absolute);
         }
-        tls.crl.iter_mut().for_each(absolute);
         self
     }
 
-    /// The files of each certificate, with what it is for.
-    pub fn certificates(&self) -> [(&'static str, TlsFiles); 2] {
-        [("server", self.tls.server_files()), ("client", self.tls.client_files())]
+    /// Where the authorities are that it trusts.
+    pub fn ca(&self) -> Option<&Path> {
+        self.certificates.first().map(|certified| certified.files.ca.as_path())
     }
+}
+
+fn certified(usage: &'static str, files: TlsFiles) -> Certified {
+    Certified { usage, files }
+}
+
+fn both(tls: &NodeTls) -> Vec<Certified> {
+    vec![
+        certified("server", tls.server_files()),
+        certified("client", tls.client_files()),
+    ]
+}
+
+fn with_third(tls: &NodeTls, signing: &Certificate) -> Vec<Certified> {
+    let mut all = both(tls);
+    all.push(certified("signing", tls.files(signing)));
+    all
 }
 
 /// Every file of secrets that a configuration names.
@@ -147,7 +191,9 @@ fn collect(path: &str, value: &Value, found: &mut Vec<(String, PathBuf)>) {
                 } else {
                     format!("{path}.{key}")
                 };
-                match value.as_str().filter(|_| SECRET_FILES.contains(&key.as_str())) {
+                // A keyring's own file stands under `path` in its table.
+                let secret = SECRET_FILES.contains(&key.as_str()) || path.ends_with("keyring.path");
+                match value.as_str().filter(|_| secret) {
                     Some(file) => found.push((path, file.into())),
                     None => collect(&path, value, found),
                 }
@@ -174,9 +220,9 @@ mod tests {
     }
 
     #[test]
-    fn an_executor_is_told_from_a_scheduler() {
+    fn each_kind_of_node_is_told_from_the_others() {
         let executor = "id = 'e1'\nscheduler = 'h:1'\nadvertise = 'h'\n[listen]\npartitions = '127.0.0.1:1'\n\
-                        health = '127.0.0.1:2'\n[keys]\nkeyring = 'm.keyring'\nkey_file = 'm.key'\n[scratch]\ndir = 'scratch'\n";
+                        health = '127.0.0.1:2'\n[keys]\ndaemon = 'h:2'\n[scratch]\ndir = 'scratch'\n";
         let node = read(executor).unwrap().seen_from(Path::new("/srv"));
         assert_eq!(
             (node.kind, node.principal.as_str()),
@@ -188,21 +234,36 @@ mod tests {
             .iter()
             .map(|(key, path)| format!("{key}={}", path.display()))
             .collect();
-        for expected in [
-            "keys.keyring=/srv/m.keyring",
-            "keys.key_file=/srv/m.key",
-            "tls.server.key=/srv/s.key",
-            "tls.client.key=/etc/c.key",
-        ] {
+        for expected in ["tls.server.key=/srv/s.key", "tls.client.key=/etc/c.key"] {
             assert!(secrets.iter().any(|secret| secret == expected), "{secrets:?}");
         }
         let scheduler = "access = 'access.toml'\n[listen]\nclient = '127.0.0.1:1'\ninternal = '127.0.0.1:2'\n\
-                         health = '127.0.0.1:3'\n[data]\nlocation = 'file:///srv/tables'\n";
+                         health = '127.0.0.1:3'\n[data]\nlocation = 'file:///srv/tables'\n[grants]\ncert = 'g.pem'\nkey = 'g.key'\n";
         let node = read(scheduler).unwrap();
         assert_eq!(
             (node.kind, node.listeners.len(), node.scratch),
             (Kind::Scheduler, 3, None)
         );
+        assert!(node.secrets.iter().any(|(key, _)| key == "grants.key"));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyd.toml");
+        let daemon = "access = 'a.toml'\n[listen]\nkeys = '127.0.0.1:1'\nhealth = '127.0.0.1:2'\n[keys.keyring]\n\
+                      path = 'm.keyring'\nkey_file = 'm.key'\n[tls]\ntrust_domain = 'x.test'\nca = 'ca.pem'\n\
+                      [tls.server]\ncert = 's.pem'\nkey = 's.key'\n";
+        std::fs::write(&path, daemon).unwrap();
+        let node = Node::read(&path).unwrap().seen_from(Path::new("/srv"));
+        assert_eq!(
+            (node.kind, node.principal.as_str()),
+            (Kind::KeyDaemon, "spiffe://x.test/keyd")
+        );
+        for expected in ["keys.keyring.path", "keys.keyring.key_file", "tls.server.key"] {
+            assert!(
+                node.secrets.iter().any(|(key, _)| key == expected),
+                "{:?}",
+                node.secrets
+            );
+        }
+        assert_eq!(node.certificates.len(), 1);
     }
 
     #[test]
