@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use parcours_keys::{KeyMeasure, KeyMeters};
+use parcours_cluster::residue;
+use parcours_keys::{KeyMeasure, KeyMeters, LockedMemory};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::protocol::Answer;
@@ -60,6 +62,27 @@ impl Collector for MasterKeys {
         let mut uses = encoder.encode_descriptor("master_key_uses", help, None, MetricType::Counter)?;
         for measure in &measures {
             ConstCounter::new(measure.count).encode(uses.encode_family(&labels(measure))?)?;
+        }
+        let locked = LockedMemory::now();
+        for (name, help, value) in [
+            (
+                "key_pages_locked",
+                "pages of 4 KiB that hold keys and are locked in memory",
+                locked.locked,
+            ),
+            (
+                "key_pages_refused",
+                "pages of 4 KiB that hold keys and could not be locked in memory",
+                locked.refused,
+            ),
+            (
+                "dumpable",
+                "whether other processes of the same user may look into this one's memory",
+                usize::from(residue::is_dumpable()),
+            ),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         let help = "how long they took together";
         let unit = Some(&Unit::Seconds);

@@ -145,7 +145,9 @@ impl Node {
         self.secrets.iter_mut().for_each(|(_, path)| absolute(path));
         self.scratch.iter_mut().for_each(absolute);
         for Certified { files, .. } in &mut self.certificates {
-            [&mut files.ca, &mut files.cert, &mut files.key].map(absolute);
+            [&mut files.ca, &mut files.cert, &mut files.key]
+                .into_iter()
+                .for_each(absolute);
             files.crl.iter_mut().for_each(absolute);
         }
         self
