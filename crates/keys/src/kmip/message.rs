@@ -1,5 +1,6 @@
 //! KMIP messages: a request of one operation, the payload of its answer, and what a server's refusal means. The numbers
-//! are those of the KMIP specification 1.4. A server's own words are not passed on, only the names of its reasons.
+//! are those of the KMIP specification 1.4, and for reasons of 2.0 too. A server's own words are not passed on, only the names
+//! of its reasons.
 
 use super::fault::Fault;
 use super::ttlv::Item;

@@ -1,5 +1,5 @@
-//! What is said to a transit engine and what it says, in JSON. Bodies that carry a data key are written into a buffer that is
-//! wiped and does not grow.
+//! What is said to a transit engine and what it says, in JSON. Bodies that carry a data key are written into a buffer that
+//! is wiped and does not grow.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;

@@ -2,14 +2,15 @@
 //!
 //! Keys are `aes256-gcm96`, made there and never exportable; data keys go there to be wrapped and come back unwrapped, with
 //! the additional data authenticated (`associated_data`). Wrapped keys have the form of the keyring's: what transit writes
-//! behind `vault:v3:` is nonce, sealed key and tag. `name` says how master keys are called there, `message` what is said, `server` how.
+//! behind `vault:v3:` is nonce, sealed key and tag. `name` says how master keys are called there, `message` what is said,
+//! `server` how.
 //!
 //! Transit's `encrypt` makes a key that is missing if the token's policy allows `create` on it: give tokens `update` only.
 //! Executors need `update` on `decrypt/*`, and `read` on `keys/*` so that a key that is gone is told from a text that was
 //! altered; loads need `update` on `encrypt/*` as well. An old version is revoked with `min_decryption_version`.
 //!
-//! Tried against HashiCorp Vault 1.21.4. Not tried against OpenBao, whose documentation describes the same interface, nor with
-//! namespaces, which Vault has in its Enterprise edition only.
+//! Tried against HashiCorp Vault 1.21.4. Not tried against OpenBao, whose documentation describes the same interface, nor
+//! with namespaces, which Vault has in its Enterprise edition only.
 
 mod message;
 mod name;

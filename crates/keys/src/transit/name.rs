@@ -1,8 +1,8 @@
 //! Names of master keys as names of transit keys, which know letters, digits, `_`, `-` and `.`, but no `/`, and end with a
 //! letter, a digit or `_`.
 //!
-//! `/` is written `_-` and `_` is written `__`; after a last `-` or `.` stands `_.e`. So `claims/health` is `claims_-health`.
-//! Every name has one spelling, and a transit key of another spelling is not ours.
+//! `/` is written `_-` and `_` is written `__`; after a last `-` or `.` stands `_.e`. So `claims/health` is
+//! `claims_-health`. Every name has one spelling, and a transit key of another spelling is not ours.
 
 use crate::name::MasterKeyName;
 
