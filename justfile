@@ -32,6 +32,10 @@ soak-loads rounds="20":
 soak-store rounds="20":
     PARCOURS_ROUNDS={{ rounds }} cargo test --release --workspace --test all s3:: -- --nocapture --test-threads 1
 
+# Put a dataset of a thousand files under new master keys, with the figures of it
+rewrap-1000:
+    cargo test --release -p parcours-tables --test tables rewrap_thousand:: -- --nocapture
+
 # The whole check of a submission
 ci:
     .ci/run
