@@ -18,7 +18,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
 use parcours_keys::{ExternalMaterial, KeyError, KeyService, KeyUse, MasterKeyId, MasterKeyName, WrappedKey, external};
 use url::Url;
@@ -109,7 +111,7 @@ pub async fn rewrap(
         work: &work,
         current: current_versions(dataset, keys).await?,
     };
-    let outcomes = work.each(|file| rewrapping.file(file)).await?;
+    let outcomes = work.each(&|file| rewrapping.file(file).boxed()).await?;
     Ok(report::rewrapped(&work, outcomes))
 }
 
@@ -146,19 +148,27 @@ impl<'a> Work<'a> {
     }
 
     /// Does `what` to every file that a version names, some of them at once, until the first error.
-    async fn each<'f, T, F>(&'f self, what: impl Fn(&'f NamedFile) -> F) -> Result<Vec<T>, RewrapError>
-    where
-        F: Future<Output = Result<T, RewrapError>> + 'f,
-    {
-        let files: Vec<&NamedFile> = self.named.iter().collect();
+    async fn each<'f, T: Send>(&'f self, what: &ForFile<'_, 'f, T>) -> Result<Vec<T>, RewrapError> {
+        let mut files = self.named.iter().collect::<Vec<&NamedFile>>().into_iter();
         self.options.progress.files(files.len());
-        stream::iter(files.into_iter().map(what))
-            .buffered(self.options.parallel.max(1))
-            .inspect_ok(|_| self.options.progress.file_done())
-            .try_collect()
-            .await
+        let (mut running, mut done) = (FuturesOrdered::new(), Vec::new());
+        loop {
+            while running.len() < self.options.parallel.max(1)
+                && let Some(file) = files.next()
+            {
+                running.push_back(what(file));
+            }
+            let Some(result) = running.next().await else {
+                return Ok(done);
+            };
+            done.push(result?);
+            self.options.progress.file_done();
+        }
     }
 }
+
+/// What is done to one file.
+type ForFile<'w, 'f, T> = dyn Fn(&'f NamedFile) -> BoxFuture<'f, Result<T, RewrapError>> + Sync + 'w;
 
 /// What became of one file.
 enum Outcome {

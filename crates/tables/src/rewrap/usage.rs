@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, TryStreamExt};
 use object_store::path::Path;
 use parcours_keys::{FileContext, KeyError, KeyService, KeyUse, MasterKeyId};
 use url::Url;
@@ -33,7 +33,7 @@ pub async fn key_usage(
     let work = Work::open(into, dataset, stores, keys, options).await?;
     let beside = all_beside(&work).await?;
     let mut counted = Counted::default();
-    for (inside, needs, unknown) in work.each(|file| needs_of(&work, file)).await? {
+    for (inside, needs, unknown) in work.each(&|file| needs_of(&work, file).boxed()).await? {
         counted.inside += usize::from(inside);
         counted.unknown.extend(unknown);
         needs
@@ -75,12 +75,8 @@ struct Counted {
 
 impl Counted {
     async fn add_unnamed(&mut self, work: &Work<'_>, files: &[&Path]) -> Result<(), RewrapError> {
-        let fetched: Vec<_> = stream::iter(files.iter().map(|path| fetch_unnamed(work, path)))
-            .buffered(work.options.parallel.max(1))
-            .try_collect()
-            .await?;
-        for needs in fetched {
-            match needs {
+        for path in files {
+            match fetch_unnamed(work, path).await? {
                 Ok(needs) => needs
                     .into_iter()
                     .for_each(|id| self.versions.entry(id).or_default().unnamed += 1),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use parcours_keys::{KeyError, KeyService, KeyUse, WrappedKey};
 use url::Url;
 
@@ -23,7 +24,7 @@ pub async fn verify_keys(
     options: &RewrapOptions,
 ) -> Result<VerifyReport, RewrapError> {
     let work = Work::open(into, dataset, stores, keys, options).await?;
-    let verified = work.each(|file| verify_file(&work, file)).await?;
+    let verified = work.each(&|file| verify_file(&work, file).boxed()).await?;
     let mut report = VerifyReport {
         dataset: dataset.to_string(),
         versions: work.named.versions.clone(),

@@ -39,14 +39,10 @@ fn parquet_bytes(sandbox: &Sandbox) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 async fn rewrap_with(sandbox: &Sandbox, keys: Arc<dyn KeyService>) -> Result<RewrapReport, RewrapError> {
-    rewrap(
-        &sandbox.into,
-        "claims",
-        &sandbox.stores,
-        &keys,
-        &RewrapOptions::default(),
-    )
-    .await
+    // In a task of its own, as the command line does it.
+    let (into, stores) = (sandbox.into.clone(), Arc::clone(&sandbox.stores));
+    let task = async move { rewrap(&into, "claims", &stores, &keys, &RewrapOptions::default()).await };
+    tokio::spawn(task).await.unwrap()
 }
 
 async fn rotate(sandbox: &Sandbox, name: &str) {
