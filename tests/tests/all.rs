@@ -12,6 +12,7 @@ mod keys;
 mod loads;
 mod oracles;
 mod queries;
+mod rotation;
 mod s3;
 mod secrets;
 mod store;
