@@ -35,9 +35,14 @@ soak-store rounds="20":
 # Build a Vault for the tests of the transit key service (needs Go and its module proxy; some minutes)
 vault:
     crates/keys/tests/vault/build
+
 # Alter partitions, spill files and encrypted data files on disk, this many times each
 tamper rounds="100000":
     PARCOURS_ROUNDS={{ rounds }} cargo test --release --package parcours-executor --package parcours-sealed --package parcours-keys --test tamper -- --nocapture
+
+# Put a dataset of a thousand files under new master keys, with the figures of it
+rewrap-1000:
+    cargo test --release -p parcours-tables --test tables rewrap_thousand:: -- --nocapture
 
 # The whole check of a submission
 ci:

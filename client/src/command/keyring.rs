@@ -1,5 +1,5 @@
 //! `parcours keyring`: makes and keeps the file of master keys, and the master keys in an HSM. Keys leave a keyring only for
-//! another sealed keyring, and an HSM never.
+//! another sealed keyring, and an HSM never. Taking an old version away is `retire.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,8 @@ use clap::{Args, Subcommand};
 use parcours_keys::{KeyAdmin, KeyUse, Keyring, MasterKeyName, Unlock, create_key_file, ensure_dataset_keys};
 
 use super::key_source::KeySource;
+#[cfg(feature = "local")]
+use super::retire::{self, RetireArgs};
 use crate::exit::Failure;
 use crate::output::say;
 
@@ -43,6 +45,9 @@ enum Action {
         keys: KeySource,
     },
     /// Give the keys of a dataset, or one key, a new version; older ones still open what they sealed
+    ///
+    /// New files are wrapped under the new version at once, if those who load hold it. Executors need it before they can
+    /// read those. What is there already stays under older versions until it is rewrapped (parcours rewrap).
     Rotate {
         #[command(flatten)]
         keys: KeySource,
@@ -62,6 +67,32 @@ enum Action {
         /// Key to include; may be repeated
         #[arg(long = "only", value_name = "KEY", required = true)]
         only: Vec<String>,
+    },
+    /// Copy the keyring, sealed as it is, to a new file, and make sure that the copy opens and holds the same keys
+    Backup {
+        #[command(flatten)]
+        keyring: Sealed,
+        /// The new file; it opens with what opens the keyring, which has to be kept apart from it
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Make a keyring from a backup; a keyring that is there is not overwritten
+    Restore {
+        #[command(flatten)]
+        keyring: Sealed,
+        /// The backup
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
+    /// Remove an old version of a key from the keyring, once no file needs it any more
+    ///
+    /// Executors with keyrings of their own (parcours keyring export) keep the version until they are given new ones.
+    #[cfg(feature = "local")]
+    Retire {
+        #[command(flatten)]
+        keyring: Sealed,
+        #[command(flatten)]
+        retire: RetireArgs,
     },
 }
 
@@ -109,7 +140,23 @@ pub async fn run(args: KeyringArgs) -> Result<(), Failure> {
             say(format!("made {} with {} keys", to.display(), names.len()))?;
             Ok(())
         }
+        Action::Backup { keyring, to } => copy(&keyring.keyring, &to, keyring.key_file.as_deref()),
+        Action::Restore { keyring, from } => copy(&from, &keyring.keyring, keyring.key_file.as_deref()),
+        #[cfg(feature = "local")]
+        Action::Retire { keyring, retire } => retire::run(keyring.open()?, &retire).await,
     }
+}
+
+/// Copies a sealed keyring and says what the copy was seen to hold.
+fn copy(from: &Path, to: &Path, key_file: Option<&Path>) -> Result<(), Failure> {
+    let held = Keyring::copy(from, to, &existing_unlock(key_file)?).map_err(anyhow::Error::from)?;
+    let names: std::collections::BTreeSet<_> = held.iter().map(|id| &id.name).collect();
+    Ok(say(format!(
+        "made {}, which opens and holds the same {} keys in {} versions",
+        to.display(),
+        names.len(),
+        held.len()
+    ))?)
 }
 
 async fn add(keys: &dyn KeyAdmin, name: &str) -> Result<(), Failure> {

@@ -13,6 +13,10 @@ mod load;
 #[cfg(feature = "local")]
 mod node;
 mod pki;
+#[cfg(feature = "local")]
+mod retire;
+#[cfg(feature = "local")]
+mod rewrap;
 pub mod sql;
 #[cfg(feature = "local")]
 mod store;
@@ -20,6 +24,8 @@ mod store;
 mod tables;
 #[cfg(feature = "local")]
 mod vacuum;
+#[cfg(feature = "local")]
+mod verify_keys;
 
 use clap::{Parser, Subcommand};
 
@@ -44,6 +50,8 @@ enum Command {
     Tables(Box<tables::TablesArgs>),
     #[cfg(feature = "local")]
     Vacuum(Box<vacuum::VacuumArgs>),
+    #[cfg(feature = "local")]
+    Rewrap(Box<rewrap::RewrapArgs>),
     /// Runs a scheduler until it is asked to stop.
     #[cfg(feature = "local")]
     Scheduler(node::NodeArgs),
@@ -72,6 +80,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tables(args) => tables::run(*args).await,
         #[cfg(feature = "local")]
         Command::Vacuum(args) => vacuum::run(*args).await,
+        #[cfg(feature = "local")]
+        Command::Rewrap(args) => rewrap::run(*args).await,
         #[cfg(feature = "local")]
         Command::Scheduler(args) => node::scheduler(args).await,
         #[cfg(feature = "local")]

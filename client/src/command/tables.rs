@@ -1,5 +1,5 @@
 //! `parcours tables`: what is in a place where datasets are loaded: lists, describes, shows history. It needs no key, for
-//! it reads logs only, and shows no value of a row.
+//! it reads logs only, and shows no value of a row; only `verify-keys` has them, and opens no data with them.
 
 use std::sync::Arc;
 
@@ -14,10 +14,11 @@ use serde::Serialize;
 use url::Url;
 
 use super::store::{StoreArgs, location};
+use super::verify_keys::{self, VerifyKeysArgs};
 use crate::exit::Failure;
 use crate::output::{render, say};
 
-/// List and describe loaded datasets, and show their history
+/// List and describe loaded datasets, show their history, and check that their keys open
 #[derive(Debug, Args)]
 pub struct TablesArgs {
     #[command(subcommand)]
@@ -45,6 +46,7 @@ enum Action {
         /// Dataset
         dataset: String,
     },
+    VerifyKeys(Box<VerifyKeysArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +77,7 @@ pub async fn run(args: TablesArgs) -> Result<(), Failure> {
             version,
         } => describe(&place, &dataset, version).await,
         Action::History { place, dataset } => history(&place, &dataset).await,
+        Action::VerifyKeys(args) => verify_keys::run(*args).await,
     }
 }
 
@@ -181,21 +184,25 @@ fn show_columns(table: &TableDescription) -> Result<(), Failure> {
     ])
 }
 
-fn text<T: AsRef<str>>(values: impl Iterator<Item = T>) -> ArrayRef {
+/// A column of text.
+pub fn text<T: AsRef<str>>(values: impl Iterator<Item = T>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
 }
 
-fn numbers(values: impl Iterator<Item = u64>) -> ArrayRef {
+/// A column of numbers.
+pub fn numbers(values: impl Iterator<Item = u64>) -> ArrayRef {
     Arc::new(UInt64Array::from_iter_values(values))
 }
 
-fn show(columns: Vec<(&str, ArrayRef)>) -> Result<(), Failure> {
+/// Prints columns as an aligned table.
+pub fn show(columns: Vec<(&str, ArrayRef)>) -> Result<(), Failure> {
     let rows = RecordBatch::try_from_iter(columns).context("cannot lay out the table")?;
     Ok(say(
         render(&rows.schema(), &[rows]).context("cannot lay out the table")?
     )?)
 }
 
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+/// Prints a value as JSON.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     Ok(say(serde_json::to_string_pretty(value).context("cannot write json")?)?)
 }

@@ -2,13 +2,15 @@
 //!
 //! The expected AAD prefix comes from where the reader was told to read, never from the file: Parquet uses the
 //! reader's prefix over the stored one, so a swapped file fails. Parquet also swallows key errors and opens plaintext
-//! files without a word: [`FileKeys::require`] finds both. See [`crate::encrypt`] for how files are written.
+//! files without a word: [`FileKeys::require`] finds both. A file that only refers to its wrapped keys opens once its key
+//! material was supplied ([`FileKeys::supply`]); fetching it is the reader's. See [`crate::encrypt`] for how files are
+//! written.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use parquet::encryption::decrypt::{FileDecryptionProperties, KeyRetriever};
 use parquet::errors::ParquetError;
 use parquet::file::column_crypto_metadata::ColumnCryptoMetaData;
@@ -17,9 +19,11 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use crate::cache::UnwrapCache;
 use crate::context::FileContext;
 use crate::error::KeyError;
-use crate::material::KeyMaterial;
+use crate::external::{ExternalMaterial, material_file_name};
+use crate::material::KeyMetadata;
 use crate::name::{KeyUse, MasterKeyName};
 use crate::secret::DataKey;
+use crate::service::WrappedKey;
 
 /// Decryption properties for the file at `context`; [`UnwrapCache::last_denial`] tells which key was refused.
 ///
@@ -42,8 +46,12 @@ pub struct FileKeys {
     cache: Arc<UnwrapCache>,
     context: FileContext,
     footer_opened: AtomicBool,
-    /// The key refused last, and how.
-    denial: Mutex<Option<(MasterKeyName, KeyError)>>,
+    /// The wrapped keys beside the file, once they were supplied.
+    beside: RwLock<Option<ExternalMaterial>>,
+    /// Whether the file refers to wrapped keys beside it.
+    refers: AtomicBool,
+    /// The refusal of a key, and which one if it came so far.
+    denial: Mutex<Option<(Option<MasterKeyName>, KeyError)>>,
 }
 
 impl FileKeys {
@@ -53,6 +61,8 @@ impl FileKeys {
             cache,
             context,
             footer_opened: AtomicBool::new(false),
+            beside: RwLock::new(None),
+            refers: AtomicBool::new(false),
             denial: Mutex::new(None),
         })
     }
@@ -72,6 +82,25 @@ impl FileKeys {
             .with_aad_prefix(self.context.aad())
             .build()
             .map_err(|error| self.refused(error.to_string()))
+    }
+
+    /// Takes the key material that lies beside the file; true if it differs from what was known.
+    ///
+    /// Data keys do not change when they are wrapped anew, so metadata decoded before stays good, and everyone who shares
+    /// it finds the keys as they are wrapped now.
+    pub fn supply(&self, material: ExternalMaterial) -> bool {
+        let mut beside = self.beside.write();
+        let changed = beside.as_ref() != Some(&material);
+        if changed {
+            *beside = Some(material);
+            self.denial.lock().take_if(|(key, _)| key.is_none());
+        }
+        changed
+    }
+
+    /// Whether the file was seen to refer to key material beside it.
+    pub fn refers_outside(&self) -> bool {
+        self.refers.load(Ordering::Acquire)
     }
 
     /// The last refusal of a key for this file, whichever error Parquet showed for it.
@@ -139,45 +168,54 @@ impl FileKeys {
         let Some(ColumnCryptoMetaData::ENCRYPTION_WITH_COLUMN_KEY(key)) = column.crypto_metadata() else {
             return Err(in_clear());
         };
-        let (material, aad) = self.read_material(key.key_metadata.as_deref().ok_or_else(in_clear)?)?;
-        let answer = self.cache.unwrap(&material.wrapped, &aad).await;
-        self.note(&material, &answer);
+        let (wrapped, key_use) = self.wrapped_key(key.key_metadata.as_deref().ok_or_else(in_clear)?)?;
+        let answer = self.cache.unwrap(&wrapped, &self.context.wrap_aad(key_use)).await;
+        self.note(&wrapped, &answer);
         answer.map(|_| ())
     }
 
-    /// Parses key material and finds the additional data that its wrapping must have had.
-    fn read_material(&self, key_metadata: &[u8]) -> Result<(KeyMaterial, Vec<u8>), KeyError> {
-        let material = KeyMaterial::from_bytes(key_metadata, &self.context.to_string())?;
-        let name = &material.wrapped.master.name;
-        if name.dataset() != self.context.dataset {
-            return Err(self.refused(format!("it is encrypted under {name}, a key of another dataset")));
+    /// The wrapped key that `key_metadata` holds or refers to, and what it is for.
+    fn wrapped_key(&self, key_metadata: &[u8]) -> Result<(WrappedKey, KeyUse), KeyError> {
+        let object = self.context.to_string();
+        match KeyMetadata::from_bytes(key_metadata, &object)? {
+            KeyMetadata::Inside(material) => {
+                let key_use = material.use_in(&self.context, &object)?;
+                Ok((material.wrapped, key_use))
+            }
+            KeyMetadata::Outside(key_use) => Ok((self.wrapped_beside(key_use)?, key_use)),
         }
-        let key_use = name
-            .key_use()
-            .ok_or_else(|| self.refused(format!("{name} is no key for data files")))?;
-        if material.footer != (key_use == KeyUse::Footer) {
-            return Err(self.refused(format!("{name} is used for something else than its name says")));
-        }
-        let aad = self.context.wrap_aad(key_use);
-        Ok((material, aad))
+    }
+
+    fn wrapped_beside(&self, key_use: KeyUse) -> Result<WrappedKey, KeyError> {
+        self.refers.store(true, Ordering::Release);
+        let beside = self.beside.read();
+        let (_, name) = self.context.file.rsplit_once('/').unwrap_or(("", &self.context.file));
+        let name = material_file_name(name);
+        let problem = match beside.as_ref().map(|material| material.get(key_use)) {
+            Some(Some(wrapped)) => return Ok(wrapped.clone()),
+            Some(None) => format!("{name} beside it holds no key for {key_use}, restore it from a backup"),
+            None => format!("{name} is missing beside it, restore it from a backup or load the table again"),
+        };
+        Err(self.refused(problem))
     }
 
     fn retrieve(&self, key_metadata: &[u8]) -> Result<Arc<DataKey>, KeyError> {
-        let (material, aad) = self.read_material(key_metadata)?;
-        let answer = self.cache.unwrap_now(&material.wrapped, &aad);
-        self.note(&material, &answer);
-        if material.footer && answer.is_ok() {
+        let found = self.wrapped_key(key_metadata);
+        let (wrapped, key_use) = found.inspect_err(|error| *self.denial.lock() = Some((None, error.clone())))?;
+        let answer = self.cache.unwrap_now(&wrapped, &self.context.wrap_aad(key_use));
+        self.note(&wrapped, &answer);
+        if key_use == KeyUse::Footer && answer.is_ok() {
             self.footer_opened.store(true, Ordering::Release);
         }
         answer
     }
 
-    fn note(&self, material: &KeyMaterial, answer: &Result<Arc<DataKey>, KeyError>) {
-        let name = &material.wrapped.master.name;
+    fn note(&self, wrapped: &WrappedKey, answer: &Result<Arc<DataKey>, KeyError>) {
+        let name = &wrapped.master.name;
         let mut denial = self.denial.lock();
         match answer {
-            Err(error) => *denial = Some((name.clone(), error.clone())),
-            Ok(_) if denial.as_ref().is_some_and(|(key, _)| key == name) => *denial = None,
+            Err(error) => *denial = Some((Some(name.clone()), error.clone())),
+            Ok(_) if denial.as_ref().is_some_and(|(key, _)| key.as_ref() == Some(name)) => *denial = None,
             Ok(_) => {}
         }
         self.cache.note_file(&self.context, name, answer.as_ref().err());

@@ -1,10 +1,13 @@
 //! Encryption properties of one new data file.
 //!
 //! The footer is encrypted under its own data key; each class of columns present has one random data key of its own,
-//! wrapped for this file and class only. Parquet leaves unlisted columns in clear, so [`check_columns`] refuses a list
-//! with a gap; it writes Bloom filters in clear, so [`apply`] turns them off. See [`crate::decrypt`] for the way back.
+//! wrapped for this file and class only. The wrapped keys lie beside the file ([`external_encryption`]), where they can be
+//! wrapped anew, or in it ([`encryption_properties`]) if it must stand alone. Parquet leaves unlisted columns in clear, so
+//! [`check_columns`] refuses a list with a gap; it writes Bloom filters in clear, so [`apply`] turns them off. See
+//! [`crate::decrypt`] for the way back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -15,12 +18,47 @@ use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 use crate::class::ColumnClass;
 use crate::context::FileContext;
 use crate::error::KeyError;
-use crate::material::KeyMaterial;
+use crate::external::ExternalMaterial;
+use crate::material::{KeyMaterial, KeyMetadata};
 use crate::name::{KeyUse, dataset_key};
 use crate::secret::DataKey;
-use crate::service::KeyService;
+use crate::service::{KeyService, WrappedKey};
 
-/// Makes the data keys of a new file, wraps them, and returns what Parquet needs to encrypt with them.
+/// What a new data file is written with: its encryption, and the key material that has to lie beside it.
+pub struct ExternalEncryption {
+    /// What Parquet needs. Do not print it: Parquet's `Debug` shows keys.
+    pub properties: Arc<FileEncryptionProperties>,
+    /// The wrapped keys, without which nobody opens the file.
+    pub material: ExternalMaterial,
+}
+
+impl fmt::Debug for ExternalEncryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalEncryption").finish_non_exhaustive()
+    }
+}
+
+/// Makes the data keys of a new file and wraps them; the file will only refer to the wrapped keys.
+///
+/// `columns` is as for [`encryption_properties`].
+///
+/// # Errors
+/// As [`encryption_properties`].
+pub async fn external_encryption(
+    keys: &dyn KeyService,
+    context: &FileContext,
+    columns: &[(String, ColumnClass)],
+) -> Result<ExternalEncryption, KeyError> {
+    let made = make_keys(keys, context, columns).await?;
+    let properties = build(context, columns, &made, |key_use, _| KeyMetadata::Outside(key_use))?;
+    let wrapped = made.into_iter().map(|(key_use, (_, wrapped))| (key_use, wrapped));
+    Ok(ExternalEncryption {
+        properties,
+        material: ExternalMaterial::new(wrapped),
+    })
+}
+
+/// Makes the data keys of a new file, wraps them into the file itself, and returns what Parquet needs to encrypt with them.
 ///
 /// `columns` is every leaf column by its path in the Parquet schema (`a` or `a.list.element`) with its class; see
 /// [`check_columns`]. Do not print the properties: Parquet's `Debug` shows keys.
@@ -32,11 +70,13 @@ pub async fn encryption_properties(
     context: &FileContext,
     columns: &[(String, ColumnClass)],
 ) -> Result<Arc<FileEncryptionProperties>, KeyError> {
-    refuse_doubtful(context, columns)?;
-    let classes: BTreeSet<ColumnClass> = columns.iter().map(|(_, class)| *class).collect();
-    let uses = classes.into_iter().map(KeyUse::Class).chain([KeyUse::Footer]);
-    let made = try_join_all(uses.map(|key_use| make_key(keys, context, key_use))).await?;
-    build(context, columns, &made.into_iter().collect())
+    let made = make_keys(keys, context, columns).await?;
+    build(context, columns, &made, |key_use, wrapped| {
+        KeyMetadata::Inside(KeyMaterial {
+            wrapped: wrapped.clone(),
+            footer: key_use == KeyUse::Footer,
+        })
+    })
 }
 
 /// Refuses a column list that does not name every leaf column of `schema` exactly once.
@@ -85,8 +125,20 @@ pub fn apply(
         .with_file_encryption_properties(properties)
 }
 
-/// A data key and its key material for `key_metadata`.
-type MadeKey = (DataKey, Vec<u8>);
+/// A data key, as it is and as it may be stored.
+type MadeKey = (DataKey, WrappedKey);
+
+async fn make_keys(
+    keys: &dyn KeyService,
+    context: &FileContext,
+    columns: &[(String, ColumnClass)],
+) -> Result<BTreeMap<KeyUse, MadeKey>, KeyError> {
+    refuse_doubtful(context, columns)?;
+    let classes: BTreeSet<ColumnClass> = columns.iter().map(|(_, class)| *class).collect();
+    let uses = classes.into_iter().map(KeyUse::Class).chain([KeyUse::Footer]);
+    let made = try_join_all(uses.map(|key_use| make_key(keys, context, key_use))).await?;
+    Ok(made.into_iter().collect())
+}
 
 async fn make_key(
     keys: &dyn KeyService,
@@ -96,31 +148,30 @@ async fn make_key(
     let key = DataKey::random()?;
     let name = dataset_key(&context.dataset, key_use)?;
     let wrapped = keys.wrap(&name, &key, &context.wrap_aad(key_use)).await?;
-    let material = KeyMaterial {
-        wrapped,
-        footer: key_use == KeyUse::Footer,
-    }
-    .to_bytes()?;
-    Ok((key_use, (key, material)))
+    Ok((key_use, (key, wrapped)))
 }
 
+/// `metadata` says what the file itself is to hold of a wrapped key.
 fn build(
     context: &FileContext,
     columns: &[(String, ColumnClass)],
     made: &BTreeMap<KeyUse, MadeKey>,
+    metadata: impl Fn(KeyUse, &WrappedKey) -> KeyMetadata,
 ) -> Result<Arc<FileEncryptionProperties>, KeyError> {
     let find = |key_use| {
-        made.get(&key_use)
-            .ok_or_else(|| refused(context, format!("no key was made for {key_use}")))
+        let (key, wrapped) = made
+            .get(&key_use)
+            .ok_or_else(|| refused(context, format!("no key was made for {key_use}")))?;
+        Ok((key.expose().to_vec(), metadata(key_use, wrapped).to_bytes()?))
     };
-    let (footer, footer_material) = find(KeyUse::Footer)?;
-    let mut builder = FileEncryptionProperties::builder(footer.expose().to_vec())
-        .with_footer_key_metadata(footer_material.clone())
+    let (footer, footer_metadata) = find(KeyUse::Footer)?;
+    let mut builder = FileEncryptionProperties::builder(footer)
+        .with_footer_key_metadata(footer_metadata)
         .with_aad_prefix(context.aad())
         .with_aad_prefix_storage(true);
     for (path, class) in columns {
-        let (key, material) = find(KeyUse::Class(*class))?;
-        builder = builder.with_column_key_and_metadata(path, key.expose().to_vec(), material.clone());
+        let (key, metadata) = find(KeyUse::Class(*class))?;
+        builder = builder.with_column_key_and_metadata(path, key, metadata);
     }
     builder.build().map_err(|error| refused(context, error.to_string()))
 }

@@ -7,8 +7,10 @@ and cryptography. Used by the tests as an independent reader; it works for anyon
 import base64
 import hashlib
 import json
+import os
 import struct
 
+import pyarrow.fs
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 from cryptography.exceptions import InvalidTag
@@ -58,7 +60,7 @@ def file_aad(dataset, table, file):
 
 
 class ParcoursKms(pe.KmsClient):
-    """Unwraps the data keys of the file named by `dataset`, `table` and `file` in custom_kms_conf."""
+    """Unwraps and wraps the data keys of the file named by `dataset`, `table` and `file` in custom_kms_conf."""
 
     def __init__(self, master_keys, config):
         pe.KmsClient.__init__(self)
@@ -66,14 +68,18 @@ class ParcoursKms(pe.KmsClient):
         place = config.custom_kms_conf
         self.aad = file_aad(place["dataset"], place["table"], place["file"])
 
-    def wrap_key(self, key_bytes, master_key_identifier):
-        raise NotImplementedError("this client reads")
-
-    def unwrap_key(self, wrapped_key, master_key_identifier):
+    def _additional_data(self, master_key_identifier):
         if master_key_identifier not in self.master_keys:
             raise PermissionError(f"no key {master_key_identifier}")
         use = master_key_identifier.split("#")[0].split("/", 1)[1]
-        aad = b"parcours-wrap-1" + _part(master_key_identifier) + self.aad + _part(use)
+        return b"parcours-wrap-1" + _part(master_key_identifier) + self.aad + _part(use)
+
+    def wrap_key(self, key_bytes, master_key_identifier):
+        aad, nonce = self._additional_data(master_key_identifier), os.urandom(12)
+        return base64.b64encode(nonce + AESGCM(self.master_keys[master_key_identifier]).encrypt(nonce, key_bytes, aad))
+
+    def unwrap_key(self, wrapped_key, master_key_identifier):
+        aad = self._additional_data(master_key_identifier)
         wrapped = base64.b64decode(wrapped_key)
         try:
             return AESGCM(self.master_keys[master_key_identifier]).decrypt(wrapped[:12], wrapped[12:], aad)
@@ -81,11 +87,23 @@ class ParcoursKms(pe.KmsClient):
             raise ValueError(f"wrapped key of {master_key_identifier} belongs to another file") from None
 
 
-def read_table(path, master_keys, dataset, table, file, columns=None):
-    """The rows of one data file. `file` is its path inside the table's folder, which it must have been written for."""
+def _connect(master_keys, dataset, table, file):
     # The factory has to outlive the properties, which do not keep it.
     factory = pe.CryptoFactory(lambda config: ParcoursKms(master_keys, config))
-    config = pe.KmsConnectionConfig(custom_kms_conf={"dataset": dataset, "table": table, "file": file})
-    properties = factory.file_decryption_properties(config, pe.DecryptionConfiguration())
+    return factory, pe.KmsConnectionConfig(custom_kms_conf={"dataset": dataset, "table": table, "file": file})
+
+
+def read_table(path, master_keys, dataset, table, file, columns=None, beside=False):
+    """The rows of one data file. `file` is its path inside the table's folder, which it must have been written for;
+    `beside` says that its key material lies beside it."""
+    factory, config = _connect(master_keys, dataset, table, file)
+    where = {"parquet_file_path": str(path), "filesystem": pyarrow.fs.LocalFileSystem()} if beside else {}
+    properties = factory.file_decryption_properties(config, pe.DecryptionConfiguration(), **where)
     with pq.ParquetFile(path, decryption_properties=properties) as reader:
         return reader.read(columns=columns)
+
+
+def rewrap(path, master_keys, dataset, table, file):
+    """Lets pyarrow wrap the data keys of a file anew, in the key material beside it."""
+    factory, config = _connect(master_keys, dataset, table, file)
+    factory.rotate_master_keys(config, str(path), pyarrow.fs.LocalFileSystem(), double_wrapping=False)

@@ -1,10 +1,11 @@
 //! Tables: datasets of encrypted, patient-sharded Parquet behind Delta logs. Owns how a dataset is described ([`spec`]),
 //! read ([`source`]), loaded ([`load`]), found again at an exact version ([`snapshot`]), planned without a key
-//! ([`provider`]) and opened with keys on an executor ([`scan`]). Refuses to plan by anything but the log, to read a file
+//! ([`provider`]), opened with keys on an executor ([`scan`]) and put under new master keys ([`rewrap`]). Refuses to plan by anything but the log, to read a file
 //! that is not encrypted for its place, and to show half a load.
 
 pub mod load;
 pub mod provider;
+pub mod rewrap;
 pub mod scan;
 pub mod snapshot;
 pub mod source;
@@ -15,6 +16,12 @@ pub mod vacuum;
 pub mod version;
 
 mod delta;
+mod file_end;
+mod named;
+mod sidecar;
+
+pub use named::NamedError;
+pub use sidecar::SidecarError;
 
 pub use delta::{CLASS_METADATA, DeltaError};
 pub use provider::SnapshotTable;

@@ -1,11 +1,11 @@
-//! Finds, and on demand removes, what no version of a dataset names: files of loads that died or lost, logs of tables that
-//! never came to be, half-written files. Refuses to touch anything younger than a stated age, because a running load's
-//! files look just like litter, and anything that does not look like ours.
+//! Finds, and on demand removes, what no version of a dataset names: files of loads that died or lost, their key material,
+//! logs of tables that never came to be, half-written files. Key material stays as long as a version names its data file.
+//! Refuses to touch anything younger than a stated age, because a running load's files look just like litter, and anything
+//! that does not look like ours.
 //!
 //! Parts of an unfinished S3 upload cannot be listed through the object store's interface: let the bucket's lifecycle
 //! rule (`AbortIncompleteMultipartUpload`) remove them. A load that fails aborts its uploads itself.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,9 +16,11 @@ use serde::Serialize;
 use url::Url;
 
 use crate::delta::DeltaError;
+use crate::named::{NamedError, NamedFiles};
+use crate::sidecar;
 use crate::snapshot::{DatasetRoot, SnapshotError};
 use crate::store::Stores;
-use crate::version::{VERSIONS_FOLDER, VersionError};
+use crate::version::VERSIONS_FOLDER;
 
 /// Why vacuum stops.
 #[derive(Debug, thiserror::Error)]
@@ -26,10 +28,10 @@ pub enum VacuumError {
     /// The dataset's versions cannot be read, so nothing is known to be litter.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// The version log cannot be read.
+    /// What the versions name cannot be told.
     #[error(transparent)]
-    Version(#[from] VersionError),
-    /// A Delta log cannot be read.
+    Named(#[from] NamedError),
+    /// A Delta log cannot be read or mended.
     #[error(transparent)]
     Delta(#[from] DeltaError),
     /// The store failed.
@@ -108,17 +110,17 @@ pub async fn vacuum(
     // Objects first, versions second: a version created in between then only makes fewer of them litter.
     let objects = list(&root).await?;
     let halves = half_written(&root).await?;
-    let named = Named::by_all_versions(&root).await?;
+    let named = NamedFiles::by_all_versions(&root).await?;
     let limit = Utc::now() - options.older_than;
     let litter = objects
         .iter()
-        .filter(|object| !named.names(&root, &object.location))
+        .filter(|object| !is_needed(&named, &root, &object.location))
         .map(|o| litter(&root, o));
     let (mut old, young): (Vec<Litter>, Vec<Litter>) =
         litter.chain(halves).partition(|litter| litter.modified <= limit);
     old.sort();
     if options.delete {
-        named.heal(&root).await?;
+        heal(&named, &root).await?;
         remove(&root, &old).await?;
     }
     Ok(VacuumReport {
@@ -136,72 +138,36 @@ async fn list(root: &DatasetRoot) -> Result<Vec<ObjectMeta>, VacuumError> {
     })
 }
 
-/// What the dataset's versions name.
-struct Named {
-    /// Files by table, over all versions.
-    files: BTreeMap<String, BTreeSet<Path>>,
-    newest: BTreeMap<String, u64>,
-}
-
-impl Named {
-    async fn by_all_versions(root: &DatasetRoot) -> Result<Self, VacuumError> {
-        let mut named = Self {
-            files: BTreeMap::new(),
-            newest: BTreeMap::new(),
-        };
-        let mut seen = BTreeSet::new();
-        for version in root.log().list().await? {
-            let Some(record) = root.log().read(version).await? else {
-                continue;
-            };
-            for (table, entry) in &record.tables {
-                named.newest.insert(table.clone(), entry.delta_version);
-                if seen.insert((table.clone(), entry.delta_version)) {
-                    named.add(root, table, entry.delta_version).await?;
-                }
-            }
-        }
-        Ok(named)
-    }
-
-    async fn add(&mut self, root: &DatasetRoot, table: &str, delta_version: u64) -> Result<(), VacuumError> {
-        let state = root.delta(table).at(delta_version).await?;
-        let folder = root.table_path(table);
-        let paths = state
-            .files
-            .iter()
-            .filter_map(|file| Path::parse(format!("{folder}/{}", file.path)).ok());
-        self.files.entry(table.to_string()).or_default().extend(paths);
-        Ok(())
-    }
-
-    /// Whether a version needs this object. A foreign file is nobody's litter.
-    fn names(&self, root: &DatasetRoot, object: &Path) -> bool {
-        let Some(inside) = object.prefix_match(&root.path) else {
-            return true;
-        };
-        let parts: Vec<String> = inside.map(|part| part.as_ref().to_string()).collect();
-        match parts.as_slice() {
-            [table, log, ..] if log == "_delta_log" => self.files.contains_key(table),
-            [folder, ..] if folder == VERSIONS_FOLDER => true,
-            [table, .., file] if is_data_file(file) => {
-                self.files.get(table).is_some_and(|named| named.contains(object))
+/// Whether a version needs this object. A foreign file is nobody's litter.
+fn is_needed(named: &NamedFiles, root: &DatasetRoot, object: &Path) -> bool {
+    let Some(inside) = object.prefix_match(&root.path) else {
+        return true;
+    };
+    let parts: Vec<String> = inside.map(|part| part.as_ref().to_string()).collect();
+    match parts.as_slice() {
+        [table, log, ..] if log == "_delta_log" => named.has_table(table),
+        [folder, ..] if folder == VERSIONS_FOLDER => true,
+        [table, .., file] if is_data_file(file) => named.has_file(table, object),
+        [table, .., file] => match sidecar::data_file_of(object) {
+            Some(data_file) if parcours_keys::data_file_name(file).is_some_and(is_data_file) => {
+                named.has_file(table, &data_file)
             }
             _ => true,
-        }
+        },
+        _ => true,
     }
+}
 
-    /// Takes files of loads that died out of the Delta logs' tips, so that other readers of Delta do not miss them.
-    async fn heal(&self, root: &DatasetRoot) -> Result<(), VacuumError> {
-        for (table, delta_version) in &self.newest {
-            let log = root.delta(table);
-            let (wanted, tip) = (log.at(*delta_version).await?, log.tip().await?);
-            if let Some(tip) = tip {
-                log.restore(&tip, &wanted).await?;
-            }
+/// Takes files of loads that died out of the Delta logs' tips, so that other readers of Delta do not miss them.
+async fn heal(named: &NamedFiles, root: &DatasetRoot) -> Result<(), VacuumError> {
+    for (table, delta_version) in named.newest() {
+        let log = root.delta(table);
+        let (wanted, tip) = (log.at(delta_version).await?, log.tip().await?);
+        if let Some(tip) = tip {
+            log.restore(&tip, &wanted).await?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn is_data_file(name: &str) -> bool {

@@ -37,7 +37,7 @@ pub struct Files {
     pub data_files: usize,
     /// Their bytes.
     pub data_bytes: u64,
-    /// Other files of the tables: logs and versions.
+    /// Other files of the tables: key material, logs and versions.
     pub other_files: usize,
     /// Known values searched for.
     pub values: usize,

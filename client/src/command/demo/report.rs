@@ -68,7 +68,7 @@ impl Report {
     fn files(&self, steps: &Steps) {
         let files = &self.proof.files;
         steps.say(&format!(
-            "Files     {} data files ({}), each Parquet with an encrypted footer; {} files of logs and versions",
+            "Files     {} data files ({}), each Parquet with an encrypted footer; {} files of key material, logs and versions",
             files.data_files,
             HumanBytes(files.data_bytes),
             files.other_files,

@@ -95,18 +95,28 @@ pub(super) fn read(
 
 /// Writes a new keyring; refuses to take a name that is taken.
 pub(super) fn create(path: &Path, sealed: &Sealed, keys: &MasterKeys) -> Result<Stamp, KeyError> {
-    let file = write_beside(path, sealed, keys)?;
+    let file = write_beside(path, seal(sealed, keys)?.as_bytes())?;
+    stamp_of(path, &take_name(file, path)?)
+}
+
+/// Writes the sealed text of the keyring at `from` into a new file; refuses to take a name that is taken.
+pub(super) fn create_copy(from: &Path, to: &Path) -> Result<(), KeyError> {
+    let (text, _) = read_text(from)?;
+    take_name(write_beside(to, text.as_bytes())?, to).map(drop)
+}
+
+fn take_name(file: NamedTempFile, path: &Path) -> Result<File, KeyError> {
     let file = file.persist_noclobber(path).map_err(|error| match error.error.kind() {
         std::io::ErrorKind::AlreadyExists => refused(path, "it exists already, choose another name or remove it"),
         _ => refused(path, error.error),
     })?;
     sync_folder(path)?;
-    stamp_of(path, &file)
+    Ok(file)
 }
 
 /// Replaces the keyring by a new state of it, in one step.
 pub(super) fn replace(path: &Path, sealed: &Sealed, keys: &MasterKeys) -> Result<Stamp, KeyError> {
-    let file = write_beside(path, sealed, keys)?;
+    let file = write_beside(path, seal(sealed, keys)?.as_bytes())?;
     let file = file.persist(path).map_err(|error| refused(path, error.error))?;
     sync_folder(path)?;
     // Of this very file: the one that has the name by now may be another's, whose keys we have not read.
@@ -226,12 +236,11 @@ fn open(
     Ok(body)
 }
 
-fn write_beside(path: &Path, sealed: &Sealed, keys: &MasterKeys) -> Result<NamedTempFile, KeyError> {
-    let text = seal(sealed, keys)?;
+fn write_beside(path: &Path, text: &[u8]) -> Result<NamedTempFile, KeyError> {
     let write = || {
         // Mode 0600 from its first moment on, in the same folder, so that taking the name is one step.
         let mut file = tempfile::Builder::new().prefix(".keyring-").tempfile_in(folder(path))?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(text)?;
         file.as_file().sync_all()?;
         Ok(file)
     };

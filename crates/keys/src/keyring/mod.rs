@@ -3,10 +3,11 @@
 //! Keys are in memory while the keyring is open and never leave it except into another sealed keyring
 //! ([`Keyring::export`]). The file is read again when it changes, so that a created, rotated or withdrawn key takes
 //! effect without a restart; a file that no longer opens closes the service. `file` has the format, `unlock` the keys
-//! that seal it.
+//! that seal it, `upkeep` retiring of old versions and backups.
 
 mod file;
 mod unlock;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::fmt;

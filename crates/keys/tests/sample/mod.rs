@@ -8,8 +8,8 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, ListBuilder, RecordBatch, S
 use arrow::compute::concat_batches;
 use bytes::Bytes;
 use parcours_keys::{
-    CacheOptions, ColumnClass, FileContext, FileKeys, KeyService, Keyring, Unlock, UnwrapCache, create_key_file,
-    encryption_properties, ensure_dataset_keys,
+    CacheOptions, ColumnClass, ExternalMaterial, FileContext, FileKeys, KeyService, Keyring, Unlock, UnwrapCache,
+    create_key_file, encryption_properties, ensure_dataset_keys, external_encryption,
 };
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter, ProjectionMask};
@@ -131,6 +131,14 @@ pub async fn write_encrypted(keys: &dyn KeyService, context: &FileContext) -> By
         )
         .build(),
     )
+}
+
+/// The file, and the key material that lies beside it.
+pub async fn write_externally(keys: &dyn KeyService, context: &FileContext) -> (Bytes, ExternalMaterial) {
+    let encryption = external_encryption(keys, context, &classes()).await.unwrap();
+    let builder = WriterProperties::builder().set_data_page_row_count_limit(64);
+    let file = write(parcours_keys::apply(builder, encryption.properties).build());
+    (file, encryption.material)
 }
 
 pub fn cache(service: Arc<dyn KeyService>) -> Arc<UnwrapCache> {

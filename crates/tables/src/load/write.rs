@@ -1,5 +1,7 @@
 //! One encrypted Parquet file: every column under the key of its class, footer encrypted, no Bloom filter, streamed to the
-//! object store as it is encoded. What a load wrote and did not publish is removed by [`FileLitter`].
+//! object store as it is encoded. Its key material is put beside it before its first byte, so that no file is without it
+//! and whoever asks which master keys are in use also sees files that are being written. What a load wrote and did not
+//! publish is removed by [`FileLitter`].
 
 use std::sync::Arc;
 
@@ -7,7 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parcours_keys::{ColumnClass, FileContext, KeyService};
+use parcours_keys::{ColumnClass, ExternalMaterial, FileContext, KeyService};
 use parquet::arrow::{ArrowSchemaConverter, AsyncArrowWriter};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -18,6 +20,7 @@ use super::stats::log_statistics;
 use super::upload::Upload;
 use super::{LoadError, LoadOptions};
 use crate::delta::LoggedFile;
+use crate::sidecar::{self, SidecarError};
 use crate::snapshot::{DatasetRoot, class_of};
 
 /// zstd's level: higher ones cost much time for few bytes here.
@@ -59,8 +62,10 @@ impl<'a> TableWriter<'a> {
             reason: e.to_string(),
         })?;
         let context = FileContext::new(&self.root.dataset, self.table.name(), &relative);
-        let properties = self.properties(&context, &path).await?;
+        let (properties, material) = self.properties(&context, &path).await?;
+        litter.note(sidecar::path_of(&path));
         litter.note(path.clone());
+        self.put_beside(&path, &material).await?;
         let upload = Upload::new(Arc::clone(&self.root.store), path.clone());
         let writer =
             AsyncArrowWriter::try_new(upload, Arc::clone(&self.table.schema), Some(properties)).map_err(|e| {
@@ -82,7 +87,23 @@ impl<'a> TableWriter<'a> {
         })
     }
 
-    async fn properties(&self, context: &FileContext, path: &Path) -> Result<WriterProperties, LoadError> {
+    async fn put_beside(&self, path: &Path, material: &ExternalMaterial) -> Result<(), LoadError> {
+        let written = sidecar::write(self.root, path, material).await;
+        written.map_err(|error| match error {
+            SidecarError::Key(error) => LoadError::Key(error),
+            SidecarError::Store { path, source } => LoadError::Write {
+                path,
+                reason: source.to_string(),
+            },
+        })
+    }
+
+    /// How the file is written, and the key material that has to lie beside it.
+    async fn properties(
+        &self,
+        context: &FileContext,
+        path: &Path,
+    ) -> Result<(WriterProperties, ExternalMaterial), LoadError> {
         let columns = self.columns(path)?;
         let refuse = |e: parquet::errors::ParquetError| LoadError::Write {
             path: path.clone(),
@@ -92,7 +113,7 @@ impl<'a> TableWriter<'a> {
             .convert(&self.table.schema)
             .map_err(refuse)?;
         parcours_keys::check_columns(context, &parquet_schema, &columns)?;
-        let encryption = parcours_keys::encryption_properties(self.keys.as_ref(), context, &columns).await?;
+        let encryption = parcours_keys::external_encryption(self.keys.as_ref(), context, &columns).await?;
         let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(refuse)?;
         let builder = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
@@ -100,7 +121,8 @@ impl<'a> TableWriter<'a> {
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_dictionary_enabled(true)
             .set_created_by(concat!("parcours ", env!("CARGO_PKG_VERSION")).to_string());
-        Ok(parcours_keys::apply(builder, encryption).build())
+        let properties = parcours_keys::apply(builder, encryption.properties).build();
+        Ok((properties, encryption.material))
     }
 
     /// Every column with its class: a column without one would stay in clear.
@@ -183,7 +205,7 @@ impl OpenFile {
     }
 }
 
-/// The files that a load began, to be removed if it does not publish them.
+/// The files that a load began, with their key material, to be removed if it does not publish them.
 pub(super) struct FileLitter {
     store: Arc<dyn ObjectStore>,
     paths: Vec<Path>,

@@ -40,6 +40,8 @@ pub struct FooterCounters {
     pub footers: usize,
     /// Bytes they take.
     pub bytes: usize,
+    /// Times that key material beside a file was asked for: once for each footer that was decoded.
+    pub materials: u64,
 }
 
 struct Entry {
@@ -56,6 +58,7 @@ struct State {
     bytes: usize,
     hits: u64,
     misses: u64,
+    materials: u64,
 }
 
 /// A bounded cache of decoded footers. Shared by all scans of a process.
@@ -90,7 +93,12 @@ impl FooterCache {
             misses: state.misses,
             footers: state.entries.len(),
             bytes: state.bytes,
+            materials: state.materials,
         }
+    }
+
+    pub(super) fn count_material(&self) {
+        self.state.lock().materials += 1;
     }
 
     /// Forgets every footer of `dataset`.
@@ -112,6 +120,7 @@ impl FooterCache {
         *state = State {
             hits: state.hits,
             misses: state.misses,
+            materials: state.materials,
             ..State::default()
         };
     }

@@ -1,5 +1,6 @@
 //! Opens one encrypted file for one scan: decodes its footer (or finds it decoded), makes sure that every column the scan
-//! reads is encrypted under a key that is granted now, and brings the page index where all of it can be opened. A file in
+//! reads is encrypted under a key that is granted now, and brings the page index where all of it can be opened. A footer
+//! that is not in the cache is read together with the key material beside the file; both are asked for at once. A file in
 //! clear, moved or altered is refused here.
 
 use std::ops::Range;
@@ -13,7 +14,7 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::ObjectStore;
-use parcours_keys::{FileKeys, KeyError, UnwrapCache};
+use parcours_keys::{ExternalMaterial, FileKeys, KeyError, UnwrapCache};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -21,6 +22,8 @@ use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaD
 
 use super::footers::{Footer, FooterCache, FooterKey};
 use super::{Grants, ScanKeys, file_context};
+use crate::file_end::FileEnd;
+use crate::sidecar::{self, SidecarError};
 
 /// Bytes read from a file's end in the first request, when the plan does not say: enough for most footers.
 const FOOTER_HINT: usize = 64 * 1024;
@@ -28,6 +31,7 @@ const FOOTER_HINT: usize = 64 * 1024;
 /// Makes the readers of one scan.
 pub(super) struct DecryptingReaderFactory {
     inner: DefaultParquetFileReaderFactory,
+    store: Arc<dyn ObjectStore>,
     store_name: String,
     grants: Arc<Grants>,
     unwraps: Arc<UnwrapCache>,
@@ -48,7 +52,8 @@ impl DecryptingReaderFactory {
     pub(super) fn new(keys: &ScanKeys, store: Arc<dyn ObjectStore>, columns: Vec<String>, wants_index: bool) -> Self {
         Self {
             store_name: store.to_string(),
-            inner: DefaultParquetFileReaderFactory::new(store),
+            inner: DefaultParquetFileReaderFactory::new(Arc::clone(&store)),
+            store,
             grants: Arc::clone(&keys.grants),
             unwraps: Arc::clone(&keys.unwraps),
             footers: Arc::clone(&keys.footers),
@@ -73,11 +78,12 @@ impl ParquetFileReaderFactory for DecryptingReaderFactory {
             size: file.object_meta.size,
         };
         let context = file_context(&key.path)?;
-        let inner = self
-            .inner
-            .create_reader(partition, file, size_hint.or(Some(FOOTER_HINT)), metrics)?;
+        let footer_hint = size_hint.unwrap_or(FOOTER_HINT);
+        let inner = self.inner.create_reader(partition, file, Some(footer_hint), metrics)?;
         Ok(Box::new(DecryptingReader {
             inner,
+            store: Arc::clone(&self.store),
+            footer_hint,
             key,
             keys: FileKeys::new(Arc::clone(&self.unwraps), context),
             footers: Arc::clone(&self.footers),
@@ -89,6 +95,9 @@ impl ParquetFileReaderFactory for DecryptingReaderFactory {
 
 struct DecryptingReader {
     inner: Box<dyn AsyncFileReader + Send>,
+    store: Arc<dyn ObjectStore>,
+    /// Bytes of the file's end that the first request asks for.
+    footer_hint: usize,
     key: FooterKey,
     keys: Arc<FileKeys>,
     footers: Arc<FooterCache>,
@@ -100,7 +109,7 @@ impl DecryptingReader {
     /// The footer, decoded before or now, with every needed column granted now.
     async fn footer(&mut self) -> ParquetResult<Arc<ParquetMetaData>> {
         if let Some(known) = self.footers.get(&self.key) {
-            match require(&self.columns, &known).await {
+            match self.require_known(&known).await {
                 Ok(()) => return self.with_index(known).await,
                 // Decoded while a key was out of reach: read it again, now that the key may be there.
                 Err(KeyError::StaleFooter { .. }) => self.footers.remove(&self.key),
@@ -117,22 +126,60 @@ impl DecryptingReader {
         self.with_index(decoded).await
     }
 
+    /// As [`require`], for a footer that was decoded before. Where its keys have been wrapped anew since and the old master
+    /// key has gone, the key material is read again: the data keys are the same, and so the footer stays good.
+    async fn require_known(&mut self, known: &Footer) -> Result<(), KeyError> {
+        let granted = require(&self.columns, known).await;
+        if !granted.as_ref().is_err_and(KeyError::is_denial) || !known.keys.refers_outside() {
+            return granted;
+        }
+        let Ok(Some(material)) = self.fetch_material().await else {
+            return granted;
+        };
+        match known.keys.supply(material) {
+            true => require(&self.columns, known).await,
+            false => granted,
+        }
+    }
+
     async fn decode(&mut self) -> ParquetResult<Footer> {
         let properties = self.keys.properties().map_err(refused)?;
-        let options = ArrowReaderOptions::new()
-            .with_file_decryption_properties(properties)
-            .with_page_index_policy(PageIndexPolicy::Skip);
-        let decoded = self.inner.get_metadata(Some(&options)).await;
+        let size = self.key.size;
+        let end = FileEnd::read(Arc::clone(&self.store), self.key.path.clone(), size, self.footer_hint);
+        // A file written before key material lay outside has none there, and asks for none.
+        let (end, material) = futures::join!(end, self.fetch_material());
+        let trouble = match material {
+            Ok(Some(material)) => {
+                self.keys.supply(material);
+                None
+            }
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        let decoded = ParquetMetaDataReader::new()
+            .with_prefetch_hint(Some(self.footer_hint))
+            .with_page_index_policy(PageIndexPolicy::Skip)
+            .with_decryption_properties(Some(properties))
+            .load_and_finish(end?, size)
+            .await;
+        if let Some(error) = trouble.filter(|_| self.keys.refers_outside()) {
+            return Err(unread(error));
+        }
         // Parquet's own words for a refused footer key say less than the key service's.
         let metadata = decoded.map_err(|error| self.keys.denial().map_or(error, refused))?;
         let metadata = match FileKeys::locked_columns(&metadata).is_empty() {
             true => metadata,
-            false => Arc::new(without_index(metadata.as_ref().clone())?),
+            false => without_index(metadata)?,
         };
         Ok(Footer {
-            metadata,
+            metadata: Arc::new(metadata),
             keys: Arc::clone(&self.keys),
         })
+    }
+
+    async fn fetch_material(&mut self) -> Result<Option<ExternalMaterial>, SidecarError> {
+        self.footers.count_material();
+        sidecar::fetch(self.store.as_ref(), &self.key.path, self.keys.context()).await
     }
 
     /// Adds the page index if the scan filters and the footer says that there is one.
@@ -218,6 +265,14 @@ impl MetadataFetch for IndexFetch<'_> {
 
 fn refused(error: KeyError) -> ParquetError {
     ParquetError::External(Box::new(error))
+}
+
+/// Key material that could not be read, as the store's failure or the material's own.
+fn unread(error: SidecarError) -> ParquetError {
+    match error {
+        SidecarError::Key(error) => refused(error),
+        SidecarError::Store { source, .. } => ParquetError::External(Box::new(source)),
+    }
 }
 
 impl AsyncFileReader for DecryptingReader {

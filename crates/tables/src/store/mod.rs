@@ -19,7 +19,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 use url::Url;
 
-pub(crate) use durable::sync;
+pub(crate) use durable::{replace, sync};
 pub use s3::StoreOptions;
 
 /// Why a location cannot be used as a store.

@@ -102,7 +102,7 @@ impl Trial {
         );
     }
 
-    /// Data files that no version names, found without vacuum's help.
+    /// Data files and key material that no version names, found without vacuum's help. What versions name has both.
     async fn left_over(&self) -> Vec<String> {
         let mut named = Vec::new();
         for version in 1..=2 {
@@ -117,11 +117,23 @@ impl Trial {
             );
         }
         let paths = self.store.paths().await;
+        let beside: Vec<String> = named.iter().map(|path| beside(path)).collect();
+        let missing = beside.iter().filter(|path| !paths.contains(path)).count();
+        assert_eq!(missing, 0, "files without key material");
         paths
             .into_iter()
-            .filter(|path| path.ends_with(".parquet") && !named.contains(path))
+            .filter(|path| {
+                path.ends_with(".parquet") && !named.contains(path)
+                    || path.contains("_KEY_MATERIAL_FOR_") && !beside.contains(path)
+            })
             .collect()
     }
+}
+
+/// Where the key material of the data file at `path` must lie.
+fn beside(path: &str) -> String {
+    let (folder, name) = path.rsplit_once('/').unwrap();
+    format!("{folder}/_KEY_MATERIAL_FOR_{name}.json")
 }
 
 impl Sandbox {
@@ -224,7 +236,53 @@ async fn half_written_local_files_are_found() {
     let left: Vec<String> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().to_string())
-        .filter(|name| !name.ends_with(".parquet"))
+        .filter(|name| !name.ends_with(".parquet") && !folder.join(data_file_of(name)).exists())
         .collect();
     assert_eq!(left, ["notes.txt"], "foreign files are nobody's litter");
+}
+
+/// The name of the data file whose key material has this name; any other name as it is, with an ending that no file has.
+fn data_file_of(name: &str) -> String {
+    let inner = name
+        .strip_prefix("_KEY_MATERIAL_FOR_")
+        .and_then(|name| name.strip_suffix(".json"));
+    inner.map_or_else(|| format!("{name}.none"), str::to_string)
+}
+
+/// Key material goes when its data file has, and never before.
+#[tokio::test(flavor = "multi_thread")]
+async fn key_material_of_live_files_stays_and_of_others_goes() {
+    let sandbox = Sandbox::local(2).await;
+    sandbox.write_patients(&patients(10));
+    let rows = dispensings(10, 30, 1);
+    sandbox.write_dispensings("1", &rows);
+    sandbox.write_labels();
+    sandbox.load().await.unwrap();
+    let folder = sandbox.dir.path().join("tables/claims/dispensing/shard=0000");
+    let gone = "_KEY_MATERIAL_FOR_part-00000000-0000-4000-8000-000000000000.parquet.json";
+    let foreign = "_KEY_MATERIAL_FOR_somebodys.parquet.json";
+    let half = format!("{gone}#123");
+    for name in [gone, foreign, &half] {
+        std::fs::write(folder.join(name), "{}").unwrap();
+    }
+    let live: Vec<_> = sandbox
+        .data_files("dispensing")
+        .iter()
+        .map(|file| sandbox.beside(file))
+        .collect();
+    // A live file's material stays even if someone has removed the data file itself.
+    let lost = sandbox.data_files("dispensing").pop().unwrap();
+    let bytes = std::fs::read(&lost).unwrap();
+    std::fs::remove_file(&lost).unwrap();
+    let delete = VacuumOptions {
+        older_than: TimeDelta::zero(),
+        delete: true,
+    };
+    let found = vacuum(&sandbox.into, "claims", &sandbox.stores, &delete).await.unwrap();
+    assert_eq!(found.litter.len(), 2, "{found:?}");
+    assert!(!folder.join(gone).exists() && !folder.join(&half).exists());
+    assert!(folder.join(foreign).exists(), "foreign files are nobody's litter");
+    assert!(live.iter().all(|path| path.exists()));
+    std::fs::write(&lost, bytes).unwrap();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
 }

@@ -4,8 +4,12 @@
 mod load_again;
 mod load_faults;
 mod load_roundtrip;
+mod rewrap;
+mod rewrap_faults;
+mod rewrap_thousand;
 mod sandbox;
 mod scan_keys;
+mod scan_material;
 mod source_csv;
 mod source_globs;
 mod source_parquet;

@@ -1,16 +1,18 @@
 //! An object store that fails on demand: at the n-th request, before or after doing it, once or for good.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use parking_lot::Mutex;
@@ -68,6 +70,16 @@ impl FaultyStore {
             .map(|meta| meta.unwrap().location.to_string())
             .collect()
             .await
+    }
+
+    /// Every object with its bytes, whatever the fault.
+    pub async fn contents(&self) -> BTreeMap<String, Bytes> {
+        let mut contents = BTreeMap::new();
+        for path in self.paths().await {
+            let found = self.inner.get(&Path::from(path.as_str())).await.unwrap();
+            contents.insert(path, found.bytes().await.unwrap());
+        }
+        contents
     }
 
     fn turn(&self) -> Turn {

@@ -3,6 +3,9 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod faults;
+mod inside;
+mod keys;
+pub mod service;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
