@@ -132,10 +132,7 @@ impl Sandbox {
         // The authority's folder is closed to others: the scheduler may pass through it, not list it.
         printed(Command::new("chmod").arg("711").arg(at("pki").canonicalize()?))?;
         let data = files_below(&at("tables"));
-        for file in data
-            .iter()
-            .filter(|file| file.to_string_lossy().contains(".parquet"))
-        {
+        for file in data.iter().filter(|file| file.to_string_lossy().contains(".parquet")) {
             printed(Command::new("chmod").arg("600").arg(file))?;
         }
         printed(
