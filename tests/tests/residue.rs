@@ -119,10 +119,11 @@ fn no_byte_of_a_patient_is_written_in_clear() -> Result<()> {
     cluster
         .take_scheduler()?
         .terminate(std::time::Duration::from_secs(20))?;
+    cluster.take_keyd()?.terminate(std::time::Duration::from_secs(20))?;
     let recordings = recorder.finish()?;
     ensure!(
-        recordings.len() == 6,
-        "two loads, three nodes and a client were to be recorded"
+        recordings.len() == 7,
+        "two loads, four nodes and a client were to be recorded"
     );
     let mut searched = Searched::default();
     for recording in &recordings {
@@ -136,7 +137,7 @@ fn no_byte_of_a_patient_is_written_in_clear() -> Result<()> {
     searched.check()?;
     report(&format!(
         "{} markers and {PSEUDONYMS} pseudonyms in none of {} files ({} MiB; {} MiB of partitions, {} MiB of spills) and of \
-         {} sockets and pipes that a scheduler, two executors and two loads wrote",
+         {} sockets and pipes that a key daemon, a scheduler, two executors and two loads wrote",
         markers::all().len(),
         searched.files,
         searched.bytes >> 20,
