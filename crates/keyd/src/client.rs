@@ -98,10 +98,17 @@ impl fmt::Debug for KeyDaemonClient {
 }
 
 /// The daemon under one grant.
-#[derive(Debug)]
 struct UnderGrant {
     client: KeyDaemonClient,
     grant: Zeroizing<String>,
+}
+
+impl fmt::Debug for UnderGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnderGrant")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
 }
 
 #[async_trait]

@@ -18,13 +18,21 @@ pub const FOLLOW: &str = "parcours.keys.follow";
 pub const KEYS_MAX: usize = 256;
 
 /// Asks for data keys under a grant.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnwrapRequest {
     /// The grant of the task that needs them.
     pub grant: String,
     /// The wrapped keys, at most [`KEYS_MAX`].
     pub keys: Vec<Asked>,
+}
+
+impl fmt::Debug for UnwrapRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnwrapRequest")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One wrapped key.

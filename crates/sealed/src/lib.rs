@@ -16,5 +16,5 @@ pub use error::SealError;
 pub use frame::{DEFAULT_FRAME, MAX_FRAME, MIN_FRAME};
 pub use key::ScratchKey;
 pub use reader::SealedReader;
-pub use spill::{SpillCounters, SpillFiles, disk_manager};
+pub use spill::{SpillCounters, SpillFiles};
 pub use writer::SealedWriter;

@@ -23,16 +23,6 @@ use crate::spill_file::SealedSpillFile;
 const PREFIX: &str = "spill-";
 const LOCK: &str = "in-use";
 
-/// A disk manager that spills into sealed files in `dir`, at most `quota` bytes at once.
-///
-/// To read the counters too, keep the [`SpillFiles`] and call [`SpillFiles::disk_manager`].
-///
-/// # Errors
-/// As [`SpillFiles::open`].
-pub fn disk_manager(dir: &Path, quota: u64) -> Result<DiskManagerBuilder, SealError> {
-    Ok(SpillFiles::open(dir, quota)?.disk_manager())
-}
-
 /// What the spill files of this process take and took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SpillCounters {
