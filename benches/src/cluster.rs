@@ -34,7 +34,7 @@ impl Cluster {
     /// Starts a cluster, loads generated patients and waits until it answers; or finds the one that `options` names.
     pub async fn reach(options: &Options) -> anyhow::Result<Self> {
         let Some(file) = &options.connect else {
-            return Self::start(options).await;
+            return Self::start(options, "parcours").await;
         };
         let folder = file.parent().unwrap_or(Path::new("."));
         Ok(Self {
@@ -44,12 +44,21 @@ impl Cluster {
         })
     }
 
-    async fn start(options: &Options) -> anyhow::Result<Self> {
-        let program = beside_this_program("parcours")?;
+    /// Starts a cluster of the build that writes in clear, if `options` ask for one.
+    pub async fn plain(options: &Options) -> anyhow::Result<Option<Self>> {
+        match options.plain {
+            true => Self::start(options, "parcours-plain").await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    async fn start(options: &Options, name: &str) -> anyhow::Result<Self> {
+        let program = beside_this_program(name)?;
         let folder = match &options.data {
-            Some(folder) => folder.clone(),
-            None => data_folder(&program, options)?,
+            Some(folder) => folder.join(name),
+            None => data_folder(&program, options)?.join(name),
         };
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let file = folder.join("connect.json");
         if file.exists() {
             std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
@@ -98,10 +107,7 @@ fn beside_this_program(name: &str) -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe().context("cannot find this program")?;
     let program = here.with_file_name(name);
     if !program.is_file() {
-        bail!(
-            "{} is missing, build it with `cargo build --release`",
-            program.display()
-        );
+        bail!("{} is missing, build it as the README says", program.display());
     }
     Ok(program)
 }
@@ -112,9 +118,7 @@ fn data_folder(program: &Path, options: &Options) -> anyhow::Result<PathBuf> {
         .parent()
         .and_then(Path::parent)
         .context("cannot find the target folder, give --data")?;
-    let folder = target
+    Ok(target
         .join("bench-data")
-        .join(format!("{}-{}", options.patients, options.seed));
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(folder)
+        .join(format!("{}-{}", options.patients, options.seed)))
 }

@@ -17,6 +17,7 @@ use clap::Parser;
 
 use cluster::Cluster;
 use duckdb::DuckDb;
+use measure::Engines;
 use options::Options;
 use parcours_side::Parcours;
 
@@ -24,14 +25,21 @@ use parcours_side::Parcours;
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let cluster = Cluster::reach(&options).await?;
-    let mut parcours = Parcours::connect(&cluster.connect).await?;
-    let mut duckdb = DuckDb::start(&options, &cluster.source).await?;
+    let plain = Cluster::plain(&options).await?;
+    let mut engines = Engines {
+        parcours: Parcours::connect(&cluster.connect).await?,
+        plain: match &plain {
+            Some(plain) => Some(Parcours::connect(&plain.connect).await?),
+            None => None,
+        },
+        duckdb: DuckDb::start(&options, &cluster.source).await?,
+    };
     let mut measured = Vec::new();
     for question in questions::chosen(&options.queries)? {
         eprintln!("{}", question.name);
-        measured.push(measure::measure(question, &mut parcours, &mut duckdb, options.runs).await?);
+        measured.push(engines.measure(question, options.runs).await?);
     }
-    let text = table::markdown(&options, &cluster, &duckdb.version, &measured);
+    let text = table::markdown(&options, &cluster, &engines.duckdb.version, &measured);
     print!("{text}");
     if let Some(path) = &options.out {
         std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -27,36 +27,53 @@ pub struct Measured {
     pub difference: Option<Difference>,
     /// Seconds of every timed run.
     pub parcours: Vec<f64>,
+    /// The same program in clear; empty if it was not asked.
+    pub plain: Vec<f64>,
     pub duckdb: Vec<f64>,
 }
 
-/// Runs a query once on each engine to warm up and to compare, then `runs` times in turns.
-pub async fn measure(
-    question: Question,
-    parcours: &mut Parcours,
-    duckdb: &mut DuckDb,
-    runs: u32,
-) -> anyhow::Result<Measured> {
-    let failed = || question.name.to_owned();
-    let ours = parcours.run(question.sql).await.with_context(failed)?;
-    let theirs = duckdb.run(question.sql).await.with_context(failed)?;
-    let difference = compare::first_difference(&ours.rows, &theirs.rows);
-    let mut measured = Measured {
-        question,
-        rows: ours.rows.len(),
-        difference,
-        parcours: Vec::new(),
-        duckdb: Vec::new(),
-    };
-    for _ in 0..runs {
-        measured
-            .parcours
-            .push(parcours.run(question.sql).await.with_context(failed)?.seconds);
-        measured
-            .duckdb
-            .push(duckdb.run(question.sql).await.with_context(failed)?.seconds);
+/// What takes turns.
+pub struct Engines {
+    pub parcours: Parcours,
+    /// The build that writes in clear.
+    pub plain: Option<Parcours>,
+    pub duckdb: DuckDb,
+}
+
+impl Engines {
+    /// Runs a query once on each engine to warm up and to compare, then `runs` times in turns.
+    pub async fn measure(&mut self, question: Question, runs: u32) -> anyhow::Result<Measured> {
+        self.turns(question, runs)
+            .await
+            .with_context(|| question.name.to_owned())
     }
-    Ok(measured)
+
+    async fn turns(&mut self, question: Question, runs: u32) -> anyhow::Result<Measured> {
+        let sql = question.sql;
+        let ours = self.parcours.run(sql).await?;
+        let theirs = self.duckdb.run(sql).await?;
+        let mut difference = compare::first_difference(&ours.rows, &theirs.rows);
+        if let Some(plain) = &self.plain {
+            let plain = plain.run(sql).await?;
+            difference = difference.or(compare::first_difference(&plain.rows, &theirs.rows));
+        }
+        let mut measured = Measured {
+            question,
+            rows: ours.rows.len(),
+            difference,
+            parcours: Vec::new(),
+            plain: Vec::new(),
+            duckdb: Vec::new(),
+        };
+        for _ in 0..runs {
+            measured.parcours.push(self.parcours.run(sql).await?.seconds);
+            if let Some(plain) = &self.plain {
+                measured.plain.push(plain.run(sql).await?.seconds);
+            }
+            measured.duckdb.push(self.duckdb.run(sql).await?.seconds);
+        }
+        Ok(measured)
+    }
 }
 
 /// The median of some seconds; 0 of none.

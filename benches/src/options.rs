@@ -35,6 +35,9 @@ pub struct Options {
     /// Folder for generated data and tables [default: bench-data beside this program's folder]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Measure the build that writes files and partitions in clear, too (parcours-plain, beside this program)
+    #[arg(long, conflicts_with = "connect")]
+    pub plain: bool,
     /// Use a cluster that is running already: its connect.json, in the folder that `parcours demo --keep` was given
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "executors", "patients", "seed"])]
     pub connect: Option<PathBuf>,

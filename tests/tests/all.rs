@@ -15,6 +15,7 @@ mod memory;
 mod oracles;
 mod queries;
 mod residue;
+mod revocation;
 mod rotation;
 mod s3;
 mod secrets;

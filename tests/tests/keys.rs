@@ -84,7 +84,7 @@ fn without_one_key_executors_fail_only_what_reads_its_class() -> Result<()> {
 }
 
 /// Within so long, what was taken back is used no more.
-const TAKEN_BACK: Duration = Duration::from_secs(5);
+pub const TAKEN_BACK: Duration = Duration::from_secs(5);
 /// Some twelve million rows that read a column of class health, row by row.
 const LONG: &str = "SELECT count(*) AS n, max(concat(a.prod_srvc_id, b.prod_srvc_id)) AS m FROM claims.prescription a \
                     JOIN claims.prescription b ON extract(month FROM a.srvc_dt) = extract(month FROM b.srvc_dt)";

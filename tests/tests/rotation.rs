@@ -53,7 +53,7 @@ fn keys_are_rotated_rewrapped_and_retired_under_queries() -> Result<()> {
 }
 
 /// What an operator types to rotate every key once: its version `round` is the one that goes.
-fn rotation(cluster: &Sandbox, round: u32) -> Result<Vec<Command>> {
+pub fn rotation(cluster: &Sandbox, round: u32) -> Result<Vec<Command>> {
     let parcours = |arguments: &[&str]| -> Result<Command> {
         let mut command = cluster.parcours()?;
         command.args(arguments);
@@ -88,7 +88,8 @@ fn rotation(cluster: &Sandbox, round: u32) -> Result<Vec<Command>> {
     Ok(commands)
 }
 
-fn run(mut command: Command) -> Result<()> {
+/// Runs a command that must succeed.
+pub fn run(mut command: Command) -> Result<()> {
     printed(&mut command).map(drop)
 }
 

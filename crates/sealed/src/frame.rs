@@ -104,13 +104,15 @@ impl Sealer {
         let word = if last { length | LAST } else { length };
         frame[..WORD_LEN].copy_from_slice(&word.to_le_bytes());
         let (key, nonce, aad) = sequence.next(last);
-        let tag = key.seal_in_place_separate_tag(nonce, aad, &mut frame[WORD_LEN..]);
-        frame.extend_from_slice(
-            tag.map_err(|_| SealError::Crypto {
+        if cfg!(feature = "measure-plain") {
+            frame.extend_from_slice(&[0; TAG_LEN]);
+        } else {
+            let tag = key.seal_in_place_separate_tag(nonce, aad, &mut frame[WORD_LEN..]);
+            let tag = tag.map_err(|_| SealError::Crypto {
                 operation: "sealing a frame",
-            })?
-            .as_ref(),
-        );
+            })?;
+            frame.extend_from_slice(tag.as_ref());
+        }
         sequence.advance(last);
         Ok(())
     }
@@ -151,7 +153,7 @@ impl Opener {
         let sequence = &mut self.0;
         let last = u32::from_le_bytes(word) & LAST != 0;
         let (key, nonce, aad) = sequence.next(last);
-        if key.open_in_place(nonce, aad, body).is_err() {
+        if !cfg!(feature = "measure-plain") && key.open_in_place(nonce, aad, body).is_err() {
             return Err(SealError::Tampered { frame: sequence.number });
         }
         sequence.advance(last);

@@ -15,6 +15,9 @@ use super::steps::Steps;
 use super::wire::{Seen, Wire};
 use crate::exit::Failure;
 
+/// Whether this is the build that writes in clear, of which the opposite of some claims must hold.
+const PLAIN: bool = cfg!(feature = "measure-plain");
+
 /// Everything that was shown.
 #[derive(Debug, Serialize)]
 pub struct Proof {
@@ -97,7 +100,7 @@ impl Proof {
                 "the search misses values in a plain copy",
             ),
             (
-                self.files.found == 0,
+                (self.files.found == 0) != PLAIN,
                 "values of patients are readable in the tables' files",
             ),
             (
@@ -151,7 +154,7 @@ fn in_log(path: &Path) -> bool {
 
 /// An encrypted footer is announced by `PARE` at both ends, a plain one by `PAR1`.
 fn ensure_encrypted(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    match bytes.starts_with(b"PARE") && bytes.ends_with(b"PARE") {
+    match (bytes.starts_with(b"PARE") && bytes.ends_with(b"PARE")) != PLAIN {
         true => Ok(()),
         false => Err(anyhow!("{} is not Parquet with an encrypted footer", path.display()).into()),
     }

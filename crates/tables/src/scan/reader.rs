@@ -4,6 +4,7 @@
 //! clear, moved or altered is refused here.
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -156,12 +157,14 @@ impl DecryptingReader {
             Ok(None) => None,
             Err(error) => Some(error),
         };
-        let decoded = ParquetMetaDataReader::new()
+        let decoding = ParquetMetaDataReader::new()
             .with_prefetch_hint(Some(self.footer_hint))
             .with_page_index_policy(PageIndexPolicy::Skip)
             .with_decryption_properties(Some(properties))
-            .load_and_finish(end?, size)
-            .await;
+            .load_and_finish(end?, size);
+        // Some footers that were tampered with make Parquet's reader panic before it finds that they do not authenticate.
+        let decoded = AssertUnwindSafe(decoding).catch_unwind().await;
+        let decoded = decoded.unwrap_or_else(|_| Err(refused(unreadable(&self.keys))));
         if let Some(error) = trouble.filter(|_| self.keys.refers_outside()) {
             return Err(unread(error));
         }
@@ -260,6 +263,13 @@ struct IndexFetch<'a>(&'a mut (dyn AsyncFileReader + Send));
 impl MetadataFetch for IndexFetch<'_> {
     fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
         self.0.get_bytes(range)
+    }
+}
+
+fn unreadable(keys: &FileKeys) -> KeyError {
+    KeyError::Material {
+        object: keys.context().to_string(),
+        problem: "its footer cannot be read, it was altered".to_owned(),
     }
 }
 
