@@ -25,7 +25,8 @@ pub struct Config {
     #[serde(default = "cores")]
     pub tasks: usize,
     /// Memory that operators of all tasks together may hold. Default: 2 GiB. Resident memory exceeds it by what operators
-    /// do not count (batches on their way, pages being decoded, footers, the allocator): leave 1 GiB and `footer_cache`.
+    /// do not count (batches on their way, pages being decoded, footers, the allocator): leave 1 GiB, `footer_cache` and
+    /// `scratch.memory`.
     #[serde(default = "default_memory")]
     pub memory: ByteSize,
     /// How long a stopping executor waits for its running tasks, in seconds. Default: 30.
@@ -77,6 +78,9 @@ pub struct Scratch {
     /// How many bytes of partitions it may hold. Default: 20 GiB.
     #[serde(default = "default_shuffle")]
     pub shuffle: ByteSize,
+    /// How many bytes of small partitions stay in memory instead, beside `memory`; 0 keeps none. Default: 64 MiB.
+    #[serde(default = "default_kept")]
+    pub memory: ByteSize,
     /// How many bytes of spilled operators it may hold. Default: 20 GiB.
     #[serde(default = "default_spill")]
     pub spill: ByteSize,
@@ -104,6 +108,10 @@ fn default_footers() -> ByteSize {
 
 fn default_shuffle() -> ByteSize {
     ByteSize::gib(20)
+}
+
+fn default_kept() -> ByteSize {
+    ByteSize::mib(64)
 }
 
 fn default_spill() -> ByteSize {

@@ -86,13 +86,18 @@ impl Measured {
         ]
     }
 
-    fn scratch(&self) -> [Value; 7] {
+    fn scratch(&self) -> [Value; 8] {
         let spill = self.spill.counters();
         [
             (
                 "partition_bytes",
-                "sealed bytes of partitions held now",
+                "bytes of partitions held now, sealed on disk or in memory",
                 self.store.used(),
+            ),
+            (
+                "partition_bytes_in_memory",
+                "bytes of small partitions held in memory now",
+                self.store.in_memory(),
             ),
             (
                 "partitions_begun",
@@ -101,7 +106,7 @@ impl Measured {
             ),
             (
                 "partition_bytes_written",
-                "sealed bytes of partitions written since the start",
+                "sealed bytes of partitions written to disk since the start",
                 self.store.bytes_written(),
             ),
             ("spill_bytes", "sealed bytes of spill files held now", spill.bytes),

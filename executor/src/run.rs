@@ -96,7 +96,7 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
     let scratch = &config.scratch;
     let spill = SpillFiles::open(&scratch.dir.join("spill"), scratch.spill.0)?;
     close_to_others(&scratch.dir).context("scratch.dir cannot be used")?;
-    let store = PartitionStore::open(&scratch.dir.join("partitions"), scratch.shuffle.0)
+    let store = PartitionStore::open(&scratch.dir.join("partitions"), scratch.shuffle.0, scratch.memory.0)
         .context("scratch.dir cannot be used")?;
     let pool = Arc::new(NodePool::new(config.memory));
     Ok(Node {

@@ -51,7 +51,7 @@ fn write(store: &PartitionStore, key: &PartitionKey, random: &mut StdRng) -> Vec
         writer.flush().unwrap();
         plain.extend(piece);
     }
-    writer.finish().unwrap().flush().unwrap();
+    writer.finish().unwrap();
     plain
 }
 
@@ -104,8 +104,8 @@ fn read(store: &PartitionStore, key: &PartitionKey) -> (Vec<u8>, Result<(), Stri
 fn no_altered_partition_is_taken_for_the_one_that_was_written() {
     let mut random = StdRng::seed_from_u64(3);
     let dir = tempfile::tempdir().unwrap();
-    let store = PartitionStore::open(&dir.path().join("one"), 1 << 30).unwrap();
-    let other = PartitionStore::open(&dir.path().join("two"), 1 << 30).unwrap();
+    let store = PartitionStore::open(&dir.path().join("one"), 1 << 30, 0).unwrap();
+    let other = PartitionStore::open(&dir.path().join("two"), 1 << 30, 0).unwrap();
     let (ours, theirs) = (written(&store, &mut random), written(&other, &mut random));
     let (mut found, mut sentences) = (BTreeMap::<Kind, usize>::new(), BTreeMap::<String, usize>::new());
     let rounds = rounds(10_000);

@@ -82,6 +82,7 @@ fn no_byte_of_a_patient_is_written_in_clear() -> Result<()> {
     let (marked, snds, pseudonyms) = sources(place.path())?;
     let mut cluster = Sandbox::prepare(Plan {
         memory: "48MiB",
+        partition_memory: "0",
         datasets: vec![markers::DATASET, "snds"],
         recorder: Some(recorder.clone()),
         ..Plan::default()

@@ -34,7 +34,10 @@ fn a_query_whose_partitions_are_altered_is_never_answered_wrongly() -> Result<()
     let Some(oracle) = Oracle::over("claims", "faults")? else {
         return Ok(());
     };
-    let mut cluster = loaded(Plan::default())?;
+    let mut cluster = loaded(Plan {
+        partition_memory: "0",
+        ..Plan::default()
+    })?;
     cluster.explain(|cluster| {
         let queries = query::all("faults")?;
         let (mut altered, mut anew, mut refused) = (0, 0, Vec::new());

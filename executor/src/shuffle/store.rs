@@ -1,23 +1,25 @@
-//! The sealed partitions of this process: where they lie, under which key, and how many bytes they may take.
+//! The partitions of this process: where they are, under which key, and how many bytes they may take.
 //!
 //! A job's key is made when its first partition is written and dropped when the job ends; what is then left on disk is
 //! noise. An ended job is remembered for a while, so that a task which outlives it writes nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, BufReader};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ballista_core::JobId;
 use ballista_core::execution_plans::create_shuffle_path;
-use parcours_sealed::{ScratchKey, SealError, SealedReader, SealedWriter};
+use parcours_sealed::{ScratchKey, SealError, SealedReader};
 use parking_lot::Mutex;
 use thiserror::Error;
 
 use super::PartitionKey;
+use super::budget::{Budget, Lease};
+pub use super::partition_bytes::{PartitionBytes, PartitionWriter};
 
 /// How many ended jobs are remembered.
 const REMEMBERED_JOBS: usize = 4096;
@@ -55,14 +57,49 @@ pub enum StoreError {
     Damaged(#[from] SealError),
 }
 
+/// A finished partition in memory, or one on disk.
+#[derive(Debug, Clone)]
+pub(super) enum Kept {
+    /// Its bytes.
+    Memory(Arc<InMemory>),
+    /// The number under which it was written; it is part of what the seal binds, so that an earlier file of the same name
+    /// does not open in its place.
+    Disk(u64),
+}
+
+/// Plain bytes of a partition that never left memory.
 #[derive(Debug)]
-struct Job {
-    key: ScratchKey,
-    /// The number under which each partition was last written; it is part of what the seal binds, so that an earlier
-    /// file of the same name does not open in its place.
-    numbers: Mutex<HashMap<PartitionKey, u64>>,
-    bytes: AtomicU64,
-    ended: AtomicBool,
+pub(super) struct InMemory {
+    pub(super) bytes: Vec<u8>,
+    pub(super) lease: Lease,
+}
+
+/// One job's partitions.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) name: String,
+    pub(super) key: ScratchKey,
+    pub(super) state: Mutex<JobState>,
+}
+
+/// What changes of a job.
+#[derive(Debug)]
+pub(super) struct JobState {
+    pub(super) ended: bool,
+    pub(super) kept: HashMap<PartitionKey, Kept>,
+    /// Bytes on disk.
+    pub(super) disk: Lease,
+}
+
+/// What writers need of the store.
+#[derive(Debug)]
+pub(super) struct Shared {
+    root: PathBuf,
+    pub(super) disk: Arc<Budget>,
+    pub(super) memory: Arc<Budget>,
+    /// Partitions begun since the start; each has its own number.
+    begun: AtomicU64,
+    pub(super) written: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -75,50 +112,53 @@ struct Jobs {
 /// The partitions of this process.
 #[derive(Debug)]
 pub struct PartitionStore {
-    root: PathBuf,
-    quota: u64,
-    used: Arc<AtomicU64>,
-    /// Partitions begun since the start; each has its own number.
-    begun: AtomicU64,
-    written: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     jobs: Mutex<Jobs>,
 }
 
 impl PartitionStore {
-    /// Opens the directory, 0700, and removes whatever an earlier process left in it.
-    pub fn open(root: &Path, quota: u64) -> io::Result<Self> {
+    /// Opens the directory, 0700, and removes whatever an earlier process left in it. All partitions together take at most
+    /// `quota` bytes of it; small ones are kept out of it as long as they take at most `memory` bytes together.
+    pub fn open(root: &Path, quota: u64, memory: u64) -> io::Result<Self> {
         if root.exists() {
             fs::remove_dir_all(root)?;
         }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         Ok(Self {
-            root: root.to_owned(),
-            quota,
-            used: Arc::default(),
-            begun: AtomicU64::new(0),
-            written: Arc::default(),
+            shared: Arc::new(Shared {
+                root: root.to_owned(),
+                disk: Budget::new(quota),
+                memory: Budget::new(memory),
+                begun: AtomicU64::new(0),
+                written: AtomicU64::new(0),
+            }),
             jobs: Mutex::default(),
         })
     }
 
     /// The directory.
     pub fn root(&self) -> &Path {
-        &self.root
+        &self.shared.root
     }
 
-    /// Bytes held now.
+    /// Bytes held now, on disk and in memory.
     pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
+        self.shared.disk.used() + self.in_memory()
+    }
+
+    /// Bytes held in memory now.
+    pub fn in_memory(&self) -> u64 {
+        self.shared.memory.used()
     }
 
     /// Partitions begun since the start.
     pub fn partitions_begun(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
+        self.shared.begun.load(Ordering::Relaxed)
     }
 
-    /// Sealed bytes written since the start.
+    /// Sealed bytes written to disk since the start.
     pub fn bytes_written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+        self.shared.written.load(Ordering::Relaxed)
     }
 
     /// Whether the job has ended here.
@@ -126,29 +166,12 @@ impl PartitionStore {
         self.jobs.lock().ended.contains(job)
     }
 
-    /// Starts a partition.
+    /// Starts a partition. One that the same task wrote before is there no more.
     pub fn create(&self, key: &PartitionKey) -> Result<PartitionWriter, StoreError> {
         let job = self.job_for_writing(&key.job)?;
-        let path = self.path(key)?;
-        if let Some(parent) = path.parent() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-        }
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)?;
-        let metered = Metered {
-            file: BufWriter::with_capacity(1 << 18, file),
-            job: job.clone(),
-            used: self.used.clone(),
-            written: self.written.clone(),
-            quota: self.quota,
-        };
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        job.numbers.lock().insert(key.clone(), number);
-        Ok(SealedWriter::new(metered, &job.key, &context(key, number))?)
+        job.state.lock().kept.remove(key);
+        let number = self.shared.begun.fetch_add(1, Ordering::Relaxed);
+        Ok(PartitionWriter::new(self.shared.clone(), job, key.clone(), number))
     }
 
     /// Opens a finished partition.
@@ -159,20 +182,22 @@ impl PartitionStore {
             partition: key.partition,
         };
         let job = self.jobs.lock().live.get(&key.job).cloned().ok_or_else(missing)?;
-        let number = job.numbers.lock().get(key).copied().ok_or_else(missing)?;
-        let file = match File::open(self.path(key)?) {
+        let kept = job.state.lock().kept.get(key).cloned().ok_or_else(missing)?;
+        let number = match kept {
+            Kept::Memory(bytes) => return Ok(PartitionBytes::memory(bytes)),
+            Kept::Disk(number) => number,
+        };
+        let file = match File::open(self.shared.path(key)?) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
             Err(error) => return Err(error.into()),
         };
-        Ok(SealedReader::new(
-            BufReader::with_capacity(1 << 18, file),
-            &job.key,
-            &context(key, number),
-        )?)
+        let file = BufReader::with_capacity(1 << 18, file);
+        let sealed = SealedReader::new(file, &job.key, &context(key, number))?;
+        Ok(PartitionBytes::Disk(sealed))
     }
 
-    /// Ends a job: its key is dropped and its files are removed.
+    /// Ends a job: its key is dropped, what it has in memory is let go and its files are removed.
     pub fn end(&self, job: &str) {
         let ended = {
             let mut jobs = self.jobs.lock();
@@ -180,9 +205,10 @@ impl PartitionStore {
             jobs.live.remove(job)
         };
         if let Some(ended) = ended {
-            ended.ended.store(true, Ordering::SeqCst);
-            self.used
-                .fetch_sub(ended.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+            let mut state = ended.state.lock();
+            state.ended = true;
+            state.kept.clear();
+            state.disk.give_back();
         }
         self.remove_files(job);
     }
@@ -197,7 +223,7 @@ impl PartitionStore {
         if !parcours_cluster::orders::is_job_id(job) {
             return;
         }
-        match fs::remove_dir_all(self.root.join(job)) {
+        match fs::remove_dir_all(self.shared.root.join(job)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(job, %error, "files of an ended job could not be removed");
             }
@@ -205,25 +231,31 @@ impl PartitionStore {
         }
     }
 
-    fn job_for_writing(&self, job: &str) -> Result<Arc<Job>, StoreError> {
+    fn job_for_writing(&self, name: &str) -> Result<Arc<Job>, StoreError> {
         let mut jobs = self.jobs.lock();
-        if jobs.ended.contains(job) {
-            return Err(StoreError::Ended { job: job.to_owned() });
+        if jobs.ended.contains(name) {
+            return Err(StoreError::Ended { job: name.to_owned() });
         }
-        if let Some(known) = jobs.live.get(job) {
+        if let Some(known) = jobs.live.get(name) {
             return Ok(known.clone());
         }
         let fresh = Arc::new(Job {
+            name: name.to_owned(),
             key: ScratchKey::random()?,
-            numbers: Mutex::default(),
-            bytes: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
+            state: Mutex::new(JobState {
+                ended: false,
+                kept: HashMap::new(),
+                disk: Lease::none(&self.shared.disk),
+            }),
         });
-        jobs.live.insert(job.to_owned(), fresh.clone());
+        jobs.live.insert(name.to_owned(), fresh.clone());
         Ok(fresh)
     }
+}
 
-    fn path(&self, key: &PartitionKey) -> Result<PathBuf, StoreError> {
+impl Shared {
+    /// Where a partition lies on disk.
+    pub(super) fn path(&self, key: &PartitionKey) -> Result<PathBuf, StoreError> {
         create_shuffle_path(
             &self.root,
             &JobId::new(key.job.as_str()),
@@ -237,7 +269,7 @@ impl PartitionStore {
 }
 
 /// What binds a file to its place and to the one time it was written.
-fn context(key: &PartitionKey, number: u64) -> Vec<u8> {
+pub(super) fn context(key: &PartitionKey, number: u64) -> Vec<u8> {
     let mut context = key.context();
     context.extend_from_slice(&number.to_be_bytes());
     context
@@ -256,120 +288,5 @@ impl Jobs {
     }
 }
 
-/// Plain bytes in, a sealed file out.
-pub type PartitionWriter = SealedWriter<Metered>;
-
-/// Plain bytes of a partition that proved to be what was written.
-pub type PartitionBytes = SealedReader<BufReader<File>>;
-
-/// A file whose bytes count against the quota.
-#[derive(Debug)]
-pub struct Metered {
-    file: BufWriter<File>,
-    job: Arc<Job>,
-    used: Arc<AtomicU64>,
-    written: Arc<AtomicU64>,
-    quota: u64,
-}
-
-impl Write for Metered {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.job.ended.load(Ordering::SeqCst) {
-            return Err(io::Error::other("the job has ended"));
-        }
-        let count = bytes.len() as u64;
-        if self.used.fetch_add(count, Ordering::Relaxed) + count > self.quota {
-            self.used.fetch_sub(count, Ordering::Relaxed);
-            return Err(io::Error::new(
-                io::ErrorKind::StorageFull,
-                StoreError::Full { quota: self.quota },
-            ));
-        }
-        self.job.bytes.fetch_add(count, Ordering::Relaxed);
-        self.written.fetch_add(count, Ordering::Relaxed);
-        self.file.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use std::io::Read;
-
-    fn key(job: &str, partition: usize) -> PartitionKey {
-        PartitionKey {
-            job: job.into(),
-            stage: 1,
-            partition,
-            task: 7,
-        }
-    }
-
-    fn write(store: &PartitionStore, key: &PartitionKey, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut writer = store.create(key)?;
-        writer.write_all(bytes)?;
-        writer.finish()?.flush()?;
-        Ok(())
-    }
-
-    fn read(store: &PartitionStore, key: &PartitionKey) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        store.read(key).map_err(io::Error::other)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    #[test]
-    fn partitions_come_back_and_lie_sealed() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = PartitionStore::open(&dir.path().join("p"), 1 << 20).unwrap();
-        write(&store, &key("J", 0), b"PATIENT-MARKER").unwrap();
-        assert_eq!(read(&store, &key("J", 0)).unwrap(), b"PATIENT-MARKER");
-        let on_disk = fs::read(store.path(&key("J", 0)).unwrap()).unwrap();
-        assert!(!on_disk.windows(14).any(|w| w == b"PATIENT-MARKER"));
-    }
-
-    #[test]
-    fn a_partition_moved_to_another_place_does_not_open() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = PartitionStore::open(&dir.path().join("p"), 1 << 20).unwrap();
-        write(&store, &key("J", 0), b"zero").unwrap();
-        write(&store, &key("J", 1), b"one").unwrap();
-        fs::copy(store.path(&key("J", 0)).unwrap(), store.path(&key("J", 1)).unwrap()).unwrap();
-        assert!(read(&store, &key("J", 1)).is_err());
-    }
-
-    #[test]
-    fn an_ended_job_leaves_nothing_and_writes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = PartitionStore::open(&dir.path().join("p"), 1 << 20).unwrap();
-        write(&store, &key("J", 0), b"zero").unwrap();
-        assert!(store.used() > 0);
-        store.end("J");
-        assert_eq!(store.used(), 0);
-        assert!(!store.root().join("J").exists());
-        assert!(matches!(store.create(&key("J", 1)), Err(StoreError::Ended { .. })));
-        assert!(matches!(store.read(&key("J", 0)), Err(StoreError::Missing { .. })));
-    }
-
-    #[test]
-    fn the_quota_is_kept_and_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = PartitionStore::open(&dir.path().join("p"), 1000).unwrap();
-        let error = write(&store, &key("J", 0), &[0; 100_000]).unwrap_err();
-        assert!(error.to_string().contains("scratch.shuffle"), "{error}");
-    }
-
-    #[test]
-    fn an_earlier_process_leaves_nothing_behind() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("p/old/1")).unwrap();
-        let store = PartitionStore::open(&dir.path().join("p"), 1000).unwrap();
-        assert_eq!(fs::read_dir(store.root()).unwrap().count(), 0);
-    }
-}
+mod tests;

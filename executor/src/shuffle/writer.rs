@@ -83,11 +83,7 @@ impl PartitionFile {
         self.stream.finish()?;
         let counted = self.stream.into_inner()?;
         let bytes = counted.bytes;
-        counted
-            .writer
-            .finish()
-            .map_err(|error| store_error(error.into()))?
-            .flush()?;
+        counted.writer.finish().map_err(store_error)?;
         Ok(Written {
             rows: self.rows,
             batches: self.batches,

@@ -41,6 +41,8 @@ pub struct Plan {
     pub executors: usize,
     /// The memory of each executor, as configurations say it.
     pub memory: &'static str,
+    /// How many bytes of small partitions each executor keeps from the disk.
+    pub partition_memory: &'static str,
     /// Where tables go instead of a folder of the sandbox.
     pub bucket: Option<Bucket>,
     /// The datasets whose keys the keyring holds.
@@ -63,6 +65,7 @@ impl Default for Plan {
         Self {
             executors: 2,
             memory: "512MiB",
+            partition_memory: "64MiB",
             bucket: None,
             datasets: vec!["claims", "omop"],
             held_classes: None,

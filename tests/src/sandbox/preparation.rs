@@ -183,6 +183,7 @@ impl Sandbox {
                 keys: self.ports.keys,
                 cache_seconds,
                 memory: self.plan.memory,
+                partition_memory: self.plan.partition_memory,
             };
             folder.write_executor(&settings, bucket)?;
         }

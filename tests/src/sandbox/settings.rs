@@ -98,11 +98,13 @@ impl Folder {
             keys,
             cache_seconds,
             memory,
+            partition_memory,
         } = executor;
         let text = format!(
             "id = {id:?}\nscheduler = \"{scheduler}\"\nadvertise = \"127.0.0.1\"\ntasks = 2\nmemory = {memory:?}\n\
              drain_seconds = 5\n[listen]\npartitions = \"{partitions}\"\nhealth = \"{health}\"\n\
-             [keys]\ndaemon = \"{keys}\"\ncache_seconds = {cache_seconds}\n[scratch]\ndir = {:?}\n{}{}",
+             [keys]\ndaemon = \"{keys}\"\ncache_seconds = {cache_seconds}\n[scratch]\ndir = {:?}\n\
+             memory = {partition_memory:?}\n{}{}",
             self.at(format!("scratch-{id}")),
             self.tls(id, &["server", "client"]),
             storage(bucket),
@@ -182,6 +184,8 @@ pub struct ExecutorSettings<'a> {
     pub cache_seconds: u64,
     /// Memory of its tasks.
     pub memory: &'a str,
+    /// Memory of its small partitions.
+    pub partition_memory: &'a str,
 }
 
 /// `[keys]` for a keyring; the key file that opens it has the same name with the ending `key`.
