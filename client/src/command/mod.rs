@@ -1,5 +1,7 @@
 //! The commands, one module each, and the line that leads to them.
 
+#[cfg(feature = "local")]
+mod compact;
 mod completions;
 mod connect;
 #[cfg(feature = "local")]
@@ -51,6 +53,8 @@ enum Command {
     #[cfg(feature = "local")]
     Vacuum(Box<vacuum::VacuumArgs>),
     #[cfg(feature = "local")]
+    Compact(Box<compact::CompactArgs>),
+    #[cfg(feature = "local")]
     Rewrap(Box<rewrap::RewrapArgs>),
     /// Runs a scheduler until it is asked to stop.
     #[cfg(feature = "local")]
@@ -80,6 +84,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tables(args) => tables::run(*args).await,
         #[cfg(feature = "local")]
         Command::Vacuum(args) => vacuum::run(*args).await,
+        #[cfg(feature = "local")]
+        Command::Compact(args) => compact::run(*args).await,
         #[cfg(feature = "local")]
         Command::Rewrap(args) => rewrap::run(*args).await,
         #[cfg(feature = "local")]

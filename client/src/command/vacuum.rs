@@ -1,5 +1,7 @@
-//! `parcours vacuum`: finds what no version of a dataset names, such as the files of loads that died, and removes it when
+//! `parcours vacuum`: drops old versions of a dataset, finds what no version of a dataset names, such as the files of loads that died, and removes it when
 //! told to.
+
+use std::num::NonZeroUsize;
 
 use anyhow::Context;
 use clap::Args;
@@ -11,7 +13,7 @@ use crate::exit::Failure;
 use crate::interrupt::interruptible;
 use crate::output::{plain, say};
 
-/// Find, and remove, files that no version of a dataset names
+/// Drop old versions of a dataset; find, and remove, files that no version names
 #[derive(Debug, Args)]
 pub struct VacuumArgs {
     /// Dataset
@@ -25,6 +27,9 @@ pub struct VacuumArgs {
     /// Leave alone what is younger than this, as in 12h or 7d; it must be longer than any load takes
     #[arg(long, value_name = "AGE", default_value = "7d", value_parser = age)]
     older_than: u32,
+    /// Drop versions but for so many of the newest, once others have followed them for --older-than
+    #[arg(long, value_name = "COUNT")]
+    keep_versions: Option<NonZeroUsize>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -40,6 +45,7 @@ pub async fn run(args: VacuumArgs) -> Result<(), Failure> {
     let options = VacuumOptions {
         older_than,
         delete: args.delete,
+        keep_versions: args.keep_versions,
     };
     let dataset = args.dataset.clone();
     let report = interruptible(async move {
@@ -55,6 +61,10 @@ pub async fn run(args: VacuumArgs) -> Result<(), Failure> {
 }
 
 fn print(report: &VacuumReport) -> std::io::Result<()> {
+    let verb = if report.deleted { "dropped" } else { "could be dropped" };
+    for version in &report.versions {
+        say(format!("version {version} {verb}"))?;
+    }
     for litter in &report.litter {
         let modified = litter.modified.format("%Y-%m-%d %H:%M");
         say(format!(

@@ -1,8 +1,10 @@
 //! Tables: datasets of encrypted, patient-sharded Parquet behind Delta logs. Owns how a dataset is described ([`spec`]),
 //! read ([`source`]), loaded ([`load`]), found again at an exact version ([`snapshot`]), planned without a key
-//! ([`provider`]), opened with keys on an executor ([`scan`]) and put under new master keys ([`rewrap`]). Refuses to plan by anything but the log, to read a file
-//! that is not encrypted for its place, and to show half a load.
+//! ([`provider`]), opened with keys on an executor ([`scan`]), put under new master keys ([`rewrap`]) and merged into few
+//! files under new data keys ([`compact`]). Refuses to plan by anything but the log, to read a file that is not encrypted
+//! for its place, and to show half a load.
 
+pub mod compact;
 pub mod load;
 pub mod provider;
 pub mod rewrap;
@@ -19,6 +21,7 @@ mod delta;
 mod file_end;
 mod named;
 mod sidecar;
+mod writing;
 
 pub use named::NamedError;
 pub use sidecar::SidecarError;

@@ -56,9 +56,14 @@ pub(crate) struct NamedFiles {
 impl NamedFiles {
     /// Reads every version of the dataset.
     pub(crate) async fn by_all_versions(root: &DatasetRoot) -> Result<Self, NamedError> {
+        Self::by_versions(root, |_| true).await
+    }
+
+    /// Reads those versions of the dataset that count.
+    pub(crate) async fn by_versions(root: &DatasetRoot, counts: impl Fn(u64) -> bool) -> Result<Self, NamedError> {
         let mut named = Self::default();
         let mut seen = BTreeSet::new();
-        for version in root.log().list().await? {
+        for version in root.log().list().await?.into_iter().filter(|version| counts(*version)) {
             let Some(record) = root.log().read(version).await? else {
                 continue;
             };

@@ -60,20 +60,8 @@ impl SnapshotTable {
 
     /// One group a shard, empty shards included, so that group `i` is shard `i` in every table.
     fn file_groups(&self) -> Vec<FileGroup> {
-        let group = |files: Vec<&DataFile>| FileGroup::new(files.into_iter().map(|f| self.partitioned(f)).collect());
+        let group = |files: Vec<&DataFile>| FileGroup::new(files.into_iter().map(partitioned).collect());
         self.table.files_by_shard().into_iter().map(group).collect()
-    }
-
-    /// The path as it is: going through text would encode it twice. No statistics per file: a plan that names thousands
-    /// of files has to stay small on the wire.
-    fn partitioned(&self, file: &DataFile) -> PartitionedFile {
-        PartitionedFile::new_from_meta(ObjectMeta {
-            location: file.path().clone(),
-            last_modified: DateTime::<Utc>::UNIX_EPOCH,
-            size: file.size(),
-            e_tag: None,
-            version: None,
-        })
     }
 
     /// Range by patient over the dataset's split points. A row's shard does not depend on how many files the shard has.
@@ -91,12 +79,17 @@ impl SnapshotTable {
         if self.table.files_by_shard().iter().any(|files| files.len() > 1) {
             return Ok(None);
         }
+        Self::order_of(&self.table)
+    }
+
+    /// The order of rows in each file; none if the table has no order.
+    pub(crate) fn order_of(table: &TableSnapshot) -> Result<Option<LexOrdering>> {
         let key = |name| {
-            let column = Column::new_with_schema(name, self.table.schema())?;
+            let column = Column::new_with_schema(name, table.schema())?;
             Ok(PhysicalSortExpr::new(Arc::new(column), FILE_ORDER))
         };
         Ok(LexOrdering::new(
-            self.table.sorted_by().map(key).collect::<Result<Vec<_>>>()?,
+            table.sorted_by().map(key).collect::<Result<Vec<_>>>()?,
         ))
     }
 
@@ -108,6 +101,18 @@ impl SnapshotTable {
             column_statistics: vec![ColumnStatistics::new_unknown(); self.table.schema().fields().len()],
         }
     }
+}
+
+/// A data file as a scan names it. The path as it is: going through text would encode it twice. No statistics per file: a
+/// plan that names thousands of files has to stay small on the wire.
+pub(crate) fn partitioned(file: &DataFile) -> PartitionedFile {
+    PartitionedFile::new_from_meta(ObjectMeta {
+        location: file.path().clone(),
+        last_modified: DateTime::<Utc>::UNIX_EPOCH,
+        size: file.size(),
+        e_tag: None,
+        version: None,
+    })
 }
 
 #[async_trait]

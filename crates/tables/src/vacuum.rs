@@ -1,4 +1,4 @@
-//! Finds, and on demand removes, what no version of a dataset names: files of loads that died or lost, their key material,
+//! Drops old versions of a dataset when told how many are to stay, and finds, and on demand removes, what no version names: files of loads that died or lost, their key material,
 //! logs of tables that never came to be, half-written files. Key material stays as long as a version names its data file.
 //! Refuses to touch anything younger than a stated age, because a running load's files look just like litter, and anything
 //! that does not look like ours.
@@ -6,6 +6,7 @@
 //! Parts of an unfinished S3 upload cannot be listed through the object store's interface: let the bucket's lifecycle
 //! rule (`AbortIncompleteMultipartUpload`) remove them. A load that fails aborts its uploads itself.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -59,6 +60,9 @@ pub struct VacuumOptions {
     pub older_than: TimeDelta,
     /// Removes what is found; otherwise it is only listed. Default: false.
     pub delete: bool,
+    /// Drops versions but for so many of the newest, once their successor is older than `older_than`: whatever reads them
+    /// then must have ended. Their files become litter. Default: every version stays.
+    pub keep_versions: Option<NonZeroUsize>,
 }
 
 impl Default for VacuumOptions {
@@ -66,6 +70,7 @@ impl Default for VacuumOptions {
         Self {
             older_than: TimeDelta::days(7),
             delete: false,
+            keep_versions: None,
         }
     }
 }
@@ -84,6 +89,8 @@ pub struct Litter {
 /// What vacuum found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VacuumReport {
+    /// Versions dropped, ascending.
+    pub versions: Vec<u64>,
     /// Litter older than the stated age, by path.
     pub litter: Vec<Litter>,
     /// Litter younger than that, left alone.
@@ -110,8 +117,9 @@ pub async fn vacuum(
     // Objects first, versions second: a version created in between then only makes fewer of them litter.
     let objects = list(&root).await?;
     let halves = half_written(&root).await?;
-    let named = NamedFiles::by_all_versions(&root).await?;
     let limit = Utc::now() - options.older_than;
+    let dropped = dropped(&root, options.keep_versions, limit).await?;
+    let named = NamedFiles::by_versions(&root, |version| !dropped.contains(&version)).await?;
     let litter = objects
         .iter()
         .filter(|object| !is_needed(&named, &root, &object.location))
@@ -120,14 +128,37 @@ pub async fn vacuum(
         litter.chain(halves).partition(|litter| litter.modified <= limit);
     old.sort();
     if options.delete {
+        // Versions before their files: if this is broken off, what is left of them is litter that is found again.
+        for version in &dropped {
+            delete(&root, &root.log().path(*version)).await?;
+        }
         heal(&named, &root).await?;
         remove(&root, &old).await?;
     }
     Ok(VacuumReport {
+        versions: dropped,
         litter: old,
         too_young: young.len(),
         deleted: options.delete,
     })
+}
+
+/// Versions that are to go: not among the newest `keep`, and followed by another since before `limit`.
+async fn dropped(
+    root: &DatasetRoot,
+    keep: Option<NonZeroUsize>,
+    limit: DateTime<Utc>,
+) -> Result<Vec<u64>, VacuumError> {
+    let Some(keep) = keep else { return Ok(Vec::new()) };
+    let versions = root.log().list().await.map_err(NamedError::from)?;
+    let mut dropped = Vec::new();
+    for pair in versions.windows(2).take(versions.len().saturating_sub(keep.get())) {
+        let successor = root.log().read(pair[1]).await.map_err(NamedError::from)?;
+        if successor.is_some_and(|successor| successor.created <= limit) {
+            dropped.push(pair[0]);
+        }
+    }
+    Ok(dropped)
 }
 
 async fn list(root: &DatasetRoot) -> Result<Vec<ObjectMeta>, VacuumError> {
@@ -194,12 +225,19 @@ async fn remove(root: &DatasetRoot, litter: &[Litter]) -> Result<(), VacuumError
             continue;
         }
         let path = Path::parse(format!("{}/{}", root.path, litter.path)).unwrap_or_default();
-        match root.store.delete(&path).await {
-            Ok(()) | Err(StoreFailure::NotFound { .. }) => {}
-            Err(source) => return Err(VacuumError::Store { path, source }),
-        }
+        delete(root, &path).await?;
     }
     Ok(())
+}
+
+async fn delete(root: &DatasetRoot, path: &Path) -> Result<(), VacuumError> {
+    match root.store.delete(path).await {
+        Ok(()) | Err(StoreFailure::NotFound { .. }) => Ok(()),
+        Err(source) => Err(VacuumError::Store {
+            path: path.clone(),
+            source,
+        }),
+    }
 }
 
 /// The local store writes `name#1` and renames; its listings hide such files, so they are looked for by hand.

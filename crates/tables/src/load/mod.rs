@@ -14,11 +14,7 @@ mod plan;
 mod publish;
 mod quantiles;
 mod report;
-mod shards;
 mod sort;
-mod stats;
-mod upload;
-mod write;
 
 use std::sync::Arc;
 
@@ -30,16 +26,18 @@ use crate::snapshot::DatasetRoot;
 use crate::spec::Dataset;
 use crate::splits::Splits;
 use crate::store::Stores;
+use crate::writing::shards;
+use crate::writing::write::{FileLitter, TableWriter};
 
 pub use error::LoadError;
 pub use options::{LoadOptions, NoProgress, Progress, Step};
 pub use report::{LoadReport, TableReport};
+pub(crate) use sort::sort_error;
 
 use options::Rejects;
 use plan::{LoadPlan, TablePlan};
 use publish::WrittenTable;
 use sort::Sorter;
-use write::{FileLitter, TableWriter};
 
 /// Loads the new sources of `dataset` into the folder `into` and publishes one new version, or none if nothing is new.
 ///
@@ -128,8 +126,8 @@ impl Writing<'_> {
             bytes: table.new_bytes(),
         });
         let rows = sorter.sorted(table, self.stores, self.options, self.rejects)?;
-        let writer = TableWriter::new(self.root, table, self.keys, self.options);
-        let files = shards::write_sorted(rows, table, self.splits, &writer, litter).await?;
+        let writer = TableWriter::new(self.root, &table.shape, self.keys, self.options);
+        let files = shards::write_sorted(rows, &table.shape, self.splits, &writer, litter).await?;
         Ok(WrittenTable {
             name: table.name().to_string(),
             files,

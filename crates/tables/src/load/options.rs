@@ -93,7 +93,7 @@ impl Default for LoadOptions {
 }
 
 impl LoadOptions {
-    pub(super) fn check(&self) -> Result<(), LoadError> {
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
         let refuse = |option, reason: &str| {
             Err(LoadError::Option {
                 option,
@@ -118,7 +118,7 @@ impl LoadOptions {
     }
 
     /// Encoded bytes at which a row group is closed before it has all its rows.
-    pub(super) fn row_group_bytes(&self) -> usize {
+    pub(crate) fn row_group_bytes(&self) -> usize {
         self.memory_bytes / 20 * 3
     }
 

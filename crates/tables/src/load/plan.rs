@@ -17,6 +17,7 @@ use crate::spec::{Dataset, Table};
 use crate::splits::{Splits, hex};
 use crate::store::Stores;
 use crate::version::SourceRecord;
+use crate::writing::shape::TableShape;
 
 /// Everything that a load is going to do.
 pub(super) struct LoadPlan {
@@ -31,8 +32,7 @@ pub(super) struct LoadPlan {
 /// What happens to one table.
 pub(super) struct TablePlan {
     pub(super) spec: Table,
-    /// The schema of its files, classes in the fields' metadata.
-    pub(super) schema: SchemaRef,
+    pub(super) shape: TableShape,
     pub(super) new: Vec<(SourceFile, String)>,
     skipped: usize,
     /// Sources of the version before that stay.
@@ -126,9 +126,15 @@ fn plan_table(
         .filter(|(_, sha256)| seen.insert(sha256.clone()))
         .collect();
     let skipped = all - new.len();
+    let patient = table.patient_column().filter(|_| table.sharded);
     Ok(TablePlan {
         spec: table.clone(),
-        schema,
+        shape: TableShape {
+            name: table.name.clone(),
+            schema,
+            patient: patient.map(|column| column.name.clone()),
+            order: table.order.clone(),
+        },
         new,
         skipped,
         kept,
@@ -174,22 +180,6 @@ impl TablePlan {
         self.new.iter().map(|(file, _)| file.size).sum()
     }
 
-    /// The patient id column; none in an unsharded table.
-    pub(super) fn patient(&self) -> Option<&str> {
-        self.spec
-            .patient_column()
-            .filter(|_| self.spec.sharded)
-            .map(|column| column.name.as_str())
-    }
-
-    /// The columns that rows are sorted by: the patient id, then the declared order.
-    pub(super) fn sorted_by(&self) -> Vec<&str> {
-        self.patient()
-            .into_iter()
-            .chain(self.spec.order.iter().map(String::as_str))
-            .collect()
-    }
-
     /// Files of the version before that stay in the new one.
     pub(super) fn kept_files(&self) -> Vec<LoggedFile> {
         match &self.before {
@@ -213,8 +203,8 @@ impl TablePlan {
     fn layout(&self) -> TableLayout<'_> {
         TableLayout {
             sharded: self.spec.sharded,
-            sorted_by: self.sorted_by(),
-            schema: &self.schema,
+            sorted_by: self.shape.sorted_by().collect(),
+            schema: &self.shape.schema,
         }
     }
 }
@@ -231,7 +221,10 @@ impl LoadPlan {
         stores: &Stores,
         options: &LoadOptions,
     ) -> Result<Splits, LoadError> {
-        let schemas = self.tables.iter().map(|table| (table.name(), table.schema.as_ref()));
+        let schemas = self
+            .tables
+            .iter()
+            .map(|table| (table.name(), table.shape.schema.as_ref()));
         let patient = source::patient_type(dataset, schemas)?;
         let described = dataset.split_points(patient).map_err(source::SourceError::from)?;
         if let Some(base) = &self.base {

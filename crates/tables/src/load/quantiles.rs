@@ -45,7 +45,13 @@ pub(super) async fn choose(
     };
     for table in tables {
         for (file, _) in &table.new {
-            let rows = source::read(stores, &table.spec, plain_schema(&table.schema), file, reading.clone())?;
+            let rows = source::read(
+                stores,
+                &table.spec,
+                plain_schema(&table.shape.schema),
+                file,
+                reading.clone(),
+            )?;
             sample_ids(rows, table, &mut sample).await?;
             options.progress.read(reading.bytes_read.load(Ordering::Relaxed));
         }
@@ -59,7 +65,11 @@ pub(super) async fn choose(
 
 /// The sharded tables, smallest first, as many as [`ENOUGH_BYTES`] needs.
 fn tables_to_read(plan: &LoadPlan) -> Vec<&TablePlan> {
-    let mut tables: Vec<&TablePlan> = plan.tables.iter().filter(|table| table.patient().is_some()).collect();
+    let mut tables: Vec<&TablePlan> = plan
+        .tables
+        .iter()
+        .filter(|table| table.shape.patient().is_some())
+        .collect();
     tables.sort_by_key(|table| (table.new_bytes(), table.name().to_string()));
     let mut bytes = 0;
     tables.retain(|table| {
@@ -75,7 +85,9 @@ async fn sample_ids(
     table: &TablePlan,
     sample: &mut Sample,
 ) -> Result<(), LoadError> {
-    let Some(patient) = table.patient() else { return Ok(()) };
+    let Some(patient) = table.shape.patient() else {
+        return Ok(());
+    };
     while let Some(batch) = rows.try_next().await? {
         if let Some(ids) = batch.column_by_name(patient) {
             sample.add(ids);

@@ -85,14 +85,14 @@ impl Sorter {
 
 fn ordering(table: &TablePlan) -> DataFusionResult<Option<LexOrdering>> {
     let key = |name: &&str| {
-        let column = Column::new_with_schema(name, &table.schema)?;
+        let column = Column::new_with_schema(name, &table.shape.schema)?;
         Ok(PhysicalSortExpr::new(Arc::new(column), FILE_ORDER))
     };
     Ok(LexOrdering::new(
         table
+            .shape
             .sorted_by()
-            .iter()
-            .map(key)
+            .map(|name| key(&name))
             .collect::<DataFusionResult<Vec<_>>>()?,
     ))
 }
@@ -115,7 +115,7 @@ fn source_plan(
     let side = |files| {
         let side = SourceSide {
             table: table.spec.clone(),
-            schema: Arc::clone(&table.schema),
+            schema: Arc::clone(&table.shape.schema),
             files,
             stores: Arc::clone(stores),
             reading: reading.clone(),
@@ -124,7 +124,7 @@ fn source_plan(
         Arc::new(side) as Arc<dyn PartitionStream>
     };
     let sides = deal(&table.new, sides).into_iter().map(side).collect();
-    let plan = StreamingTableExec::try_new(Arc::clone(&table.schema), sides, None, None, false, None)?;
+    let plan = StreamingTableExec::try_new(Arc::clone(&table.shape.schema), sides, None, None, false, None)?;
     Ok(Arc::new(plan))
 }
 
@@ -198,7 +198,7 @@ fn external(error: SourceError) -> DataFusionError {
 }
 
 /// The source's own error where one lies below DataFusion's, else DataFusion's.
-pub(super) fn sort_error(table: &str, error: DataFusionError) -> LoadError {
+pub(crate) fn sort_error(table: &str, error: DataFusionError) -> LoadError {
     match error {
         DataFusionError::External(inner) => match inner.downcast::<SourceError>() {
             Ok(source) => LoadError::Source(*source),

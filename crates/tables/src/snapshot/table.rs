@@ -120,6 +120,11 @@ impl TableSnapshot {
             .chain(self.order.iter().map(String::as_str))
     }
 
+    /// The columns that follow the patient id in the order of rows.
+    pub fn order(&self) -> &[String] {
+        &self.order
+    }
+
     /// The dataset's split points.
     pub fn splits(&self) -> &Splits {
         &self.splits

@@ -89,6 +89,7 @@ impl Trial {
         let options = VacuumOptions {
             older_than: TimeDelta::zero(),
             delete: true,
+            ..VacuumOptions::default()
         };
         let (into, stores) = (&self.sandbox.into, &self.sandbox.stores);
         vacuum(into, "claims", stores, &options).await.unwrap();
@@ -215,6 +216,7 @@ async fn half_written_local_files_are_found() {
     let dry = VacuumOptions {
         older_than: TimeDelta::zero(),
         delete: false,
+        ..VacuumOptions::default()
     };
     let found = vacuum(&sandbox.into, "claims", &sandbox.stores, &dry).await.unwrap();
     assert_eq!(
@@ -225,12 +227,14 @@ async fn half_written_local_files_are_found() {
     let young = VacuumOptions {
         older_than: TimeDelta::days(1),
         delete: true,
+        ..VacuumOptions::default()
     };
     let kept = vacuum(&sandbox.into, "claims", &sandbox.stores, &young).await.unwrap();
     assert_eq!((kept.litter.len(), kept.too_young), (0, 2));
     let delete = VacuumOptions {
         older_than: TimeDelta::zero(),
         delete: true,
+        ..VacuumOptions::default()
     };
     vacuum(&sandbox.into, "claims", &sandbox.stores, &delete).await.unwrap();
     let left: Vec<String> = std::fs::read_dir(&folder)
@@ -277,6 +281,7 @@ async fn key_material_of_live_files_stays_and_of_others_goes() {
     let delete = VacuumOptions {
         older_than: TimeDelta::zero(),
         delete: true,
+        ..VacuumOptions::default()
     };
     let found = vacuum(&sandbox.into, "claims", &sandbox.stores, &delete).await.unwrap();
     assert_eq!(found.litter.len(), 2, "{found:?}");

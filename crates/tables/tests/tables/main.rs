@@ -1,6 +1,7 @@
 //! The tests of tables as one program, because each that links the engine costs half a minute.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod compact;
 mod load_again;
 mod load_faults;
 mod load_roundtrip;

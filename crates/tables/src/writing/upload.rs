@@ -17,7 +17,7 @@ const PART_BYTES: usize = 8 << 20;
 const PARTS_IN_FLIGHT: usize = 2;
 
 /// A file on its way to the store.
-pub(super) struct Upload {
+pub(crate) struct Upload {
     store: Arc<dyn ObjectStore>,
     path: Path,
     small: Vec<Bytes>,
@@ -26,7 +26,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, path: Path) -> Self {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, path: Path) -> Self {
         Self {
             store,
             path,
@@ -37,7 +37,7 @@ impl Upload {
     }
 
     /// Gives up: parts already sent are removed by the store.
-    pub(super) async fn abort(self) -> object_store::Result<()> {
+    pub(crate) async fn abort(self) -> object_store::Result<()> {
         match self.parts {
             Some(parts) => parts.abort().await,
             None => Ok(()),

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::snapshot::class_of;
 
 /// Delta's file statistics as JSON.
-pub(super) fn log_statistics(schema: &Schema, metadata: &ParquetMetaData, rows: u64) -> String {
+pub(crate) fn log_statistics(schema: &Schema, metadata: &ParquetMetaData, rows: u64) -> String {
     let (mut least, mut most) = (Map::new(), Map::new());
     for field in schema
         .fields()

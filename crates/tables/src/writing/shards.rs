@@ -8,17 +8,16 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 
-use super::LoadError;
-use super::plan::TablePlan;
-use super::sort::sort_error;
+use super::shape::TableShape;
 use super::write::{FileLitter, OpenFile, TableWriter};
 use crate::delta::LoggedFile;
+use crate::load::{LoadError, sort_error};
 use crate::splits::{FILE_ORDER, Splits};
 
 /// Writes `rows`, which must be sorted, and returns the files written, in shard order.
-pub(super) async fn write_sorted(
+pub(crate) async fn write_sorted(
     mut rows: SendableRecordBatchStream,
-    table: &TablePlan,
+    table: &TableShape,
     splits: &Splits,
     writer: &TableWriter<'_>,
     litter: &mut FileLitter,
@@ -33,7 +32,7 @@ pub(super) async fn write_sorted(
         files: Vec::new(),
     };
     let done: Result<(), LoadError> = async {
-        while let Some(batch) = rows.try_next().await.map_err(|e| sort_error(table.name(), e))? {
+        while let Some(batch) = rows.try_next().await.map_err(|e| sort_error(&table.name, e))? {
             order.check(&batch)?;
             cut.take(batch, litter).await?;
         }
@@ -49,7 +48,7 @@ pub(super) async fn write_sorted(
 }
 
 struct Cut<'a> {
-    table: &'a TablePlan,
+    table: &'a TableShape,
     splits: &'a Splits,
     writer: &'a TableWriter<'a>,
     shard: usize,
@@ -114,19 +113,19 @@ impl Cut<'_> {
 
     fn misplaced(&self, problem: &'static str) -> LoadError {
         LoadError::Misplaced {
-            table: self.table.name().to_string(),
+            table: self.table.name.clone(),
             problem,
         }
     }
 
     fn arrow(&self, error: arrow::error::ArrowError) -> LoadError {
-        sort_error(self.table.name(), error.into())
+        sort_error(&self.table.name, error.into())
     }
 }
 
-fn column<'a>(batch: &'a RecordBatch, name: &str, table: &TablePlan) -> Result<&'a ArrayRef, LoadError> {
+fn column<'a>(batch: &'a RecordBatch, name: &str, table: &TableShape) -> Result<&'a ArrayRef, LoadError> {
     let missing = || LoadError::Misplaced {
-        table: table.name().to_string(),
+        table: table.name.clone(),
         problem: "a batch lacks a column",
     };
     batch.column_by_name(name).ok_or_else(missing)
@@ -134,15 +133,15 @@ fn column<'a>(batch: &'a RecordBatch, name: &str, table: &TablePlan) -> Result<&
 
 /// Sees every row once and refuses one that is smaller than the row before it, or has no patient id.
 struct OrderCheck<'a> {
-    table: &'a TablePlan,
+    table: &'a TableShape,
     columns: Vec<String>,
     converter: RowConverter,
     last: Option<OwnedRow>,
 }
 
 impl<'a> OrderCheck<'a> {
-    fn new(table: &'a TablePlan) -> Result<Self, LoadError> {
-        let columns: Vec<String> = table.sorted_by().iter().map(ToString::to_string).collect();
+    fn new(table: &'a TableShape) -> Result<Self, LoadError> {
+        let columns: Vec<String> = table.sorted_by().map(str::to_owned).collect();
         let key = |name: &String| {
             let field = table.schema.field_with_name(name)?;
             Ok(SortField::new_with_options(field.data_type().clone(), FILE_ORDER))
@@ -153,7 +152,7 @@ impl<'a> OrderCheck<'a> {
             .collect::<Result<Vec<_>, arrow::error::ArrowError>>();
         let converter = keys
             .and_then(RowConverter::new)
-            .map_err(|e| sort_error(table.name(), e.into()))?;
+            .map_err(|e| sort_error(&table.name, e.into()))?;
         Ok(Self {
             table,
             columns,
@@ -179,7 +178,7 @@ impl<'a> OrderCheck<'a> {
         let rows = self
             .converter
             .convert_columns(&keys)
-            .map_err(|e| sort_error(self.table.name(), e.into()))?;
+            .map_err(|e| sort_error(&self.table.name, e.into()))?;
         let first_fits = self.last.as_ref().is_none_or(|last| last.row() <= rows.row(0));
         let sorted = (1..rows.num_rows()).all(|row| rows.row(row - 1) <= rows.row(row));
         if !first_fits || !sorted {
@@ -191,7 +190,7 @@ impl<'a> OrderCheck<'a> {
 
     fn refuse(&self, problem: &'static str) -> LoadError {
         LoadError::Misplaced {
-            table: self.table.name().to_string(),
+            table: self.table.name.clone(),
             problem,
         }
     }

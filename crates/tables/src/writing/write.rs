@@ -15,11 +15,11 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use uuid::Uuid;
 
-use super::plan::TablePlan;
+use super::shape::TableShape;
 use super::stats::log_statistics;
 use super::upload::Upload;
-use super::{LoadError, LoadOptions};
 use crate::delta::LoggedFile;
+use crate::load::{LoadError, LoadOptions, Progress};
 use crate::sidecar::{self, SidecarError};
 use crate::snapshot::{DatasetRoot, class_of};
 
@@ -27,17 +27,17 @@ use crate::snapshot::{DatasetRoot, class_of};
 const ZSTD_LEVEL: i32 = 3;
 
 /// Writes the files of one table.
-pub(super) struct TableWriter<'a> {
+pub(crate) struct TableWriter<'a> {
     root: &'a DatasetRoot,
-    table: &'a TablePlan,
+    table: &'a TableShape,
     keys: &'a Arc<dyn KeyService>,
     options: &'a LoadOptions,
 }
 
 impl<'a> TableWriter<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         root: &'a DatasetRoot,
-        table: &'a TablePlan,
+        table: &'a TableShape,
         keys: &'a Arc<dyn KeyService>,
         options: &'a LoadOptions,
     ) -> Self {
@@ -50,18 +50,18 @@ impl<'a> TableWriter<'a> {
     }
 
     /// Begins a file of `shard`, under a name that no file ever had.
-    pub(super) async fn open(&self, shard: Option<usize>, litter: &mut FileLitter) -> Result<OpenFile, LoadError> {
+    pub(crate) async fn open(&self, shard: Option<usize>, litter: &mut FileLitter) -> Result<OpenFile, LoadError> {
         let name = format!("part-{}.parquet", Uuid::new_v4());
         let relative = match shard {
             Some(shard) => format!("shard={shard:04}/{name}"),
             None => name,
         };
-        let folder = self.root.table_path(self.table.name());
+        let folder = self.root.table_path(&self.table.name);
         let path = Path::parse(format!("{folder}/{relative}")).map_err(|e| LoadError::Write {
             path: folder,
             reason: e.to_string(),
         })?;
-        let context = FileContext::new(&self.root.dataset, self.table.name(), &relative);
+        let context = FileContext::new(&self.root.dataset, &self.table.name, &relative);
         let (properties, material) = self.properties(&context, &path).await?;
         litter.note(sidecar::path_of(&path));
         litter.note(path.clone());
@@ -140,7 +140,7 @@ impl<'a> TableWriter<'a> {
 }
 
 /// A file being written.
-pub(super) struct OpenFile {
+pub(crate) struct OpenFile {
     writer: AsyncArrowWriter<Upload>,
     root: DatasetRoot,
     schema: SchemaRef,
@@ -149,11 +149,11 @@ pub(super) struct OpenFile {
     shard: Option<usize>,
     rows: u64,
     row_group_bytes: usize,
-    progress: Arc<dyn super::Progress>,
+    progress: Arc<dyn Progress>,
 }
 
 impl OpenFile {
-    pub(super) async fn write(&mut self, rows: &RecordBatch) -> Result<(), LoadError> {
+    pub(crate) async fn write(&mut self, rows: &RecordBatch) -> Result<(), LoadError> {
         self.writer.write(rows).await.map_err(|e| self.failed(e))?;
         if self.writer.in_progress_size() >= self.row_group_bytes {
             self.writer.flush().await.map_err(|e| self.failed(e))?;
@@ -164,7 +164,7 @@ impl OpenFile {
     }
 
     /// Completes the file and asks the store what it has: only that goes into a log.
-    pub(super) async fn finish(mut self) -> Result<LoggedFile, LoadError> {
+    pub(crate) async fn finish(mut self) -> Result<LoggedFile, LoadError> {
         let metadata = match self.writer.finish().await {
             Ok(metadata) => metadata,
             Err(error) => {
@@ -190,7 +190,7 @@ impl OpenFile {
     }
 
     /// Gives the upload up; what was sent of it is removed by the store.
-    pub(super) async fn abort(self) {
+    pub(crate) async fn abort(self) {
         let path = self.path;
         if let Err(error) = self.writer.into_inner().abort().await {
             tracing::warn!(%path, %error, "upload not aborted, vacuum will find what is left");
@@ -206,13 +206,13 @@ impl OpenFile {
 }
 
 /// The files that a load began, with their key material, to be removed if it does not publish them.
-pub(super) struct FileLitter {
+pub(crate) struct FileLitter {
     store: Arc<dyn ObjectStore>,
     paths: Vec<Path>,
 }
 
 impl FileLitter {
-    pub(super) fn new(root: &DatasetRoot) -> Self {
+    pub(crate) fn new(root: &DatasetRoot) -> Self {
         Self {
             store: Arc::clone(&root.store),
             paths: Vec::new(),
@@ -224,7 +224,7 @@ impl FileLitter {
     }
 
     /// Removes them as well as it can; vacuum finds the rest.
-    pub(super) async fn remove(self) {
+    pub(crate) async fn remove(self) {
         for path in self.paths {
             match self.store.delete(&path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}

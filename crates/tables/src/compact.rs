@@ -1,0 +1,285 @@
+//! Compaction: the files of each shard become one, in order, under data keys of its own. What loads month by month leave in
+//! many files is read as quickly again as if it had been loaded at once; and since every file written gets new data keys,
+//! rewriting all files ([`CompactOptions::all_files`]) is how data keys are rotated.
+//!
+//! Files that are each sorted are merged, in memory bounded by a batch of each and the row group being encoded. The new
+//! version has the same rows and the same sources; older versions stay as they were until `vacuum` removes them. A crash
+//! leaves nothing visible, and a load that came first makes the compaction start anew.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use chrono::Utc;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt;
+use parcours_keys::{CacheOptions, ColumnClass, KeyService};
+use serde::Serialize;
+use url::Url;
+
+use crate::delta::LoggedFile;
+use crate::load::{LoadError, LoadOptions, Step, sort_error};
+use crate::provider::{SnapshotTable, partitioned};
+use crate::scan::{Grants, Reading, ScanKeys, open_for_reading};
+use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot};
+use crate::store::Stores;
+use crate::version::DatasetVersion;
+use crate::writing::commit::{NewTable, commit_table, create_version};
+use crate::writing::shape::TableShape;
+use crate::writing::shards;
+use crate::writing::write::{FileLitter, TableWriter};
+
+/// Rows of a batch that is merged: each file holds one in memory.
+const BATCH_ROWS: usize = 4096;
+/// Bytes of footers kept: none is read twice.
+const FOOTERS: usize = 1 << 20;
+
+/// How tables are compacted.
+#[derive(Debug, Clone, Default)]
+pub struct CompactOptions {
+    /// Write files anew that are alone in their shard, too: every file then has new data keys. Default: false.
+    pub all_files: bool,
+    /// The tables; empty means all.
+    pub tables: Vec<String>,
+    /// How files are written; of the memory only the part of a row group counts.
+    pub writing: LoadOptions,
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CompactReport {
+    /// The dataset.
+    pub dataset: String,
+    /// The version created; none when there was nothing to do.
+    pub created: Option<u64>,
+    /// The version readers see now.
+    pub version: u64,
+    /// The tables looked at.
+    pub tables: Vec<CompactedTable>,
+}
+
+/// What a compaction did to one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CompactedTable {
+    /// The table.
+    pub name: String,
+    /// Files before.
+    pub before: usize,
+    /// Files now.
+    pub after: usize,
+    /// Of which written anew.
+    pub written: usize,
+    /// Rows written.
+    pub rows: u64,
+}
+
+/// Compacts the newest version of `dataset` inside `into` into a new one.
+///
+/// # Errors
+/// [`LoadError`]; whatever it is, readers still see the version they saw before.
+pub async fn compact(
+    into: &Url,
+    dataset: &str,
+    stores: &Arc<Stores>,
+    keys: &Arc<dyn KeyService>,
+    options: &CompactOptions,
+) -> Result<CompactReport, LoadError> {
+    options.writing.check()?;
+    let snapshot = Snapshot::open(into, dataset, None, stores).await?;
+    let compaction = Compaction {
+        root: DatasetRoot::new(into, dataset, stores)?,
+        tables: chosen(&snapshot, &options.tables)?,
+        reading: reading(dataset, stores, keys),
+        context: context(stores).map_err(|error| sort_error("", error))?,
+        snapshot: &snapshot,
+        keys,
+        options,
+    };
+    let mut litter = FileLitter::new(&compaction.root);
+    let done = compaction.run(&mut litter).await;
+    // As after a load: only what surely published nothing may be removed.
+    if done.as_ref().is_err_and(LoadError::published_nothing) {
+        litter.remove().await;
+    }
+    done
+}
+
+fn chosen<'a>(snapshot: &'a Snapshot, names: &[String]) -> Result<Vec<&'a Arc<TableSnapshot>>, LoadError> {
+    if names.is_empty() {
+        return Ok(snapshot.tables().collect());
+    }
+    let find = |name: &String| {
+        let unknown = || LoadError::Option {
+            option: "table",
+            reason: format!("dataset {} has no table {name}", snapshot.dataset()),
+        };
+        snapshot.table(name).ok_or_else(unknown)
+    };
+    names.iter().map(find).collect()
+}
+
+/// Whoever compacts reads every column.
+fn reading(dataset: &str, stores: &Arc<Stores>, keys: &Arc<dyn KeyService>) -> ScanKeys {
+    let reading = Reading::new(Arc::clone(keys), Arc::clone(stores), CacheOptions::default(), FOOTERS);
+    reading.keys(Grants::none().with(dataset, ColumnClass::ALL))
+}
+
+fn context(stores: &Arc<Stores>) -> DataFusionResult<Arc<TaskContext>> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_object_store_registry(Arc::clone(stores) as _)
+        .build_arc()?;
+    let config = SessionConfig::new().with_batch_size(BATCH_ROWS);
+    Ok(SessionContext::new_with_config_rt(config, runtime).task_ctx())
+}
+
+struct Compaction<'a> {
+    root: DatasetRoot,
+    snapshot: &'a Snapshot,
+    tables: Vec<&'a Arc<TableSnapshot>>,
+    reading: ScanKeys,
+    context: Arc<TaskContext>,
+    keys: &'a Arc<dyn KeyService>,
+    options: &'a CompactOptions,
+}
+
+/// A table's files of the next version.
+struct Compacted {
+    shape: TableShape,
+    files: Vec<LoggedFile>,
+    report: CompactedTable,
+}
+
+impl Compaction<'_> {
+    async fn run(&self, litter: &mut FileLitter) -> Result<CompactReport, LoadError> {
+        let mut compacted = Vec::new();
+        for table in &self.tables {
+            compacted.push(self.table(table, litter).await?);
+        }
+        let changed = compacted.iter().any(|table| table.report.written > 0);
+        let created = match changed {
+            true => Some(self.publish(&compacted).await?),
+            false => None,
+        };
+        Ok(CompactReport {
+            dataset: self.root.dataset.clone(),
+            created,
+            version: created.unwrap_or(self.snapshot.version()),
+            tables: compacted.into_iter().map(|table| table.report).collect(),
+        })
+    }
+
+    async fn table(&self, table: &TableSnapshot, litter: &mut FileLitter) -> Result<Compacted, LoadError> {
+        let shape = TableShape::of(table);
+        let progress = &self.options.writing.progress;
+        progress.step(&Step::Table {
+            name: shape.name.clone(),
+            bytes: table.bytes(),
+        });
+        let mut report = CompactedTable {
+            name: shape.name.clone(),
+            before: table.files().len(),
+            after: 0,
+            written: 0,
+            rows: 0,
+        };
+        let (mut files, mut read) = (Vec::new(), 0);
+        for group in table.files_by_shard() {
+            read += group.iter().map(|file| file.size()).sum::<u64>();
+            if group.len() > 1 || (self.options.all_files && !group.is_empty()) {
+                let written = self.group(table, &shape, &group, litter).await?;
+                report.written += 1;
+                report.rows += written.rows;
+                files.push(written);
+            } else {
+                files.extend(group.iter().map(|file| file.logged().clone()));
+            }
+            progress.read(read);
+        }
+        report.after = files.len();
+        Ok(Compacted { shape, files, report })
+    }
+
+    /// Merges the files of one shard, or of an unsharded table, into one.
+    async fn group(
+        &self,
+        table: &TableSnapshot,
+        shape: &TableShape,
+        files: &[&DataFile],
+        litter: &mut FileLitter,
+    ) -> Result<LoggedFile, LoadError> {
+        let rows = self
+            .merged(table, files)
+            .map_err(|error| sort_error(&shape.name, error))?;
+        let writer = TableWriter::new(&self.root, shape, self.keys, &self.options.writing);
+        let mut written = shards::write_sorted(rows, shape, self.snapshot.splits(), &writer, litter).await?;
+        let (shard, expected) = (
+            files.first().and_then(|file| file.shard()),
+            files.iter().map(|file| file.rows()).sum::<u64>(),
+        );
+        match (written.pop(), written.is_empty()) {
+            (Some(file), true) if (file.shard, file.rows) == (shard, expected) => Ok(file),
+            _ => Err(LoadError::Misplaced {
+                table: shape.name.clone(),
+                problem: "the merged files do not hold the rows that they are logged with",
+            }),
+        }
+    }
+
+    /// The rows of some files in the table's order; file after file if it has none.
+    fn merged(&self, table: &TableSnapshot, files: &[&DataFile]) -> DataFusionResult<SendableRecordBatchStream> {
+        let ordering = SnapshotTable::order_of(table)?;
+        let files = files.iter().map(|file| partitioned(file));
+        let groups = match ordering {
+            Some(_) => files.map(|file| FileGroup::new(vec![file])).collect(),
+            None => vec![FileGroup::new(files.collect())],
+        };
+        let source = Arc::new(ParquetSource::new(Arc::clone(table.schema())));
+        let scan = FileScanConfigBuilder::new(table.store().clone(), source)
+            .with_file_groups(groups)
+            .with_output_ordering(ordering.clone().into_iter().collect());
+        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan.build());
+        let plan = match ordering {
+            Some(ordering) => Arc::new(SortPreservingMergeExec::new(ordering, scan)),
+            None => scan,
+        };
+        let rows = open_for_reading(plan, &self.reading)?.execute(0, Arc::clone(&self.context))?;
+        // Readers drop the fields' metadata, which says the columns' classes.
+        let classed = Arc::clone(table.schema());
+        let schema = Arc::clone(&classed);
+        let rows = rows.map(move |batch| Ok(RecordBatch::try_new(Arc::clone(&classed), batch?.columns().to_vec())?));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+
+    async fn publish(&self, compacted: &[Compacted]) -> Result<u64, LoadError> {
+        self.options.writing.progress.step(&Step::Publish);
+        let before = self.snapshot.record();
+        let number = before.version + 1;
+        let mut tables = before.tables.clone();
+        for table in compacted.iter().filter(|table| table.report.written > 0) {
+            let known = before.tables.get(&table.shape.name);
+            let anew = NewTable {
+                shape: &table.shape,
+                files: &table.files,
+                sources: known.map(|table| table.sources.clone()).unwrap_or_default(),
+            };
+            let entry = commit_table(&self.root, self.snapshot.splits(), anew).await?;
+            tables.insert(table.shape.name.clone(), entry);
+        }
+        let record = DatasetVersion {
+            version: number,
+            previous: Some(before.version),
+            created: Utc::now(),
+            tables,
+            ..before.clone()
+        };
+        create_version(&self.root, &record).await?;
+        Ok(number)
+    }
+}
