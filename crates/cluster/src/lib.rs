@@ -5,6 +5,7 @@
 pub mod access;
 pub mod bytesize;
 pub mod config;
+pub mod distinct;
 pub mod failure;
 pub mod flight;
 pub mod grant;

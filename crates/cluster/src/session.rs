@@ -10,8 +10,10 @@ use datafusion::common::Result;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::SessionConfig;
 
+use crate::distinct::DistinctPatients;
 use crate::options::TaskOptions;
 
 /// The SQL catalog in which every dataset is a schema.
@@ -47,9 +49,19 @@ pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<S
         .with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
-        .with_optimizer_rules(ballista_core::optimizer::ballista_default_optimizer_rules())
+        .with_optimizer_rules(optimizer_rules())
         .with_scalar_functions(ballista_scalar_functions())
         .with_aggregate_functions(ballista_aggregate_functions())
         .with_window_functions(ballista_window_functions())
         .build())
+}
+
+/// The engines' rules, with ours before the one that it goes further than.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = ballista_core::optimizer::ballista_default_optimizer_rules();
+    let place = rules
+        .iter()
+        .position(|rule| rule.name() == "single_distinct_aggregation_to_group_by");
+    rules.insert(place.unwrap_or(rules.len()), Arc::new(DistinctPatients));
+    rules
 }
