@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::context::{SQLOptions, SessionContext, SessionState};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
@@ -63,10 +63,9 @@ impl Planner {
             .map_err(|error| of_planning(&error))?;
         verify(&plan)?;
         let run = place(&plan)?;
-        let plan = if run == Where::Cluster {
-            plain_types(plan).map_err(|error| of_planning(&error))?
-        } else {
-            plan
+        let plan = match explains(&plan) {
+            true => plan,
+            false => plain_types(plan).map_err(|error| of_planning(&error))?,
         };
         let parameters = parameters(&plan)?;
         if parameters.is_empty() {
@@ -230,10 +229,11 @@ fn verify(plan: &LogicalPlan) -> Result<(), QueryError> {
         })
 }
 
-/// Explanations and descriptions of the catalog are answered here; everything else runs on executors. A query that mixes
-/// the catalog's description with patients' tables has no place to run.
+/// Explanations, descriptions of the catalog and single rows of constants, by which clients find out whether a connection
+/// lives, are answered here; everything else runs on executors. A query that mixes the catalog's description with patients'
+/// tables has no place to run.
 fn place(plan: &LogicalPlan) -> Result<Where, QueryError> {
-    if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::DescribeTable(_)) {
+    if explains(plan) || is_one_row(plan) {
         return Ok(Where::Here);
     }
     let (mut data, mut described) = (false, false);
@@ -255,6 +255,28 @@ fn place(plan: &LogicalPlan) -> Result<Where, QueryError> {
         (_, true) => Ok(Where::Here),
         _ => Ok(Where::Cluster),
     }
+}
+
+fn explains(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::DescribeTable(_))
+}
+
+/// Whether the plan is a row of expressions over nothing, as `SELECT 1` is.
+fn is_one_row(plan: &LogicalPlan) -> bool {
+    let nested = |expr: &Expr| expr.exists(|expr| Ok(is_subquery(expr))).unwrap_or(true);
+    match plan {
+        LogicalPlan::Projection(projection) => !projection.expr.iter().any(nested) && is_one_row(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => is_one_row(&alias.input),
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
+        _ => false,
+    }
+}
+
+fn is_subquery(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)
+    )
 }
 
 /// Results leave in types that every client reads: no views, no dictionaries.
