@@ -2,35 +2,15 @@
 //! codes. What needs a cluster is tested where clusters are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod binary;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// The binary in an environment of its own, standard input empty.
-fn parcours(home: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_parcours"))
-        .args(arguments)
-        .current_dir(home)
-        .env_clear()
-        .env("HOME", home)
-        .env("PARCOURS_KEYRING_PASSPHRASE", "une phrase longue")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-#[track_caller]
-fn succeeds(home: &Path, arguments: &[&str]) -> String {
-    let output = parcours(home, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
+use binary::{parcours, said, succeeds};
 
 #[track_caller]
 fn fails(home: &Path, arguments: &[&str], code: i32) -> String {

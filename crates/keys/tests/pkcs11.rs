@@ -15,7 +15,8 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use parcours_keys::{
-    DataKey, KeyAdmin, KeyError, KeyService, MasterKeyName, Pkcs11Keys, Pkcs11Options, conformance, ensure_dataset_keys,
+    DataKey, KeyAdmin, KeyError, KeyService, MasterKeyName, Pkcs11Keys, Pkcs11Options, WrappedKey, conformance,
+    ensure_dataset_keys,
 };
 
 /// Where Debian, Alpine and Homebrew put the library.
@@ -151,6 +152,16 @@ fn health() -> MasterKeyName {
     MasterKeyName::new("claims/health").unwrap()
 }
 
+/// A token with a key of class health, and a data key that it wrapped.
+async fn with_a_key(hsm: &SoftHsm) -> (Pkcs11Keys, DataKey, WrappedKey) {
+    hsm.token("parcours");
+    let keys = Pkcs11Keys::open(hsm.options(&["parcours"])).await.unwrap();
+    keys.create(&health()).await.unwrap();
+    let key = DataKey::random().unwrap();
+    let wrapped = keys.wrap(&health(), &key, b"file").await.unwrap();
+    (keys, key, wrapped)
+}
+
 #[test]
 fn keeps_the_rules_of_a_key_service() {
     with_softhsm("keeps_the_rules_of_a_key_service", async |hsm| {
@@ -216,11 +227,7 @@ fn a_login_that_ended_is_made_again() {
 #[test]
 fn a_closed_session_is_opened_again() {
     with_softhsm("a_closed_session_is_opened_again", async |hsm| {
-        hsm.token("parcours");
-        let keys = Pkcs11Keys::open(hsm.options(&["parcours"])).await.unwrap();
-        keys.create(&health()).await.unwrap();
-        let key = DataKey::random().unwrap();
-        let wrapped = keys.wrap(&health(), &key, b"file").await.unwrap();
+        let (keys, key, wrapped) = with_a_key(&hsm).await;
         for _ in 0..20 {
             hsm.drop_sessions();
             let opened = keys.unwrap(&wrapped, b"file").await.unwrap();
@@ -240,11 +247,7 @@ fn a_closed_session_is_opened_again() {
 #[test]
 fn a_module_that_another_finalized_is_initialized_again() {
     with_softhsm("a_module_that_another_finalized_is_initialized_again", async |hsm| {
-        hsm.token("parcours");
-        let keys = Pkcs11Keys::open(hsm.options(&["parcours"])).await.unwrap();
-        keys.create(&health()).await.unwrap();
-        let key = DataKey::random().unwrap();
-        let wrapped = keys.wrap(&health(), &key, b"file").await.unwrap();
+        let (keys, key, wrapped) = with_a_key(&hsm).await;
         // More often than a module that works would be initialized anew.
         for _ in 0..20 {
             hsm.library.clone().finalize().unwrap();
@@ -259,11 +262,7 @@ fn a_module_that_another_finalized_is_initialized_again() {
 #[test]
 fn a_token_that_went_away_is_found_when_it_is_back() {
     with_softhsm("a_token_that_went_away_is_found_when_it_is_back", async |hsm| {
-        hsm.token("parcours");
-        let keys = Pkcs11Keys::open(hsm.options(&["parcours"])).await.unwrap();
-        keys.create(&health()).await.unwrap();
-        let key = DataKey::random().unwrap();
-        let wrapped = keys.wrap(&health(), &key, b"file").await.unwrap();
+        let (keys, key, wrapped) = with_a_key(&hsm).await;
         for _ in 0..2 {
             tokio::time::sleep(Duration::from_millis(1100)).await;
             hsm.unplug();
