@@ -21,6 +21,7 @@ mod delta;
 mod file_end;
 mod named;
 mod sidecar;
+mod together;
 mod writing;
 
 pub use named::NamedError;

@@ -20,9 +20,11 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use object_store::ObjectMeta;
+use object_store::path::Path;
 
 use crate::snapshot::{DataFile, TableSnapshot};
 use crate::splits::FILE_ORDER;
+use crate::together::together;
 
 /// A table provider over one table of a snapshot.
 #[derive(Debug, Clone)]
@@ -60,8 +62,20 @@ impl SnapshotTable {
 
     /// One group a shard, empty shards included, so that group `i` is shard `i` in every table.
     fn file_groups(&self) -> Vec<FileGroup> {
-        let group = |files: Vec<&DataFile>| FileGroup::new(files.into_iter().map(partitioned).collect());
+        let group = |files: Vec<&DataFile>| match self.merged(&files) {
+            Some(merged) => FileGroup::new(vec![merged]),
+            None => FileGroup::new(files.into_iter().map(partitioned).collect()),
+        };
         self.table.files_by_shard().into_iter().map(group).collect()
+    }
+
+    /// Several files of a shard that are in order, under one name: executors merge them.
+    fn merged(&self, files: &[&DataFile]) -> Option<PartitionedFile> {
+        if files.len() < 2 || !self.table.is_sharded() {
+            return None;
+        }
+        let path = together(files.iter().map(|file| (file.path(), file.size())))?;
+        Some(named(path, files.iter().map(|file| file.size()).sum()))
     }
 
     /// Range by patient over the dataset's split points. A row's shard does not depend on how many files the shard has.
@@ -73,10 +87,10 @@ impl SnapshotTable {
         Ok(self.table.splits().partitioning(patient))
     }
 
-    /// The order inside a shard, which holds only while each shard is at most one file: files of one shard are read one
-    /// after the other, not merged.
+    /// The order inside a shard, which holds only while each group is one file, or several under one name: files of one
+    /// group are read one after the other.
     fn ordering(&self) -> Result<Option<LexOrdering>> {
-        if self.table.files_by_shard().iter().any(|files| files.len() > 1) {
+        if self.file_groups().iter().any(|files| files.len() > 1) {
             return Ok(None);
         }
         Self::order_of(&self.table)
@@ -106,10 +120,15 @@ impl SnapshotTable {
 /// A data file as a scan names it. The path as it is: going through text would encode it twice. No statistics per file: a
 /// plan that names thousands of files has to stay small on the wire.
 pub(crate) fn partitioned(file: &DataFile) -> PartitionedFile {
+    named(file.path().clone(), file.size())
+}
+
+/// A file of this path and size.
+pub(crate) fn named(location: Path, size: u64) -> PartitionedFile {
     PartitionedFile::new_from_meta(ObjectMeta {
-        location: file.path().clone(),
+        location,
         last_modified: DateTime::<Utc>::UNIX_EPOCH,
-        size: file.size(),
+        size,
         e_tag: None,
         version: None,
     })

@@ -4,6 +4,7 @@
 
 mod footers;
 mod grants;
+mod merged;
 mod reader;
 
 use std::collections::{BTreeSet, HashMap};
@@ -27,6 +28,7 @@ use crate::store::{StoreError, Stores};
 pub use footers::{FooterCache, FooterCounters};
 use grants::GrantedService;
 pub use grants::Grants;
+use merged::{Apart, MergedScan, take_apart};
 use reader::DecryptingReaderFactory;
 
 /// Most rows of a literal table (`VALUES`) inside a plan.
@@ -238,7 +240,7 @@ pub fn open_for_reading(
         let Some(scan) = node.downcast_ref::<DataSourceExec>() else {
             return Ok(Transformed::no(node));
         };
-        match open_scan(scan, keys)? {
+        match open_scan(&node, scan, keys)? {
             Some(opened) => Ok(Transformed::yes(opened)),
             None => Ok(Transformed::no(node)),
         }
@@ -247,11 +249,20 @@ pub fn open_for_reading(
 }
 
 /// The scan with its reader; none for a small literal table, which stays as it is.
-fn open_scan(scan: &DataSourceExec, keys: &ScanKeys) -> Result<Option<Arc<dyn ExecutionPlan>>, ScanError> {
+fn open_scan(
+    node: &Arc<dyn ExecutionPlan>,
+    scan: &DataSourceExec,
+    keys: &ScanKeys,
+) -> Result<Option<Arc<dyn ExecutionPlan>>, ScanError> {
     if let Some((config, source)) = scan.downcast_to_file_source::<ParquetSource>() {
-        return Ok(Some(DataSourceExec::from_data_source(open_parquet(
-            config, source, keys,
-        )?)));
+        return Ok(Some(match take_apart(config)? {
+            None => DataSourceExec::from_data_source(open_parquet(config, source, keys)?),
+            Some(Apart { config, partitions }) => {
+                let limit = config.limit;
+                let files = DataSourceExec::from_data_source(open_parquet(&config, source, keys)?);
+                Arc::new(MergedScan::new(files, partitions, limit, node.properties()))
+            }
+        }));
     }
     if let Some(literal) = scan.data_source().downcast_ref::<MemorySourceConfig>() {
         let rows = literal

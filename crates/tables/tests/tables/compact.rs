@@ -41,12 +41,67 @@ fn paths(snapshot: &Snapshot, table: &str) -> BTreeSet<String> {
     files.map(|file| file.path().to_string()).collect()
 }
 
-/// Every row of the dispensings of a version, in the order in which its shards have them.
+/// Every row of the dispensings of a version, in the order in which its shards have them, or merge them from several
+/// files: nothing is sorted.
 async fn in_order(sandbox: &Sandbox, snapshot: &Snapshot) -> Vec<String> {
     let keys = sandbox.reading().keys(all_granted());
     let session = sandbox.session_at(snapshot);
     let ordered = "SELECT * FROM dispensing ORDER BY patient, day";
+    assert_eq!(count_nodes(&plan(&session, ordered).await, "SortExec"), 0);
     lines(&query(&session, &keys, ordered).await.unwrap())
+}
+
+fn patient_and_day(line: &String) -> (Option<String>, Option<String>) {
+    let mut cells = line.split('|').map(str::to_owned);
+    (cells.next(), cells.next())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_files_of_a_shard_are_read_as_one() {
+    let (sandbox, rows) = loaded_in_parts().await;
+    let session = sandbox.session().await;
+    let keys = sandbox.reading().keys(all_granted());
+    let ask = async |sql: &str| lines(&query(&session, &keys, sql).await.unwrap());
+    // No column of the order is read, one of the two, a filter, and limits with and without an order.
+    assert_eq!(
+        ask("SELECT count(code) FROM dispensing").await,
+        [rows.len().to_string()]
+    );
+    let mut days: Vec<i32> = rows.iter().map(|row| row.day).collect();
+    days.sort_unstable();
+    days.dedup();
+    assert_eq!(
+        ask("SELECT count(DISTINCT day) FROM dispensing").await,
+        [days.len().to_string()]
+    );
+    let first = rows.iter().map(|row| row.patient.clone()).min().unwrap();
+    let of_first = rows.iter().filter(|row| row.patient == first).count();
+    let sql = format!("SELECT count(*) FROM dispensing WHERE patient = '{first}'");
+    assert_eq!(ask(&sql).await, [of_first.to_string()]);
+    assert_eq!(
+        ask("SELECT patient FROM dispensing ORDER BY patient LIMIT 1").await,
+        [first]
+    );
+    assert_eq!(ask("SELECT code FROM dispensing LIMIT 5").await.len(), 5);
+    assert_eq!(ask("SELECT patient, day FROM dispensing LIMIT 900").await.len(), 900);
+    // By patient: no exchange and no sort, and right.
+    let by_patient = "SELECT patient, count(*) AS n FROM dispensing GROUP BY patient";
+    let planned = plan(&session, by_patient).await;
+    assert_eq!(
+        (
+            count_nodes(&planned, "RepartitionExec"),
+            count_nodes(&planned, "SortExec")
+        ),
+        (0, 0)
+    );
+    let mut expected = std::collections::BTreeMap::<&str, usize>::new();
+    for row in &rows {
+        *expected.entry(&row.patient).or_default() += 1;
+    }
+    let mut counted = ask(by_patient).await;
+    counted.sort();
+    let expected: Vec<String> = expected.iter().map(|(patient, n)| format!("{patient}|{n}")).collect();
+    assert_eq!(counted, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,6 +109,7 @@ async fn each_shard_becomes_one_file_with_the_same_rows() {
     let (sandbox, rows) = loaded_in_parts().await;
     let before = sandbox.snapshot().await;
     assert!(before.table("dispensing").unwrap().files().len() > 12);
+    assert!(in_order(&sandbox, &before).await.is_sorted_by_key(patient_and_day));
     let report = compact_with(&sandbox, CompactOptions::default()).await.unwrap();
     assert_eq!((report.created, report.version), (Some(5), 5));
     let of = |name: &str| report.tables.iter().find(|table| table.name == name).unwrap();
@@ -69,15 +125,7 @@ async fn each_shard_becomes_one_file_with_the_same_rows() {
     assert_eq!(after.table("dispensing").unwrap().files().len(), 4);
     assert_eq!(paths(&after, "patient"), paths(&before, "patient"));
     assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
-    // One file a shard is in order, and so nothing is sorted to order by patient.
-    let session = sandbox.session_at(&after);
-    let planned = plan(&session, "SELECT * FROM dispensing ORDER BY patient, day").await;
-    assert_eq!(count_nodes(&planned, "SortExec"), 0);
-    let ordered = in_order(&sandbox, &after).await;
-    assert!(ordered.is_sorted_by_key(|line| {
-        let mut cells = line.split('|').map(str::to_owned);
-        (cells.next(), cells.next())
-    }));
+    assert!(in_order(&sandbox, &after).await.is_sorted_by_key(patient_and_day));
     // The version before is what it was.
     let old = Snapshot::open(&sandbox.into, "claims", Some(4), &sandbox.stores)
         .await
