@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar};
 use parcours_cluster::bytesize::ByteSize;
+use parcours_keys::KeyService;
 use parcours_tables::compact::{CompactOptions, CompactReport, CompactedTable, compact};
 use parcours_tables::load::{LoadError, LoadOptions};
 
@@ -55,7 +56,8 @@ pub struct CompactArgs {
 /// Runs the command.
 pub async fn run(args: CompactArgs) -> Result<(), Failure> {
     let into = location(&args.location)?;
-    let (stores, keys) = (args.store.stores(), args.keys.open().await?);
+    let stores = args.store.stores();
+    let keys: Arc<dyn KeyService> = args.keys.open().await?;
     let bar = match args.quiet {
         true => ProgressBar::hidden(),
         false => ProgressBar::new_spinner(),

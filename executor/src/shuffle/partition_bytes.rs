@@ -95,15 +95,18 @@ impl PartitionWriter {
 
 impl Write for PartitionWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match &mut self.place {
-                Place::Disk(sealed) => return sealed.write(bytes),
-                Place::Memory(memory) if memory.push(bytes) => return Ok(bytes.len()),
-                Place::Memory(_) => self.move_to_disk().map_err(|error| match error {
-                    StoreError::Io(error) => error,
-                    error => io::Error::other(error),
-                })?,
+        if let Place::Memory(memory) = &mut self.place {
+            if memory.push(bytes) {
+                return Ok(bytes.len());
             }
+            self.move_to_disk().map_err(|error| match error {
+                StoreError::Io(error) => error,
+                error => io::Error::other(error),
+            })?;
+        }
+        match &mut self.place {
+            Place::Disk(sealed) => sealed.write(bytes),
+            Place::Memory(_) => Err(io::Error::other("a partition is neither in memory nor on disk")),
         }
     }
 

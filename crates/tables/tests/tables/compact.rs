@@ -51,7 +51,7 @@ async fn in_order(sandbox: &Sandbox, snapshot: &Snapshot) -> Vec<String> {
     lines(&query(&session, &keys, ordered).await.unwrap())
 }
 
-fn patient_and_day(line: &String) -> (Option<String>, Option<String>) {
+fn patient_and_day(line: &str) -> (Option<String>, Option<String>) {
     let mut cells = line.split('|').map(str::to_owned);
     (cells.next(), cells.next())
 }
@@ -109,7 +109,11 @@ async fn each_shard_becomes_one_file_with_the_same_rows() {
     let (sandbox, rows) = loaded_in_parts().await;
     let before = sandbox.snapshot().await;
     assert!(before.table("dispensing").unwrap().files().len() > 12);
-    assert!(in_order(&sandbox, &before).await.is_sorted_by_key(patient_and_day));
+    assert!(
+        in_order(&sandbox, &before)
+            .await
+            .is_sorted_by_key(|line| patient_and_day(line))
+    );
     let report = compact_with(&sandbox, CompactOptions::default()).await.unwrap();
     assert_eq!((report.created, report.version), (Some(5), 5));
     let of = |name: &str| report.tables.iter().find(|table| table.name == name).unwrap();
@@ -125,7 +129,11 @@ async fn each_shard_becomes_one_file_with_the_same_rows() {
     assert_eq!(after.table("dispensing").unwrap().files().len(), 4);
     assert_eq!(paths(&after, "patient"), paths(&before, "patient"));
     assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
-    assert!(in_order(&sandbox, &after).await.is_sorted_by_key(patient_and_day));
+    assert!(
+        in_order(&sandbox, &after)
+            .await
+            .is_sorted_by_key(|line| patient_and_day(line))
+    );
     // The version before is what it was.
     let old = Snapshot::open(&sandbox.into, "claims", Some(4), &sandbox.stores)
         .await
