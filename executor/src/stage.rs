@@ -191,6 +191,7 @@ async fn drain(
 /// The task's status is queued just after it returns: poll then, not at the next idle interval.
 fn nudge(wake: Arc<Notify>) {
     tokio::spawn(async move {
+        wake.notify_one();
         for pause in [1, 3, 16] {
             tokio::time::sleep(Duration::from_millis(pause)).await;
             wake.notify_one();

@@ -83,7 +83,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let registry = metrics::registry(&counters, jobs.clone(), members.clone());
     tokio::select! {
         ended = serve_client.serve_with_incoming(client.incoming()) => ended.context("the client listener ended")?,
-        ended = serve_internal(internal, engine, &members, losses, signer) => ended.context("the internal listener ended")?,
+        ended = serve_internal(internal, engine, &members, losses, signer, jobs.clone()) => ended.context("the internal listener ended")?,
         ended = health.serve(readiness.clone(), registry) => ended.context("the health port ended")?,
         () = datasets.keep_fresh(Duration::from_secs(config.data.refresh_seconds.max(1))) => {}
         () = jobs.keep_within(&access) => {}
@@ -128,9 +128,10 @@ async fn serve_internal(
     members: &Arc<Members>,
     losses: Arc<dyn Losses>,
     signer: Signer,
+    jobs: Arc<Jobs>,
 ) -> Result<(), tonic::transport::Error> {
     let control = ControlService::new(members.clone(), losses.clone());
-    let guarded = SchedulerGrpcServer::new(GuardedScheduler::new(engine, members.clone(), losses, signer))
+    let guarded = SchedulerGrpcServer::new(GuardedScheduler::new(engine, members.clone(), losses, signer, jobs))
         .max_decoding_message_size(MAX_INTERNAL_MESSAGE)
         .max_encoding_message_size(MAX_INTERNAL_MESSAGE);
     server()

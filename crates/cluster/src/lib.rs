@@ -5,7 +5,6 @@
 pub mod access;
 pub mod bytesize;
 pub mod config;
-pub mod distinct;
 pub mod failure;
 pub mod flight;
 pub mod grant;
@@ -15,6 +14,7 @@ pub mod options;
 pub mod orders;
 pub mod partition;
 pub mod residue;
+mod rules;
 pub mod session;
 pub mod shutdown;
 pub mod task_grant;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use ballista_core::config::BALLISTA_COALESCE_ENABLED;
 use ballista_core::extension::{
     SessionConfigExt, ballista_aggregate_functions, ballista_scalar_functions, ballista_window_functions,
 };
@@ -10,11 +11,10 @@ use datafusion::common::Result;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::SessionConfig;
 
-use crate::distinct::DistinctPatients;
 use crate::options::TaskOptions;
+use crate::rules::optimizer_rules;
 
 /// The SQL catalog in which every dataset is a schema.
 pub const CATALOG: &str = "parcours";
@@ -34,6 +34,8 @@ pub fn engine_config() -> SessionConfig {
         .with_ballista_use_tls(true)
         .with_ballista_shuffle_reader_force_remote_read(true)
         .with_ballista_adaptive_query_planner(true);
+    // Partitions of little are read by one task: each task more costs a round trip.
+    config = config.set_bool(BALLISTA_COALESCE_ENABLED, true);
     let options = config.options_mut();
     options.execution.enable_file_stream_work_stealing = false;
     options.execution.parquet.pushdown_filters = true;
@@ -54,14 +56,4 @@ pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<S
         .with_aggregate_functions(ballista_aggregate_functions())
         .with_window_functions(ballista_window_functions())
         .build())
-}
-
-/// The engines' rules, with ours before the one that it goes further than.
-fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = ballista_core::optimizer::ballista_default_optimizer_rules();
-    let place = rules
-        .iter()
-        .position(|rule| rule.name() == "single_distinct_aggregation_to_group_by");
-    rules.insert(place.unwrap_or(rules.len()), Arc::new(DistinctPatients));
-    rules
 }

@@ -1,4 +1,4 @@
-//! Six research questions and the SQL that answers them, as the demo asks them and the benches time them. Each
+//! Twelve research questions and the SQL that answers them: the demo asks the first six, the benches time all. Each
 //! statement is plain SQL over the tables of [`tables`](crate::tables) for the years 2021 to 2023, joins by patient,
 //! and orders its rows completely, so that any two right engines give the same answer in the same order.
 
@@ -19,12 +19,17 @@ pub struct Query {
     pub sql: &'static str,
 }
 
-/// The six queries, in the order of the demo.
+/// All queries, the demo's first.
 pub fn all() -> &'static [Query] {
     &QUERIES
 }
 
-static QUERIES: [Query; 6] = [
+/// The six queries of the demo, in its order.
+pub fn demo() -> &'static [Query] {
+    &QUERIES[..6]
+}
+
+static QUERIES: [Query; 12] = [
     Query {
         name: "prevalence",
         title: "Prevalence by département",
@@ -106,5 +111,77 @@ static QUERIES: [Query; 6] = [
             "alive_365",
         ],
         sql: include_str!("queries/survival.sql"),
+    },
+    Query {
+        name: "adherence",
+        title: "Adherence (PDC) by age",
+        question: "How many days of the year after a first dispensing of metformin were covered, by age?",
+        shape: "one row per age group (4)",
+        columns: &["age_band", "patients", "mean_pdc", "adherent", "percent_adherent"],
+        sql: include_str!("queries/adherence.sql"),
+    },
+    Query {
+        name: "sequences",
+        title: "Treatment sequences",
+        question: "In which order do patients first get the classes of glucose-lowering drugs?",
+        shape: "one row per sequence of three classes",
+        columns: &["first_class", "second_class", "third_class", "patients"],
+        sql: include_str!("queries/sequences.sql"),
+    },
+    Query {
+        name: "comorbidity",
+        title: "Comorbidity score",
+        question: "How heavy are the diseases that stays and registrations tell of, and how many died?",
+        shape: "one row per score, 10 and above together",
+        columns: &["score", "patients", "mean_age", "deaths"],
+        sql: include_str!("queries/comorbidity.sql"),
+    },
+    Query {
+        name: "distinct_counts",
+        title: "Distinct patients by class and month",
+        question: "How many patients were dispensed each class of drugs in each month?",
+        shape: "one row per class and month of three years",
+        columns: &["class", "year", "month", "patients", "dispensings"],
+        sql: include_str!("queries/distinct_counts.sql"),
+    },
+    Query {
+        name: "attrition",
+        title: "Attrition of a cohort",
+        question: "How many patients are left after each criterion of a cohort?",
+        shape: "one row",
+        columns: &[
+            "everybody",
+            "adults",
+            "alive",
+            "treated",
+            "free_of_event",
+            "seen",
+            "cohort",
+        ],
+        sql: include_str!("queries/attrition.sql"),
+    },
+    Query {
+        name: "features",
+        title: "Wide features per patient",
+        question: "What of 2022 sets those apart who were admitted in 2023, by age?",
+        shape: "one row per age group and outcome (10)",
+        columns: &[
+            "age_band",
+            "admitted",
+            "patients",
+            "dispensings",
+            "classes",
+            "psychotropic",
+            "antibiotic",
+            "general_practice",
+            "specialists",
+            "nursing",
+            "euros",
+            "acts",
+            "stays",
+            "nights",
+            "illnesses",
+        ],
+        sql: include_str!("queries/features.sql"),
     },
 ];

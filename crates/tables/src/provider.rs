@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Result, Statistics};
@@ -30,12 +30,15 @@ use crate::together::together;
 #[derive(Debug, Clone)]
 pub struct SnapshotTable {
     table: Arc<TableSnapshot>,
+    /// What SQL sees: the files' columns, texts as views.
+    schema: SchemaRef,
 }
 
 impl SnapshotTable {
     /// A provider of `table`.
     pub fn new(table: Arc<TableSnapshot>) -> Self {
-        Self { table }
+        let schema = with_views(table.schema());
+        Self { table, schema }
     }
 
     /// The table behind it.
@@ -49,7 +52,7 @@ impl SnapshotTable {
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<FileScanConfig> {
-        let source = ParquetSource::new(Arc::clone(self.table.schema())).with_table_parquet_options(options);
+        let source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
         let config = FileScanConfigBuilder::new(self.table.store().clone(), Arc::new(source))
             .with_file_groups(self.file_groups())
             .with_statistics(self.table_statistics())
@@ -83,8 +86,9 @@ impl SnapshotTable {
         let Some(patient) = self.table.patient_id() else {
             return Ok(None);
         };
-        let patient = Arc::new(Column::new_with_schema(patient, self.table.schema())?);
-        Ok(self.table.splits().partitioning(patient))
+        let patient = Column::new_with_schema(patient, &self.schema)?;
+        let data_type = self.schema.field(patient.index()).data_type();
+        self.table.splits().partitioning(Arc::new(patient), data_type)
     }
 
     /// The order inside a shard, which holds only while each group is one file, or several under one name: files of one
@@ -117,6 +121,19 @@ impl SnapshotTable {
     }
 }
 
+/// The columns with texts and bytes as views, which decoding need not copy and which compare by their first bytes.
+fn with_views(schema: &SchemaRef) -> SchemaRef {
+    let view = |field: &FieldRef| {
+        let data_type = match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+            DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+            other => other.clone(),
+        };
+        field.as_ref().clone().with_data_type(data_type)
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(view).collect::<Vec<_>>()))
+}
+
 /// A data file as a scan names it. The path as it is: going through text would encode it twice. No statistics per file: a
 /// plan that names thousands of files has to stay small on the wire.
 pub(crate) fn partitioned(file: &DataFile) -> PartitionedFile {
@@ -137,7 +154,7 @@ pub(crate) fn named(location: Path, size: u64) -> PartitionedFile {
 #[async_trait]
 impl TableProvider for SnapshotTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.table.schema())
+        Arc::clone(&self.schema)
     }
 
     fn table_type(&self) -> TableType {

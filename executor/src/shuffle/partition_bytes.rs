@@ -59,9 +59,7 @@ impl PartitionWriter {
         };
         let mut state = self.job.state.lock();
         if state.ended {
-            return Err(StoreError::Ended {
-                job: self.job.name.clone(),
-            });
+            return Err(self.job.ended());
         }
         state.kept.insert(self.key, kept);
         Ok(())
@@ -69,16 +67,7 @@ impl PartitionWriter {
 
     /// Moves what was written so far into a sealed file.
     fn move_to_disk(&mut self) -> Result<(), StoreError> {
-        let path = self.shared.path(&self.key)?;
-        if let Some(parent) = path.parent() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-        }
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)?;
+        let file = self.create_file()?;
         let metered = Metered {
             file: BufWriter::with_capacity(1 << 18, file),
             job: self.job.clone(),
@@ -90,6 +79,23 @@ impl PartitionWriter {
         }
         self.place = Place::Disk(Box::new(sealed));
         Ok(())
+    }
+}
+
+impl PartitionWriter {
+    /// Makes the file while the job cannot end: what comes after its end would be removed by nobody.
+    fn create_file(&self) -> Result<File, StoreError> {
+        let path = self.shared.path(&self.key)?;
+        let state = self.job.state.lock();
+        if state.ended {
+            return Err(self.job.ended());
+        }
+        if let Some(parent) = path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        Ok(options.open(&path)?)
     }
 }
 

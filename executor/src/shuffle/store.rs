@@ -82,6 +82,12 @@ pub(super) struct Job {
     pub(super) state: Mutex<JobState>,
 }
 
+impl Job {
+    pub(super) fn ended(&self) -> StoreError {
+        StoreError::Ended { job: self.name.clone() }
+    }
+}
+
 /// What changes of a job.
 #[derive(Debug)]
 pub(super) struct JobState {

@@ -18,12 +18,21 @@ use crate::port::QueryError;
 pub struct Touched {
     classes: BTreeMap<(String, ColumnClass), BTreeSet<String>>,
     partitions: usize,
+    bytes: u64,
 }
+
+/// Most bytes of a shard's files, of all tables together, that several shards are computed at once for.
+const SMALL: u64 = 16 << 20;
 
 impl Touched {
     /// How many shards the widest table read has; 1 if none is sharded.
     pub fn partitions(&self) -> usize {
         self.partitions.max(1)
+    }
+
+    /// Whether a shard of all that is read is so small that handing it out costs as much as computing it.
+    pub fn has_small_shards(&self) -> bool {
+        self.bytes / self.partitions() as u64 <= SMALL
     }
 
     /// The classes read of each dataset.
@@ -59,6 +68,7 @@ impl Touched {
         let Some(table) = provider.downcast_ref::<SnapshotTable>().map(SnapshotTable::table) else {
             return Ok(());
         };
+        self.bytes += table.bytes();
         if table.is_sharded() {
             self.partitions = self.partitions.max(table.files_by_shard().len());
         }

@@ -74,6 +74,15 @@ impl Jobs {
             .count()
     }
 
+    /// The most partitions that a running query has, if those of all running queries are small.
+    pub fn small_partitions(&self) -> Option<usize> {
+        let running = self.running_queries();
+        let small = running
+            .iter()
+            .map(|query| query.submission.as_ref().and_then(|submission| submission.small));
+        small.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
     /// Enters a query whose answer the scheduler computed itself.
     pub fn enter_local(self: &Arc<Self>, who: &Principal, id: QueryId, messages: Vec<FlightData>) {
         let query = self.enter(who, id, None);

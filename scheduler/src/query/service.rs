@@ -105,6 +105,10 @@ impl QueryPort for Queries {
                     context: Arc::new(context),
                     plan: admitted.plan,
                     opens: terms.datasets,
+                    small: admitted
+                        .touched
+                        .has_small_shards()
+                        .then(|| admitted.touched.partitions()),
                 };
                 self.jobs.submit(who, query, submission).await?;
             }

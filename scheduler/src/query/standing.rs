@@ -46,6 +46,8 @@ pub struct Submission {
     pub plan: LogicalPlan,
     /// What it opens.
     pub opens: Opened,
+    /// Its partitions, if each is small; none if they are worth a task each.
+    pub small: Option<usize>,
 }
 
 /// One query.

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, Result, ScalarValue};
-use datafusion::datasource::source_as_provider;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::sum::sum_udaf;
@@ -21,7 +20,8 @@ use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams}
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan, Projection, lit};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
-use parcours_tables::SnapshotTable;
+
+use super::patient::dataset_of_patient;
 
 /// The name of the distinct column between the two groupings.
 const DISTINCT: &str = "__patient";
@@ -97,7 +97,7 @@ fn parts(aggregate: &Aggregate) -> Result<Option<Parts>> {
         return Ok(None);
     };
     let is_patient = match &patient {
-        Expr::Column(column) => is_patient(&aggregate.input, column)?,
+        Expr::Column(column) => dataset_of_patient(&aggregate.input, column)?.is_some(),
         _ => false,
     };
     Ok(is_patient.then_some(Parts { patient, parts }))
@@ -117,41 +117,6 @@ fn plain(expr: &Expr) -> Option<(&Arc<AggregateUDF>, bool, &[Expr])> {
     } = params;
     let plain = filter.is_none() && order_by.is_empty() && null_treatment.is_none();
     plain.then_some((func, *distinct, args.as_slice()))
-}
-
-/// Whether a column of a plan is the patient id of a table of ours, under whatever name.
-fn is_patient(plan: &LogicalPlan, column: &Column) -> Result<bool> {
-    match plan {
-        LogicalPlan::TableScan(scan) => {
-            let provider = source_as_provider(&scan.source)?;
-            let table = provider.downcast_ref::<SnapshotTable>();
-            let patient = table.and_then(|table| table.table().patient_id());
-            Ok(patient == Some(column.name()) && scan.projected_schema.has_column(column))
-        }
-        LogicalPlan::Projection(projection) => {
-            let at = projection.schema.index_of_column(column)?;
-            match projection.expr.get(at).map(|expr| expr.clone().unalias()) {
-                Some(Expr::Column(below)) => is_patient(&projection.input, &below),
-                _ => Ok(false),
-            }
-        }
-        LogicalPlan::SubqueryAlias(alias) => {
-            let at = alias.schema.index_of_column(column)?;
-            let below = Column::from(alias.input.schema().qualified_field(at));
-            is_patient(&alias.input, &below)
-        }
-        LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Join(_) => {
-            let holders = plan
-                .inputs()
-                .into_iter()
-                .filter(|input| input.schema().has_column(column));
-            match holders.collect::<Vec<_>>().as_slice() {
-                [input] => is_patient(input, column),
-                _ => Ok(false),
-            }
-        }
-        _ => Ok(false),
-    }
 }
 
 impl Parts {

@@ -1,0 +1,26 @@
+//! Optimizer rules that know how tables lie: by patient, in shards. They are rules over logical plans, because adaptive
+//! planning drops physical ones.
+
+mod distinct;
+mod joins;
+mod patient;
+
+use std::sync::Arc;
+
+use datafusion::optimizer::OptimizerRule;
+
+/// The engines' rules with ours among them.
+pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = ballista_core::optimizer::ballista_default_optimizer_rules();
+    let place = |rules: &[Arc<dyn OptimizerRule + Send + Sync>], name: &str| {
+        let found = rules.iter().position(|rule| rule.name() == name);
+        found.unwrap_or(rules.len())
+    };
+    // Before the one that it goes further than.
+    let at = place(&rules, "single_distinct_aggregation_to_group_by");
+    rules.insert(at, Arc::new(distinct::DistinctPatients));
+    // Behind the one that finds keys in conditions, which would undo it.
+    let at = place(&rules, "eliminate_group_by_constant");
+    rules.insert(at, Arc::new(joins::PatientJoins));
+    rules
+}

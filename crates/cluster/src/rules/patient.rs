@@ -1,0 +1,51 @@
+//! Where a column comes from: whether it is the patient id of a sharded table, under whatever name.
+
+use datafusion::common::{Column, Result};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use parcours_tables::SnapshotTable;
+
+/// The dataset whose patient id the column is; none if it is not one. Rows that come out of `plan` then lie in the shard
+/// that their patient belongs to, as long as nothing exchanges them.
+pub(super) fn dataset_of_patient(plan: &LogicalPlan, column: &Column) -> Result<Option<String>> {
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            let provider = source_as_provider(&scan.source)?;
+            let table = provider.downcast_ref::<SnapshotTable>().map(SnapshotTable::table);
+            let is_patient = |id: Option<&str>| id == Some(column.name()) && scan.projected_schema.has_column(column);
+            let table = table.filter(|table| is_patient(table.patient_id()));
+            Ok(table.map(|table| table.dataset().to_owned()))
+        }
+        LogicalPlan::Projection(projection) => {
+            let at = projection.schema.index_of_column(column)?;
+            of_expression(&projection.input, projection.expr.get(at))
+        }
+        LogicalPlan::Aggregate(aggregate) => {
+            let at = aggregate.schema.index_of_column(column)?;
+            of_expression(&aggregate.input, aggregate.group_expr.get(at))
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let at = alias.schema.index_of_column(column)?;
+            let below = Column::from(alias.input.schema().qualified_field(at));
+            dataset_of_patient(&alias.input, &below)
+        }
+        LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Window(_) | LogicalPlan::Join(_) => {
+            let holders = plan
+                .inputs()
+                .into_iter()
+                .filter(|input| input.schema().has_column(column));
+            match holders.collect::<Vec<_>>().as_slice() {
+                [input] => dataset_of_patient(input, column),
+                _ => Ok(None),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+fn of_expression(input: &LogicalPlan, expr: Option<&Expr>) -> Result<Option<String>> {
+    match expr.map(|expr| expr.clone().unalias()) {
+        Some(Expr::Column(below)) => dataset_of_patient(input, &below),
+        _ => Ok(None),
+    }
+}
