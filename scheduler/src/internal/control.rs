@@ -58,6 +58,16 @@ impl Members {
         });
     }
 
+    /// Wakes every member but this one. Whoever has orders enough to read wakes by them.
+    pub fn wake_others(&self, id: &str) {
+        let streams = self.streams.lock();
+        for (_, stream) in streams.iter().filter(|(other, _)| *other != id) {
+            if stream.capacity() > WAITING_ORDERS / 2 {
+                let _ = stream.try_send(Order::Wake);
+            }
+        }
+    }
+
     fn join(&self, id: &str) -> Result<mpsc::Receiver<Order>, Status> {
         let mut streams = self.streams.lock();
         if streams.contains_key(id) {

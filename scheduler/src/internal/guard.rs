@@ -69,6 +69,16 @@ impl GuardedScheduler {
     }
 }
 
+/// Whether partitions wait for somebody to compute them.
+async fn work_is_left(engine: &Engine) -> bool {
+    for job in engine.state.task_manager.get_running_job_cache().values() {
+        if job.execution_graph.read().await.available_tasks() > 0 {
+            return true;
+        }
+    }
+    false
+}
+
 /// How many tasks an executor runs at once.
 fn slots_of(executor: &pb::ExecutorRegistration) -> usize {
     let resources = executor.specification.iter().flat_map(|all| &all.resources);
@@ -182,6 +192,12 @@ impl SchedulerGrpc for GuardedScheduler {
                 for job in put_grants(&mut answer.get_mut().tasks, &signer, &id) {
                     losses.partition_lost(job);
                 }
+            }
+            // The engine says that a stage can begin only if nobody took of it before it was asked. Whoever finished the stage
+            // before has just taken; the others would sleep on.
+            let handed_out = answer.as_ref().is_ok_and(|answer| !answer.get_ref().tasks.is_empty());
+            if handed_out && work_is_left(&engine).await {
+                members.wake_others(&id);
             }
             if !members.contains(&id) {
                 losses.executor_lost(id);
