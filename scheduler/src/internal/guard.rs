@@ -50,11 +50,8 @@ impl GuardedScheduler {
     /// How many partitions a task is to have for each that the executor has room for. The engine gives a task as many as
     /// there is room for; where partitions are small, one task of several costs a round trip less for each.
     fn slice(&self, executor: &pb::ExecutorRegistration) -> u32 {
-        let Some(partitions) = self.jobs.small_partitions() else {
-            return 1;
-        };
         let slots = slots_of(executor) * self.members.count();
-        partitions.div_ceil(slots.max(1)).clamp(1, SLICE_MAX) as u32
+        self.jobs.partitions_of_a_task(slots).min(SLICE_MAX) as u32
     }
 
     fn check<T>(&self, request: &Request<T>, id: &str) -> Result<(), Status> {

@@ -21,8 +21,8 @@ pub struct Touched {
     bytes: u64,
 }
 
-/// Most bytes of a shard's files, of all tables together, that several shards are computed at once for.
-const SMALL: u64 = 16 << 20;
+/// Most bytes of files, of all tables together, whose shards are handed out as one task.
+const ONE_TASK: u64 = 16 << 20;
 
 impl Touched {
     /// How many shards the widest table read has; 1 if none is sharded.
@@ -30,9 +30,11 @@ impl Touched {
         self.partitions.max(1)
     }
 
-    /// Whether a shard of all that is read is so small that handing it out costs as much as computing it.
-    pub fn has_small_shards(&self) -> bool {
-        self.bytes / self.partitions() as u64 <= SMALL
+    /// How many shards are so small together that handing each out by itself would cost as much as computing it; 1 where
+    /// a shard is worth a task.
+    pub fn shards_of_a_task(&self) -> usize {
+        let shard = (self.bytes / self.partitions() as u64).max(1);
+        usize::try_from(ONE_TASK / shard).unwrap_or(usize::MAX).max(1)
     }
 
     /// The classes read of each dataset.

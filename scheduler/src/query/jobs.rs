@@ -74,13 +74,13 @@ impl Jobs {
             .count()
     }
 
-    /// The most partitions that a running query has, if those of all running queries are small.
-    pub fn small_partitions(&self) -> Option<usize> {
+    /// How many partitions a task may have, so that neither a large query gets too many at once nor one of few partitions
+    /// is computed by less than all `slots`.
+    pub fn partitions_of_a_task(&self, slots: usize) -> usize {
         let running = self.running_queries();
-        let small = running
-            .iter()
-            .map(|query| query.submission.as_ref().and_then(|submission| submission.small));
-        small.collect::<Option<Vec<_>>>()?.into_iter().max()
+        let submissions = running.iter().filter_map(|query| query.submission.as_ref());
+        let share = |submission: &Submission| submission.partitions.div_ceil(slots.max(1)).min(submission.together);
+        submissions.map(share).min().unwrap_or(1).max(1)
     }
 
     /// Enters a query whose answer the scheduler computed itself.

@@ -105,10 +105,8 @@ impl QueryPort for Queries {
                     context: Arc::new(context),
                     plan: admitted.plan,
                     opens: terms.datasets,
-                    small: admitted
-                        .touched
-                        .has_small_shards()
-                        .then(|| admitted.touched.partitions()),
+                    partitions: admitted.touched.partitions(),
+                    together: admitted.touched.shards_of_a_task(),
                 };
                 self.jobs.submit(who, query, submission).await?;
             }

@@ -46,8 +46,10 @@ pub struct Submission {
     pub plan: LogicalPlan,
     /// What it opens.
     pub opens: Opened,
-    /// Its partitions, if each is small; none if they are worth a task each.
-    pub small: Option<usize>,
+    /// How many partitions it has.
+    pub partitions: usize,
+    /// How many of them may be one task.
+    pub together: usize,
 }
 
 /// One query.

@@ -1,5 +1,5 @@
 -- Distinct patients beside counts and sums, by groups of which some are NULL, over a join, and of a subquery.
-SELECT 'by diagnosis' AS kind, substr(icd9_dgns_cd_2, 1, 1) AS grp, count(DISTINCT desynpuf_id) AS patients,
+SELECT 'by diagnosis' AS part, substr(icd9_dgns_cd_2, 1, 1) AS grp, count(DISTINCT desynpuf_id) AS patients,
     count(*) AS n, count(icd9_dgns_cd_3) AS known, CAST(sum(clm_utlztn_day_cnt) AS BIGINT) AS days,
     min(clm_admsn_dt) AS first_day, max(clm_id) AS last_claim
 FROM claims.inpatient
@@ -12,9 +12,9 @@ LEFT JOIN claims.prescription p ON p.desynpuf_id = b.desynpuf_id AND p.srvc_dt >
 WHERE b.bene_year = 2010
 GROUP BY 2
 UNION ALL
-SELECT 'of a subquery', kind, count(DISTINCT person), count(*), count(day), NULL, min(day), NULL
+SELECT 'of a subquery', cost, count(DISTINCT person), count(*), count(day), NULL, min(day), NULL
 FROM (
-    SELECT desynpuf_id AS person, clm_from_dt AS day, CASE WHEN clm_pmt_amt > 1000 THEN 'costly' ELSE 'cheap' END AS kind
+    SELECT desynpuf_id AS person, clm_from_dt AS day, CASE WHEN clm_pmt_amt > 1000 THEN 'costly' ELSE 'cheap' END AS cost
     FROM claims.outpatient
 ) AS visits
 GROUP BY 2
