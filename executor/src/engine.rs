@@ -70,6 +70,7 @@ impl Engine {
         }
         let granted = self.keys.of_task(&TaskOptions::of(config)?.grant, &job, &self.id)?;
         nodes::check(plan)?;
+        let nodes = nodes::count(plan);
         let (plan, layout) = without_writer(plan)?;
         let plan = unions::cut(plan, &layout, &partitions)?;
         let plan = self.with_own_readers(plan)?;
@@ -84,6 +85,7 @@ impl Engine {
                 partitions,
             },
             plan,
+            nodes,
             layout,
             usable: granted.usable,
             store: self.store.clone(),

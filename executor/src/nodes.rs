@@ -65,6 +65,11 @@ pub(crate) fn check(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     Ok(())
 }
 
+/// How many nodes a plan has.
+pub(crate) fn count(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    1 + plan.children().into_iter().map(count).sum::<usize>()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

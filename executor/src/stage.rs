@@ -64,6 +64,8 @@ impl Place {
 pub(crate) struct Stage {
     pub(crate) place: Place,
     pub(crate) plan: Arc<dyn ExecutionPlan>,
+    /// How many nodes the stage's plan has where it came from, its writer included.
+    pub(crate) nodes: usize,
     pub(crate) layout: Layout,
     /// Whether its keys may still be used.
     pub(crate) usable: StillUsable,
@@ -216,7 +218,12 @@ impl QueryStageExecutor for Stage {
         // The scheduler walks the stage plan from its writer down; ours keeps no metrics of its own.
         let mut metrics = vec![MetricsSet::new()];
         metrics.extend(ballista_core::utils::collect_plan_metrics(self.plan.as_ref()));
-        metrics
+        if metrics.len() == self.nodes {
+            return metrics;
+        }
+        // Parts of a union that are another task's were left out. Metrics of another number than the stage's nodes would make
+        // the scheduler refuse the task's status, and wait for it for ever.
+        (0..self.nodes).map(|_| MetricsSet::new()).collect()
     }
 
     fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {

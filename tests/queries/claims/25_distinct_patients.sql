@@ -9,12 +9,12 @@ SELECT 'over a join', CAST(b.bene_sex_ident_cd AS VARCHAR), count(DISTINCT p.des
     CAST(sum(p.days_suply_num) AS BIGINT), min(p.srvc_dt), max(p.pde_id)
 FROM claims.beneficiary b
 LEFT JOIN claims.prescription p ON p.desynpuf_id = b.desynpuf_id AND p.srvc_dt >= DATE '2010-01-01'
-WHERE b.bene_year = 2010
+WHERE b.bene_year = 2008
 GROUP BY 2
 UNION ALL
-SELECT 'of a subquery', cost, count(DISTINCT person), count(*), count(day), NULL, min(day), NULL
+SELECT 'of a subquery', cost, count(DISTINCT person), count(*), count(day), CAST(NULL AS BIGINT), min(day), max(claim)
 FROM (
-    SELECT desynpuf_id AS person, clm_from_dt AS day, CASE WHEN clm_pmt_amt > 1000 THEN 'costly' ELSE 'cheap' END AS cost
+    SELECT desynpuf_id AS person, clm_id AS claim, clm_from_dt AS day, CASE WHEN clm_pmt_amt > 1000 THEN 'costly' ELSE 'cheap' END AS cost
     FROM claims.outpatient
 ) AS visits
 GROUP BY 2
