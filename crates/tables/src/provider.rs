@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Result, Statistics};
@@ -30,15 +30,12 @@ use crate::together::together;
 #[derive(Debug, Clone)]
 pub struct SnapshotTable {
     table: Arc<TableSnapshot>,
-    /// What SQL sees: the files' columns, texts as views.
-    schema: SchemaRef,
 }
 
 impl SnapshotTable {
     /// A provider of `table`.
     pub fn new(table: Arc<TableSnapshot>) -> Self {
-        let schema = with_views(table.schema());
-        Self { table, schema }
+        Self { table }
     }
 
     /// The table behind it.
@@ -52,7 +49,7 @@ impl SnapshotTable {
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<FileScanConfig> {
-        let source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
+        let source = ParquetSource::new(Arc::clone(self.table.schema())).with_table_parquet_options(options);
         let config = FileScanConfigBuilder::new(self.table.store().clone(), Arc::new(source))
             .with_file_groups(self.file_groups())
             .with_statistics(self.table_statistics())
@@ -86,8 +83,8 @@ impl SnapshotTable {
         let Some(patient) = self.table.patient_id() else {
             return Ok(None);
         };
-        let patient = Column::new_with_schema(patient, &self.schema)?;
-        let data_type = self.schema.field(patient.index()).data_type();
+        let patient = Column::new_with_schema(patient, self.table.schema())?;
+        let data_type = self.table.schema().field(patient.index()).data_type();
         self.table.splits().partitioning(Arc::new(patient), data_type)
     }
 
@@ -121,19 +118,6 @@ impl SnapshotTable {
     }
 }
 
-/// The columns with texts and bytes as views, which decoding need not copy and which compare by their first bytes.
-fn with_views(schema: &SchemaRef) -> SchemaRef {
-    let view = |field: &FieldRef| {
-        let data_type = match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
-            DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
-            other => other.clone(),
-        };
-        field.as_ref().clone().with_data_type(data_type)
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(view).collect::<Vec<_>>()))
-}
-
 /// A data file as a scan names it. The path as it is: going through text would encode it twice. No statistics per file: a
 /// plan that names thousands of files has to stay small on the wire.
 pub(crate) fn partitioned(file: &DataFile) -> PartitionedFile {
@@ -154,7 +138,7 @@ pub(crate) fn named(location: Path, size: u64) -> PartitionedFile {
 #[async_trait]
 impl TableProvider for SnapshotTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(self.table.schema())
     }
 
     fn table_type(&self) -> TableType {
