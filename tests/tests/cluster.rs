@@ -17,11 +17,13 @@ pub fn shared() -> Result<Option<&'static Sandbox>> {
         .map_err(|error| anyhow!("the shared cluster did not start: {error}"))
 }
 
-/// Prepares a cluster of one's own, loads both datasets and starts it.
+/// Prepares a cluster of one's own, loads the plan's datasets and starts it.
 pub fn loaded(plan: Plan) -> Result<Sandbox> {
+    let datasets = plan.datasets.clone();
     let mut sandbox = Sandbox::prepare(plan)?;
-    sandbox.load("claims")?;
-    sandbox.load("omop")?;
+    for dataset in datasets {
+        sandbox.load(dataset)?;
+    }
     sandbox.explain(Sandbox::start_all)?;
     Ok(sandbox)
 }

@@ -11,6 +11,7 @@ use parcours_tests::query::{self, Query};
 use parcours_tests::rounds::{report, rounds};
 use parcours_tests::sandbox::{ALL_CLASSES, Plan, Sandbox};
 
+use crate::cluster::loaded;
 use crate::keys::TAKEN_BACK;
 use crate::rotation::{rotation, run};
 
@@ -40,12 +41,10 @@ fn a_class_comes_and_goes_under_load_while_keys_are_rotated() -> Result<()> {
     let Some(oracle) = Oracle::of("claims")? else {
         return Ok(());
     };
-    let mut cluster = Sandbox::prepare(Plan {
+    let mut cluster = loaded(Plan {
         datasets: vec!["claims"],
         ..Plan::default()
     })?;
-    cluster.load("claims")?;
-    cluster.start_all()?;
     cluster.explain(|cluster| {
         let times = rounds(3);
         let (aways, with, without) = load(cluster, &oracle, times)?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use parcours_tests::oracle::Oracle;
 use parcours_tests::sandbox::{Plan, Sandbox, files_below, printed};
 
+use crate::cluster::loaded;
 use crate::queries::check_all;
 
 /// How often every key is rotated.
@@ -20,12 +21,10 @@ fn keys_are_rotated_rewrapped_and_retired_under_queries() -> Result<()> {
     let Some(oracle) = Oracle::of("claims")? else {
         return Ok(());
     };
-    let mut cluster = Sandbox::prepare(Plan {
+    let mut cluster = loaded(Plan {
         datasets: vec!["claims"],
         ..Plan::default()
     })?;
-    cluster.load("claims")?;
-    cluster.start_all()?;
     cluster.explain(|cluster| {
         let before = data_files(cluster)?;
         let commands = (1..=ROUNDS)

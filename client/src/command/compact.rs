@@ -1,7 +1,6 @@
 //! `parcours compact`: merges what loads left in many files, and gives files new data keys. A thin face of
 //! `parcours_tables::compact`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -67,7 +66,6 @@ pub async fn run(args: CompactArgs) -> Result<(), Failure> {
         tables: args.tables,
         writing: LoadOptions {
             memory_bytes: args.memory.as_usize(),
-            spill_dir: PathBuf::new(), // nothing is sorted, and so nothing spills
             progress: Arc::new(Bar(bar.clone())),
             ..LoadOptions::default()
         },

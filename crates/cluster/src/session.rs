@@ -33,9 +33,9 @@ pub fn engine_config() -> SessionConfig {
         .with_information_schema(true)
         .with_ballista_use_tls(true)
         .with_ballista_shuffle_reader_force_remote_read(true)
-        .with_ballista_adaptive_query_planner(true);
-    // Partitions of little are read by one task: each task more costs a round trip.
-    config = config.set_bool(BALLISTA_COALESCE_ENABLED, true);
+        .with_ballista_adaptive_query_planner(true)
+        // Partitions of little are read together: each task more costs a round trip.
+        .set_bool(BALLISTA_COALESCE_ENABLED, true);
     let options = config.options_mut();
     options.execution.enable_file_stream_work_stealing = false;
     options.execution.parquet.pushdown_filters = true;

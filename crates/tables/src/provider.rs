@@ -50,11 +50,13 @@ impl SnapshotTable {
         limit: Option<usize>,
     ) -> Result<FileScanConfig> {
         let source = ParquetSource::new(Arc::clone(self.table.schema())).with_table_parquet_options(options);
+        let groups = self.file_groups();
+        let ordering = self.ordering(&groups)?;
         let config = FileScanConfigBuilder::new(self.table.store().clone(), Arc::new(source))
-            .with_file_groups(self.file_groups())
+            .with_file_groups(groups)
             .with_statistics(self.table_statistics())
             .with_output_partitioning(self.partitioning()?)
-            .with_output_ordering(self.ordering()?.into_iter().collect())
+            .with_output_ordering(ordering.into_iter().collect())
             .with_projection_indices(projection.cloned())?
             .with_limit(limit);
         Ok(config.build())
@@ -83,15 +85,14 @@ impl SnapshotTable {
         let Some(patient) = self.table.patient_id() else {
             return Ok(None);
         };
-        let patient = Column::new_with_schema(patient, self.table.schema())?;
-        let data_type = self.table.schema().field(patient.index()).data_type();
-        self.table.splits().partitioning(Arc::new(patient), data_type)
+        let patient = Arc::new(Column::new_with_schema(patient, self.table.schema())?);
+        Ok(self.table.splits().partitioning(patient))
     }
 
     /// The order inside a shard, which holds only while each group is one file, or several under one name: files of one
     /// group are read one after the other.
-    fn ordering(&self) -> Result<Option<LexOrdering>> {
-        if self.file_groups().iter().any(|files| files.len() > 1) {
+    fn ordering(&self, groups: &[FileGroup]) -> Result<Option<LexOrdering>> {
+        if groups.iter().any(|files| files.len() > 1) {
             return Ok(None);
         }
         Self::order_of(&self.table)

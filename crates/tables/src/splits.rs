@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp;
 use arrow::datatypes::DataType;
-use datafusion::common::{Result as DataFusionResult, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr, RangePartitioning, SplitPoint};
 use datafusion::physical_plan::Partitioning;
 use serde_json::Value;
@@ -104,20 +104,12 @@ impl Splits {
     }
 
     /// The layout as DataFusion's Range partitioning of `patient`. Never Hash: DataFusion would trust it to be its own.
-    /// The points are given in `data_type`, that of the column.
-    pub fn partitioning(
-        &self,
-        patient: Arc<dyn PhysicalExpr>,
-        data_type: &DataType,
-    ) -> DataFusionResult<Option<Partitioning>> {
-        let Some(ordering) = LexOrdering::new([PhysicalSortExpr::new(patient, FILE_ORDER)]) else {
-            return Ok(None);
-        };
-        let point = |point: &ScalarValue| Ok(SplitPoint::new(vec![point.cast_to(data_type)?]));
-        let points = self.points.iter().map(point).collect::<DataFusionResult<Vec<_>>>()?;
-        Ok(RangePartitioning::try_new(ordering, points)
+    pub fn partitioning(&self, patient: Arc<dyn PhysicalExpr>) -> Option<Partitioning> {
+        let ordering = LexOrdering::new([PhysicalSortExpr::new(patient, FILE_ORDER)])?;
+        let points = self.points.iter().map(|p| SplitPoint::new(vec![p.clone()])).collect();
+        RangePartitioning::try_new(ordering, points)
             .ok()
-            .map(Partitioning::Range))
+            .map(Partitioning::Range)
     }
 
     /// How many leading rows of the ascending, NULL-free `ids` lie before the end of `shard`.

@@ -172,8 +172,9 @@ impl SchedulerGrpc for GuardedScheduler {
                 "an executor that asks for work must say where it is",
             ));
         }
-        let (id, slice) = (metadata.id.clone(), self.slice(metadata));
+        let id = metadata.id.clone();
         self.check(&request, &id)?;
+        let slice = self.slice(metadata);
         let free = &mut request.get_mut().num_free_vcores;
         *free = free.saturating_mul(slice);
         for job in take_failed_fetches(&mut request.get_mut().task_status) {

@@ -28,7 +28,7 @@ const DISTINCT: &str = "__patient";
 
 /// Counts distinct patients by grouping.
 #[derive(Debug, Default)]
-pub struct DistinctPatients;
+pub(super) struct DistinctPatients;
 
 impl OptimizerRule for DistinctPatients {
     fn name(&self) -> &str {
