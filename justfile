@@ -40,6 +40,10 @@ vault:
 tamper rounds="100000":
     PARCOURS_ROUNDS={{ rounds }} cargo test --release --package parcours-executor --package parcours-sealed --package parcours-keys --test tamper -- --nocapture
 
+# Ask this many random queries over shards of one dataset, and DuckDB the same
+random queries="5000":
+    PARCOURS_ROUNDS={{ queries }} cargo test --release --workspace --test all random:: -- --nocapture
+
 # Put a dataset of a thousand files under new master keys, with the figures of it
 rewrap-1000:
     cargo test --release -p parcours-tables --test tables rewrap_thousand:: -- --nocapture

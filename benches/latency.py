@@ -50,4 +50,5 @@ def main(file, runs=200):
             print(f"| {name} | {times[0]:.1f} | {at(0.5):.1f} | {at(0.95):.1f} | {times[-1]:.1f} |")
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

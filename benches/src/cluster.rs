@@ -82,6 +82,10 @@ fn demo_command(program: &Path, folder: &Path, options: &Options) -> Command {
     command.arg("--patients").arg(options.patients.to_string());
     command.arg("--seed").arg(options.seed.to_string());
     command.arg("--executors").arg(options.executors.to_string());
+    if options.stock_shuffle {
+        // Only the build in clear reads it.
+        command.env("PARCOURS_STOCK_SHUFFLE", "1");
+    }
     // Its own report is not ours; what it says on the way goes to standard error.
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     command

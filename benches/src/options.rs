@@ -38,6 +38,9 @@ pub struct Options {
     /// Measure the build that writes files and partitions in clear, too (parcours-plain, beside this program)
     #[arg(long, conflicts_with = "connect")]
     pub plain: bool,
+    /// Let that build shuffle with Ballista's own files, readers and service, in clear
+    #[arg(long, requires = "plain")]
+    pub stock_shuffle: bool,
     /// Use a cluster that is running already: its connect.json, in the folder that `parcours demo --keep` was given
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "executors", "patients", "seed"])]
     pub connect: Option<PathBuf>,

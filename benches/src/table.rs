@@ -25,6 +25,7 @@ pub fn markdown(options: &Options, cluster: &Cluster, duckdb: &str, measured: &[
 }
 
 const IN_CLEAR: &str = " In clear: the same program built with `measure-plain`, plain Parquet and partitions.";
+const STOCK: &str = " In clear: the same program built with `measure-plain`, plain Parquet, Ballista's own shuffle.";
 const COLUMNS: &str = "| Query | Rows | Parcours, ms | DuckDB, ms | Ratio | Same rows |\n|---|--:|--:|--:|--:|---|\n";
 const WITH_PLAIN: &str = "| Query | Rows | Parcours, ms | in clear, ms | Ratio | DuckDB, ms | Ratio | Same rows |\n\
                           |---|--:|--:|--:|--:|--:|--:|---|\n";
@@ -80,7 +81,11 @@ fn heading(options: &Options, cluster: &Cluster, duckdb: &str) -> String {
         "Medians of {} runs after one to warm up, engines in turns. {who}: encrypted tables over mTLS.{} DuckDB {duckdb}: \
          {} threads, plain Parquet, the same rows. A ratio below 1 means that Parcours is faster. {}.\n\n",
         options.runs,
-        if options.plain { IN_CLEAR } else { "" },
+        match (options.plain, options.stock_shuffle) {
+            (true, true) => STOCK,
+            (true, false) => IN_CLEAR,
+            (false, _) => "",
+        },
         options.threads,
         machine::describe()
     )

@@ -37,6 +37,8 @@ pub(crate) struct Engine {
     pub(crate) id: String,
     pub(crate) tasks: Arc<RunningTasks>,
     pub(crate) wake: Arc<Notify>,
+    #[cfg(feature = "measure-plain")]
+    pub(crate) stock: Option<Arc<crate::stock::Stock>>,
 }
 
 impl ExecutionEngine for Engine {
@@ -71,19 +73,31 @@ impl Engine {
         let granted = self.keys.of_task(&TaskOptions::of(config)?.grant, &job, &self.id)?;
         nodes::check(plan)?;
         let nodes = nodes::count(plan);
+        #[cfg(feature = "measure-plain")]
+        let writer = plan;
         let (plan, layout) = without_writer(plan)?;
         let plan = unions::cut(plan, &layout, &partitions)?;
+        let running = self.tasks.enter(&job, (stage, task));
+        let place = Place {
+            job,
+            stage,
+            task,
+            partitions,
+        };
+        #[cfg(feature = "measure-plain")]
+        if let Some(stock) = &self.stock {
+            let plan = writer
+                .clone()
+                .with_new_children(vec![open_for_reading(plan, &granted.scans)?])?;
+            let shared = (self.pool.clone(), self.wake.clone(), running);
+            return Ok(Arc::new(stock.stage(place, plan, nodes, shared)?));
+        }
         let plan = self.with_own_readers(plan)?;
         let plan = open_for_reading(plan, &granted.scans)?;
-        tracing::debug!(query = granted.query, job, stage, task, "task starts");
+        tracing::debug!(query = granted.query, job = place.job, stage, task, "task starts");
         Ok(Arc::new(Stage {
-            _running: self.tasks.enter(&job, (stage, task)),
-            place: Place {
-                job,
-                stage,
-                task,
-                partitions,
-            },
+            _running: running,
+            place,
             plan,
             nodes,
             layout,

@@ -15,6 +15,8 @@ mod pool;
 mod run;
 pub mod shuffle;
 mod stage;
+#[cfg(feature = "measure-plain")]
+mod stock;
 mod tasks;
 mod unions;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use ballista_core::serde::BallistaCodec;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
 use ballista_executor::execution_loop::poll_loop;
 use ballista_executor::executor::Executor;
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
@@ -15,7 +15,7 @@ use ballista_executor::metrics::LoggingMetricsCollector;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use parcours_cluster::health::Readiness;
-use parcours_cluster::session::engine_config;
+use parcours_cluster::session::{engine_config, plan_codec};
 use parcours_identity::ClientTls;
 use parcours_sealed::SpillFiles;
 use tokio::sync::{Notify, Semaphore};
@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) tasks: Arc<RunningTasks>,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) readiness: Readiness,
+    #[cfg(feature = "measure-plain")]
+    pub(crate) stock: Option<Arc<crate::stock::Stock>>,
 }
 
 impl Node {
@@ -104,6 +106,8 @@ impl Node {
             id: id.to_owned(),
             tasks: self.tasks.clone(),
             wake,
+            #[cfg(feature = "measure-plain")]
+            stock: self.stock.clone(),
         };
         let options = Arc::new(ExecutorProcessConfig {
             executor_id: id.to_owned(),
@@ -128,7 +132,8 @@ impl Node {
 
     async fn poll(&self, channel: Channel, executor: Arc<Executor>, wake: Arc<Notify>) -> anyhow::Result<()> {
         let client = scheduler_client(channel);
-        let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> = BallistaCodec::default();
+        let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
+            BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), plan_codec());
         poll_loop(
             client,
             executor,

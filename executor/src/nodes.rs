@@ -8,8 +8,9 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
 
 /// Nodes that compute on batches in memory, spill through the sealed disk manager at most, and read nothing themselves.
-const COMPUTING: [&str; 30] = [
+const COMPUTING: [&str; 31] = [
     "AggregateExec",
+    "AlignedUnionExec",
     "BoundedWindowAggExec",
     "BufferExec",
     "CoalesceBatchesExec",

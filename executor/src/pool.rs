@@ -17,6 +17,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{
     FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
 };
+use datafusion::prelude::SessionConfig;
 use parcours_cluster::bytesize::ByteSize;
 use parking_lot::Mutex;
 
@@ -59,7 +60,16 @@ impl Drop for Share {
 impl Share {
     /// The task's context, with what a sort sets aside for merging cut down to its share.
     pub(crate) fn context(&self, context: &TaskContext) -> Arc<TaskContext> {
-        let mut config = context.session_config().clone();
+        self.context_with(context, |config| config)
+    }
+
+    /// The same, with a configuration that is changed for it.
+    pub(crate) fn context_with(
+        &self,
+        context: &TaskContext,
+        change: impl FnOnce(SessionConfig) -> SessionConfig,
+    ) -> Arc<TaskContext> {
+        let mut config = change(context.session_config().clone());
         let aside = &mut config.options_mut().execution.sort_spill_reservation_bytes;
         let running = self.pool.partitions.load(Ordering::Relaxed).max(1);
         *aside = (*aside).min(self.pool.size.as_usize() / (3 * (running + 1)));

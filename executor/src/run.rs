@@ -38,7 +38,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         .context("the health port cannot be bound")?;
     let node = Arc::new(node(config, listener.local_addr().port()).await?);
 
-    let partitions = FlightServiceServer::new(Narrow(PartitionServer::new(node.store.clone())))
+    let partitions = FlightServiceServer::new(Narrow(PartitionServer::of(&node)))
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     tracing::info!(
@@ -53,6 +53,11 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         .http2_keepalive_timeout(Some(std::time::Duration::from_secs(10)))
         .add_service(partitions)
         .serve_with_incoming(listener.incoming());
+    #[cfg(feature = "measure-plain")]
+    if let Some(stock) = node.stock.clone() {
+        let port = node.port;
+        tokio::spawn(async move { stock.serve(port).await });
+    }
     let serve_health = health.serve(node.readiness.clone(), metrics::registry(&node));
 
     tokio::select! {
@@ -107,6 +112,8 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
         keys: Arc::new(keys(&config.keys, &to_keys, stores)?),
         pool,
         spill,
+        #[cfg(feature = "measure-plain")]
+        stock: crate::stock::Stock::if_chosen(store.root()),
         store: Arc::new(store),
         tasks: Arc::default(),
         slots: Arc::new(Semaphore::new(config.tasks.max(1))),

@@ -9,9 +9,12 @@ use ballista_core::serde::protobuf::{RuntimeStatsReport, ShuffleWritePartition};
 use ballista_executor::execution_engine::QueryStageExecutor;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_expr::LexOrdering;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::repartition::BatchPartitioner;
+use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 use futures::StreamExt;
 use parcours_cluster::failure::marked;
@@ -156,14 +159,44 @@ impl Stage {
         });
         // All inputs are drained at once: some plans feed several outputs and stand still when one is not read.
         let mut drains = JoinSet::new();
-        for input in 0..inputs {
-            let batches = self.plan.execute(input, context.clone())?;
+        for (input, batches) in self.inputs(&context)?.into_iter().enumerate() {
             drains.spawn(drain(batches, input, inputs, self.layout.clone(), outputs.clone()));
         }
         while let Some(drained) = drains.join_next().await {
             drained.map_err(|error| DataFusionError::Execution(format!("a task broke off: {error}")))??;
         }
         outputs.finish()
+    }
+}
+
+impl Stage {
+    /// What there is to be drained: the plan's partitions. If they are in order and are to be mixed, they are merged: whoever
+    /// reads what one task wrote relies on the order that the plan declares.
+    fn inputs(&self, context: &Arc<TaskContext>) -> Result<Vec<SendableRecordBatchStream>> {
+        let inputs = 0..self.plan.output_partitioning().partition_count();
+        let inputs = inputs.map(|input| self.plan.execute(input, context.clone()));
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        match (&self.layout, self.plan.output_ordering()) {
+            (Layout::Hash(_), Some(ordering)) if inputs.len() > 1 => Ok(vec![self.merged(inputs, ordering, context)?]),
+            _ => Ok(inputs),
+        }
+    }
+
+    fn merged(
+        &self,
+        inputs: Vec<SendableRecordBatchStream>,
+        ordering: &LexOrdering,
+        context: &TaskContext,
+    ) -> Result<SendableRecordBatchStream> {
+        let consumer = format!("Stage[{}]", self.place.task);
+        StreamingMergeBuilder::new()
+            .with_streams(inputs)
+            .with_schema(self.plan.schema())
+            .with_expressions(ordering)
+            .with_metrics(BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0))
+            .with_batch_size(context.session_config().batch_size())
+            .with_reservation(MemoryConsumer::new(consumer).register(context.memory_pool()))
+            .build()
     }
 }
 
@@ -191,7 +224,7 @@ async fn drain(
 }
 
 /// The task's status is queued just after it returns: poll then, not at the next idle interval.
-fn nudge(wake: Arc<Notify>) {
+pub(crate) fn nudge(wake: Arc<Notify>) {
     tokio::spawn(async move {
         wake.notify_one();
         for pause in [1, 3, 16] {

@@ -13,7 +13,7 @@ use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use parcours_cluster::orders::Order;
-use parcours_cluster::session::{engine_config, engine_state};
+use parcours_cluster::session::{engine_config, engine_state, plan_codec};
 use parcours_identity::ClientTls;
 
 use crate::internal::control::Members;
@@ -31,6 +31,7 @@ pub async fn start(members: &Arc<Members>, to_executors: ClientTls) -> anyhow::R
         scheduling_policy: TaskSchedulingPolicy::PullStaged,
         use_tls: true,
         override_create_grpc_client_endpoint: Some(secured(to_executors)),
+        override_physical_codec: Some(plan_codec()),
         override_config_producer: Some(Arc::new(engine_config)),
         override_session_builder: Some(Arc::new(|config| engine_state(config, Arc::new(RuntimeEnv::default())))),
         on_work_available: Some(Arc::new(move |_| woken.order(&Order::Wake))),

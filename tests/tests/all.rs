@@ -14,6 +14,7 @@ mod loads;
 mod memory;
 mod oracles;
 mod queries;
+mod random;
 mod residue;
 mod revocation;
 mod rotation;

@@ -3,6 +3,7 @@
 //! port for health and metrics. But for the optimizer rules of that session, nothing here plans, schedules or computes: look into `scheduler` and `executor` for that.
 
 pub mod access;
+mod aligned;
 pub mod bytesize;
 pub mod config;
 pub mod failure;

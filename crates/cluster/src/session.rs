@@ -12,7 +12,10 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionConfig;
+use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 
+use crate::aligned::codec::PlanCodec;
+use crate::aligned::planner::Planner;
 use crate::options::TaskOptions;
 use crate::rules::optimizer_rules;
 
@@ -34,15 +37,22 @@ pub fn engine_config() -> SessionConfig {
         .with_ballista_use_tls(true)
         .with_ballista_shuffle_reader_force_remote_read(true)
         .with_ballista_adaptive_query_planner(true)
-        // Partitions of little are read together: each task more costs a round trip.
-        .set_bool(BALLISTA_COALESCE_ENABLED, true);
+        // Partitions read together come in no order, and the plan above them may rely on theirs.
+        .set_bool(BALLISTA_COALESCE_ENABLED, false);
     let options = config.options_mut();
     options.execution.enable_file_stream_work_stealing = false;
+    // Columns carry their class as metadata, which unions treat otherwise in logical plans than in physical ones.
+    options.execution.skip_physical_aggregate_schema_check = true;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.bloom_filter_on_read = false;
     options.optimizer.prefer_existing_union = true;
     options.optimizer.enable_round_robin_repartition = false;
     config
+}
+
+/// How plans travel from the scheduler to executors.
+pub fn plan_codec() -> Arc<dyn PhysicalExtensionCodec> {
+    Arc::new(PlanCodec::default())
 }
 
 /// A session state over a configuration, with every function and rule of Parcours.
@@ -52,6 +62,7 @@ pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<S
         .with_config(config)
         .with_runtime_env(runtime)
         .with_optimizer_rules(optimizer_rules())
+        .with_query_planner(Arc::new(Planner))
         .with_scalar_functions(ballista_scalar_functions())
         .with_aggregate_functions(ballista_aggregate_functions())
         .with_window_functions(ballista_window_functions())

@@ -7,6 +7,7 @@
 
 mod budget;
 pub(crate) mod exchange;
+mod order;
 mod partition_bytes;
 pub(crate) mod reader;
 pub(crate) mod server;

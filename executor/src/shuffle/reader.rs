@@ -12,7 +12,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
 use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
@@ -21,6 +21,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
 use super::exchange::Exchange;
+use super::order::InOrder;
 
 /// How many partitions are being opened at once.
 const OPENING: usize = 8;
@@ -85,8 +86,8 @@ impl PartitionReader {
         let streams = self
             .locations(partition)
             .into_iter()
-            .map(|location| self.one(location))
-            .collect();
+            .map(|location| self.one(location, ordering))
+            .collect::<Result<_>>()?;
         let reservation = MemoryConsumer::new(format!("PartitionReader[{partition}]")).register(context.memory_pool());
         let merge = StreamingMergeBuilder::new()
             .with_streams(streams)
@@ -102,13 +103,19 @@ impl PartitionReader {
         merge.with_fetch(fetch).build()
     }
 
-    fn one(&self, location: PartitionLocation) -> SendableRecordBatchStream {
+    /// One partition that is in order, as is made sure of: a merge of others would drop and double rows in silence.
+    fn one(&self, location: PartitionLocation, ordering: &LexOrdering) -> Result<SendableRecordBatchStream> {
         let (exchange, schema) = (self.exchange.clone(), self.schema());
         let declared = schema.clone();
+        let mut order = InOrder::new(ordering, &schema)?;
         let batches = futures::stream::once(exchange.open(location))
             .try_flatten()
-            .map(move |batch| Ok(batch?.with_schema(declared.clone())?));
-        Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+            .map(move |batch| {
+                let batch = batch?.with_schema(declared.clone())?;
+                order.check(&batch)?;
+                Ok(batch)
+            });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
     }
 }
 

@@ -18,6 +18,7 @@ use tonic::{Request, Status};
 use super::exchange::read_batches;
 use super::store::{PartitionStore, StoreError};
 use super::{FETCH, PartitionKey};
+use crate::membership::Node;
 
 /// Bytes of one chunk between executors.
 const CHUNK: usize = 1 << 20;
@@ -25,11 +26,17 @@ const CHUNK: usize = 1 << 20;
 /// Answers other nodes' requests for partitions.
 pub(crate) struct PartitionServer {
     store: Arc<PartitionStore>,
+    #[cfg(feature = "measure-plain")]
+    stock: Option<Arc<crate::stock::Stock>>,
 }
 
 impl PartitionServer {
-    pub(crate) fn new(store: Arc<PartitionStore>) -> Self {
-        Self { store }
+    pub(crate) fn of(node: &Node) -> Self {
+        Self {
+            store: node.store.clone(),
+            #[cfg(feature = "measure-plain")]
+            stock: node.stock.clone(),
+        }
     }
 }
 
@@ -105,6 +112,10 @@ impl Answers for PartitionServer {
             return refuse::<Self, _>();
         }
         let key = key_from(&request.get_ref().ticket)?;
+        #[cfg(feature = "measure-plain")]
+        if let Some(stock) = &self.stock {
+            return stock.result(key).await;
+        }
         Ok(flight_data(self.store.clone(), key))
     }
 }

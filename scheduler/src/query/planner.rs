@@ -65,7 +65,9 @@ impl Planner {
         let run = place(&plan)?;
         let plan = match explains(&plan) {
             true => plan,
-            false => plain_types(plan).map_err(|error| of_planning(&error))?,
+            false => analysed(&state, plan)
+                .and_then(plain_types)
+                .map_err(|error| of_planning(&error))?,
         };
         let parameters = parameters(&plan)?;
         if parameters.is_empty() {
@@ -93,6 +95,13 @@ impl Planner {
             .sessions
             .context(view, "planning", 1, None)
             .map_err(|error| of_planning(&error))?;
+        // Parameters that are bound may have made other types of it.
+        let plan = match explains(&plan) {
+            true => plan,
+            false => analysed(&context.state(), plan)
+                .and_then(plain_types)
+                .map_err(|error| of_planning(&error))?,
+        };
         let touched = self.touched(&context, &plan)?;
         touched.admit(&view.grant)?;
         Ok(Admitted { plan, touched })
@@ -277,6 +286,19 @@ fn is_subquery(expr: &Expr) -> bool {
         expr,
         Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)
     )
+}
+
+/// The plan with the types that it will have when it runs: until then, a union has those of its first part. With parameters
+/// that are not bound, some are not known; the plan is then left as it is.
+fn analysed(state: &SessionState, plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+    let unbound = !plan.get_parameter_names()?.is_empty();
+    match state
+        .analyzer()
+        .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+    {
+        Err(_) if unbound => Ok(plan),
+        analysed => analysed,
+    }
 }
 
 /// Results leave in types that every client reads: no views, no dictionaries.

@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::datatypes::{FieldRef, Schema};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, Ticket};
 use ballista_core::serde::protobuf::PartitionLocation;
+use datafusion::common::DFSchemaRef;
 use futures::StreamExt;
 use parcours_cluster::partition::PartitionKey;
 use parcours_identity::ClientTls;
@@ -77,6 +79,8 @@ enum Broken {
     Reader,
     /// An executor or its partition is gone.
     Executor(Status),
+    /// The rows are not of the types that were promised: a reader would take them for others.
+    Types,
 }
 
 /// The way to the reader, shut until enough was gathered.
@@ -125,6 +129,14 @@ impl<'a> Outlet<'a> {
         self.bytes = 0;
         !self.opened
     }
+}
+
+/// Whether a schema message says these types.
+fn has_types(message: &FlightData, promised: &Schema) -> bool {
+    let same = |(one, other): (&FieldRef, &FieldRef)| one.data_type().equals_datatype(other.data_type());
+    Schema::try_from(message).is_ok_and(|sent| {
+        sent.fields().len() == promised.fields().len() && sent.fields().iter().zip(promised.fields()).all(same)
+    })
 }
 
 impl Relay {
@@ -185,7 +197,8 @@ impl Relay {
                 Standing::Local(messages) => return send_local(&messages, sender).await,
                 standing => return Err(Some(jobs.error_of(query, &standing))),
             };
-            match self.send_partitions(&partitions, &mut outlet).await {
+            let promised = query.submission.as_ref().map(|submission| submission.plan.schema());
+            match self.send_partitions(&partitions, promised, &mut outlet).await {
                 Ok(()) => return Ok(()),
                 Err(Broken::Reader) => return Err(None),
                 Err(Broken::Executor(status)) if outlet.forget() && attempt < AGAIN => {
@@ -193,6 +206,10 @@ impl Relay {
                     jobs.resubmit(query).await;
                 }
                 Err(Broken::Executor(status)) => return Err(Some(lost(&status))),
+                Err(Broken::Types) => {
+                    tracing::error!(query = %query.id, "the rows are not of the types that were promised");
+                    return Err(Some(QueryError::Internal { query: Some(query.id) }));
+                }
             }
         }
         Err(Some(QueryError::Internal { query: Some(query.id) }))
@@ -201,6 +218,7 @@ impl Relay {
     async fn send_partitions(
         self: &Arc<Self>,
         partitions: &Arc<Vec<PartitionLocation>>,
+        promised: Option<&DFSchemaRef>,
         outlet: &mut Outlet<'_>,
     ) -> Result<(), Broken> {
         // The next partition is asked for while one is being read.
@@ -215,6 +233,8 @@ impl Relay {
                 // The executor's schema message says the same less exactly than the promised one.
                 if !std::mem::take(&mut first) {
                     outlet.push(message).await?;
+                } else if !promised.is_some_and(|promised| has_types(&message, promised.as_arrow())) {
+                    return Err(Broken::Types);
                 }
             }
         }

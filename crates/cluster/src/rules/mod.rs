@@ -4,6 +4,7 @@
 mod distinct;
 mod joins;
 mod patient;
+mod unions;
 
 use std::sync::Arc;
 
@@ -22,5 +23,7 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     // Behind the one that finds keys in conditions, which would undo it.
     let at = place(&rules, "eliminate_group_by_constant");
     rules.insert(at, Arc::new(joins::PatientJoins));
+    // Last, since the engine's rules see through its own union only.
+    rules.push(Arc::new(unions::PatientUnions));
     rules
 }

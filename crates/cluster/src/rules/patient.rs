@@ -5,6 +5,8 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use parcours_tables::SnapshotTable;
 
+use crate::aligned::logical::AlignedUnion;
+
 /// The dataset whose patient id the column is; none if it is not one. Rows that come out of `plan` then lie in the shard
 /// that their patient belongs to, as long as nothing exchanges them.
 pub(super) fn dataset_of_patient(plan: &LogicalPlan, column: &Column) -> Result<Option<String>> {
@@ -29,6 +31,14 @@ pub(super) fn dataset_of_patient(plan: &LogicalPlan, column: &Column) -> Result<
             let below = Column::from(alias.input.schema().qualified_field(at));
             dataset_of_patient(&alias.input, &below)
         }
+        LogicalPlan::Union(union) => {
+            let at = union.schema.index_of_column(column)?;
+            dataset_in_parts(union.inputs.iter().map(AsRef::as_ref), at)
+        }
+        LogicalPlan::Extension(extension) if extension.node.as_any().is::<AlignedUnion>() => {
+            let at = extension.node.schema().index_of_column(column)?;
+            dataset_in_parts(extension.node.inputs().into_iter(), at)
+        }
         LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Window(_) | LogicalPlan::Join(_) => {
             let holders = plan
                 .inputs()
@@ -41,6 +51,20 @@ pub(super) fn dataset_of_patient(plan: &LogicalPlan, column: &Column) -> Result<
         }
         _ => Ok(None),
     }
+}
+
+/// The dataset whose patient id the column at this place is in every part of a union.
+pub(super) fn dataset_in_parts<'a>(parts: impl Iterator<Item = &'a LogicalPlan>, at: usize) -> Result<Option<String>> {
+    let mut found = None;
+    for part in parts {
+        let column = Column::from(part.schema().qualified_field(at));
+        let dataset = dataset_of_patient(part, &column)?;
+        if dataset.is_none() || found.as_ref().is_some_and(|found| Some(found) != dataset.as_ref()) {
+            return Ok(None);
+        }
+        found = dataset;
+    }
+    Ok(found)
 }
 
 fn of_expression(input: &LogicalPlan, expr: Option<&Expr>) -> Result<Option<String>> {

@@ -2,6 +2,7 @@
 //! decrypts what the query was granted. Refuses every other source by name and every column whose class was not granted.
 //! Footers are decoded once and kept ([`FooterCache`]); `reader.rs` is where a file is opened.
 
+mod codes;
 mod footers;
 mod grants;
 mod merged;
@@ -11,10 +12,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::{FileScanConfig, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::ExecutionPlan;
 use parcours_keys::{
@@ -294,6 +297,7 @@ fn open_parquet(config: &FileScanConfig, source: &ParquetSource, keys: &ScanKeys
     if let Some(place) = check_place(config)? {
         check_classes(config, &place, &columns, keys)?;
     }
+    let codes = codes::code_columns(expressions(source).iter());
     let store = keys.stores.by_name(&config.object_store_url)?;
     let wants_index = source.table_parquet_options().global.enable_page_index && has_filter(source);
     let factory = DecryptingReaderFactory::new(keys, store, columns.into_iter().collect(), wants_index);
@@ -305,7 +309,21 @@ fn open_parquet(config: &FileScanConfig, source: &ParquetSource, keys: &ScanKeys
         .with_parquet_file_reader_factory(Arc::new(factory));
     let mut opened = config.clone();
     opened.file_source = Arc::new(source);
+    read_codes(&mut opened, &codes);
     Ok(opened)
+}
+
+/// Has these columns read as dictionaries.
+fn read_codes(config: &mut FileScanConfig, columns: &BTreeSet<String>) {
+    let Some(schema) = codes::as_dictionaries(config.file_schema(), columns) else {
+        return;
+    };
+    config.expr_adapter_factory = Some(Arc::new(codes::OnCodesFactory));
+    let groups = std::mem::take(&mut config.file_groups).into_iter();
+    let with_schema = |file: PartitionedFile| file.with_arrow_schema(Arc::clone(&schema));
+    config.file_groups = groups
+        .map(|group| group.into_inner().into_iter().map(with_schema).collect())
+        .collect();
 }
 
 fn has_filter(source: &ParquetSource) -> bool {
@@ -315,15 +333,21 @@ fn has_filter(source: &ParquetSource) -> bool {
 
 /// Every file column that the scan's output or its filter reads.
 fn needed_columns(source: &ParquetSource) -> BTreeSet<String> {
+    let read = expressions(source);
+    read.iter()
+        .flat_map(collect_columns)
+        .map(|column| column.name().to_string())
+        .collect()
+}
+
+/// What the scan puts out, and its filter.
+fn expressions(source: &ParquetSource) -> Vec<Arc<dyn PhysicalExpr>> {
     use datafusion::datasource::physical_plan::FileSource;
     let output = source
         .projection()
         .into_iter()
         .flat_map(|projection| projection.expr_iter());
-    let read = output.chain(source.filter());
-    read.flat_map(|expr| collect_columns(&expr))
-        .map(|column| column.name().to_string())
-        .collect()
+    output.chain(source.filter()).collect()
 }
 
 /// The place of the scan's first file, once all files are seen to belong to one table; none if there is no file.

@@ -1,0 +1,67 @@
+//! The union in a logical plan.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use datafusion::common::{DFSchemaRef, Result, internal_err};
+use datafusion::logical_expr::{Expr, LogicalPlan, Union, UserDefinedLogicalNodeCore};
+
+/// A union whose parts each hold the patient of one dataset in the same column.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AlignedUnion {
+    parts: Vec<LogicalPlan>,
+    schema: DFSchemaRef,
+}
+
+impl AlignedUnion {
+    /// In the place of `union`.
+    pub(crate) fn of(union: Union) -> Self {
+        let parts = union.inputs.into_iter().map(std::sync::Arc::unwrap_or_clone);
+        Self {
+            parts: parts.collect(),
+            schema: union.schema,
+        }
+    }
+}
+
+impl PartialOrd for AlignedUnion {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.parts
+            .partial_cmp(&other.parts)
+            .filter(|order| *order != Ordering::Equal || self == other)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for AlignedUnion {
+    fn name(&self) -> &str {
+        "AlignedUnion"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        self.parts.iter().collect()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AlignedUnion: shard by shard")
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        if !exprs.is_empty() || inputs.len() != self.parts.len() {
+            return internal_err!("a union has as many parts as before and no expression");
+        }
+        let union = Union::try_new_with_loose_types(inputs.into_iter().map(Into::into).collect())?;
+        Ok(Self::of(union))
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![output_columns.to_vec(); self.parts.len()])
+    }
+}

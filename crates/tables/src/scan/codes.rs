@@ -1,0 +1,300 @@
+//! Codes are looked at once. Columns of codes (ATC, ICD-10, NABM) are dictionaries in Parquet: some hundred values, and a
+//! number a row. A condition such as `atc LIKE 'C10AA%'` is computed for the values of a dictionary, not for each of its
+//! rows, and the texts of rows that it leaves out are never made.
+//!
+//! The scan asks for such a column as a dictionary ([`as_dictionaries`]); where a file is opened, [`OnCodes`] puts the
+//! expressions over it under [`OnDictionary`], and whoever reads the scan gets texts as before.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_null_array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::{ColumnarValue, Operator};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::ScalarFunctionExpr;
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, CaseExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
+};
+use datafusion::physical_expr_adapter::{
+    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
+};
+use parking_lot::Mutex;
+
+/// Functions that fail for no text, so that computing them for a value of no row does no harm.
+const FUNCTIONS: [&str; 10] = [
+    "btrim",
+    "left",
+    "lower",
+    "ltrim",
+    "right",
+    "rtrim",
+    "starts_with",
+    "substr",
+    "substring",
+    "upper",
+];
+
+/// Operators that compare texts.
+const COMPARING: [Operator; 8] = [
+    Operator::Eq,
+    Operator::NotEq,
+    Operator::Lt,
+    Operator::LtEq,
+    Operator::Gt,
+    Operator::GtEq,
+    Operator::IsDistinctFrom,
+    Operator::IsNotDistinctFrom,
+];
+
+/// The type in which codes are read.
+fn dictionary() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// The columns of texts over which some of these expressions computes something.
+pub(super) fn code_columns<'a>(expressions: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for expr in expressions {
+        // Nothing here fails: the visitor is asked for a result, and gives the same one always.
+        let _ = expr.apply(|node| {
+            Ok(match only_column(node).filter(|_| computes(node)) {
+                Some(column) => {
+                    found.insert(column.name().to_owned());
+                    TreeNodeRecursion::Jump
+                }
+                None => TreeNodeRecursion::Continue,
+            })
+        });
+    }
+    found
+}
+
+/// The schema under which a file is read: these columns, if they are texts, as dictionaries.
+pub(super) fn as_dictionaries(schema: &Schema, columns: &BTreeSet<String>) -> Option<SchemaRef> {
+    let is_code = |field: &Field| *field.data_type() == DataType::Utf8 && columns.contains(field.name());
+    if !schema.fields().iter().any(|field| is_code(field)) {
+        return None;
+    }
+    let fields = schema.fields().iter().map(|field| match is_code(field) {
+        true => Arc::new(field.as_ref().clone().with_data_type(dictionary())),
+        false => field.clone(),
+    });
+    Some(Arc::new(Schema::new_with_metadata(
+        fields.collect::<Vec<_>>(),
+        schema.metadata().clone(),
+    )))
+}
+
+/// Whether a node, with all below it, is of the kinds that can be computed for values that no row may have.
+fn computes(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    !expr.is::<Column>() && !expr.is::<CastExpr>() && !expr.is::<Literal>() && is_plain(expr)
+}
+
+fn is_plain(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    let itself = match expr.downcast_ref::<ScalarFunctionExpr>() {
+        Some(function) => FUNCTIONS.contains(&function.name()),
+        None => {
+            let operator = expr.downcast_ref::<BinaryExpr>().map(BinaryExpr::op);
+            operator.is_some_and(|operator| operator.is_logic_operator() || COMPARING.contains(operator))
+                || expr.is::<CaseExpr>()
+                || expr.is::<InListExpr>()
+                || expr.is::<IsNotNullExpr>()
+                || expr.is::<IsNullExpr>()
+                || expr.is::<LikeExpr>()
+                || expr.is::<NotExpr>()
+                || expr.is::<Literal>()
+                || expr.is::<Column>()
+                || read_as_text(expr).is_some()
+        }
+    };
+    itself && expr.children().into_iter().all(is_plain)
+}
+
+/// The column, if this is one that is turned from a dictionary into texts.
+fn read_as_text(expr: &Arc<dyn PhysicalExpr>) -> Option<&Column> {
+    let cast = expr.downcast_ref::<CastExpr>()?;
+    (*cast.cast_type() == DataType::Utf8).then(|| cast.expr().downcast_ref::<Column>())?
+}
+
+/// The one column that the expression reads, if it is one.
+fn only_column(expr: &Arc<dyn PhysicalExpr>) -> Option<Column> {
+    let mut found: Option<Column> = None;
+    let mut several = false;
+    let _ = expr.apply(|node| {
+        if let Some(column) = node.downcast_ref::<Column>() {
+            several |= found.as_ref().is_some_and(|known| known != column);
+            found = Some(column.clone());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found.filter(|_| !several)
+}
+
+/// Makes [`OnCodes`].
+#[derive(Debug, Default)]
+pub(super) struct OnCodesFactory;
+
+impl PhysicalExprAdapterFactory for OnCodesFactory {
+    fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let engines = DefaultPhysicalExprAdapterFactory.create(table, file.clone())?;
+        Ok(Arc::new(OnCodes { engines, file }))
+    }
+}
+
+/// Fits expressions to a file as the engine does, and puts those over codes on their dictionaries.
+#[derive(Debug)]
+struct OnCodes {
+    engines: Arc<dyn PhysicalExprAdapter>,
+    file: SchemaRef,
+}
+
+impl PhysicalExprAdapter for OnCodes {
+    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        let fitted = self.engines.rewrite(expr)?;
+        let moved = fitted.transform_down(|node| {
+            let column = only_column(&node).filter(|_| computes(&node));
+            let is_code = |column: &Column| {
+                let field = self.file.fields().get(column.index());
+                field.is_some_and(|field| *field.data_type() == dictionary())
+            };
+            match column.filter(is_code) {
+                Some(column) => {
+                    let on_values = OnDictionary::over(column, node, &self.file)?;
+                    Ok(Transformed::new(
+                        Arc::new(on_values) as _,
+                        true,
+                        TreeNodeRecursion::Jump,
+                    ))
+                }
+                None => Ok(Transformed::no(node)),
+            }
+        })?;
+        Ok(moved.data)
+    }
+}
+
+/// An expression over one column of codes, computed once for each value of its dictionary.
+#[derive(Debug)]
+struct OnDictionary {
+    /// The column of codes.
+    codes: Arc<dyn PhysicalExpr>,
+    /// What is computed, over a batch whose only column holds values.
+    computed: Arc<dyn PhysicalExpr>,
+    values: SchemaRef,
+    field: FieldRef,
+    /// The dictionary that was seen last, and what came out for its values and, behind them, for NULL. Batches of a row
+    /// group share one.
+    last: Mutex<Option<(ArrayRef, ArrayRef)>>,
+}
+
+impl OnDictionary {
+    fn over(column: Column, expr: Arc<dyn PhysicalExpr>, file: &Schema) -> Result<Self> {
+        let field = expr.return_field(file)?;
+        let values = Arc::new(Schema::new(vec![Field::new(column.name(), DataType::Utf8, true)]));
+        let value: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column.name(), 0));
+        let computed = expr.transform_down(|node| {
+            let is_value = node.is::<Column>() || read_as_text(&node).is_some();
+            Ok(match is_value {
+                true => Transformed::new(value.clone(), true, TreeNodeRecursion::Jump),
+                false => Transformed::no(node),
+            })
+        })?;
+        Ok(Self {
+            codes: Arc::new(column),
+            computed: computed.data,
+            values,
+            field,
+            last: Mutex::default(),
+        })
+    }
+
+    /// What comes out for each value, and behind them for NULL.
+    fn for_values(&self, values: &ArrayRef) -> Result<ArrayRef> {
+        if let Some((known, result)) = self.last.lock().as_ref()
+            && Arc::ptr_eq(known, values)
+        {
+            return Ok(result.clone());
+        }
+        let null = new_null_array(&DataType::Utf8, 1);
+        let with_null = concat(&[values.as_ref(), null.as_ref()])?;
+        let rows = with_null.len();
+        let batch = RecordBatch::try_new(self.values.clone(), vec![with_null])?;
+        let result = self.computed.evaluate(&batch)?.into_array(rows)?;
+        *self.last.lock() = Some((values.clone(), result.clone()));
+        Ok(result)
+    }
+}
+
+impl PhysicalExpr for OnDictionary {
+    fn return_field(&self, _: &Schema) -> Result<FieldRef> {
+        Ok(self.field.clone())
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let codes = self.codes.evaluate(batch)?.into_array(batch.num_rows())?;
+        let Some(codes) = codes.as_dictionary_opt::<Int32Type>() else {
+            return internal_err!("codes must come as a dictionary, not as {}", codes.data_type());
+        };
+        let result = self.for_values(codes.values())?;
+        let null = codes.values().len() as u32;
+        let keys = codes.keys();
+        let places: UInt32Array = match keys.null_count() {
+            0 => keys.values().iter().map(|key| *key as u32).collect::<Vec<_>>().into(),
+            _ => keys
+                .iter()
+                .map(|key| key.map_or(null, |key| key as u32))
+                .collect::<Vec<_>>()
+                .into(),
+        };
+        Ok(ColumnarValue::Array(take(result.as_ref(), &places, None)?))
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.codes]
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+        let Ok([codes]) = <[Arc<dyn PhysicalExpr>; 1]>::try_from(children) else {
+            return internal_err!("an expression over codes has one column");
+        };
+        Ok(Arc::new(Self {
+            codes,
+            computed: self.computed.clone(),
+            values: self.values.clone(),
+            field: self.field.clone(),
+            last: Mutex::default(),
+        }))
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.computed.fmt_sql(f)
+    }
+}
+
+impl fmt::Display for OnDictionary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by value", self.computed)
+    }
+}
+
+impl PartialEq for OnDictionary {
+    fn eq(&self, other: &Self) -> bool {
+        self.codes.eq(&other.codes) && self.computed.eq(&other.computed)
+    }
+}
+
+impl Eq for OnDictionary {}
+
+impl Hash for OnDictionary {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.codes.hash(state);
+        self.computed.hash(state);
+    }
+}

@@ -1,0 +1,234 @@
+"""Random queries over the hostile dataset: what Parcours answers is what DuckDB answers over the plain files.
+
+    random_queries.py CONNECT SOURCE FIRST COUNT
+
+CONNECT is a connect.json, SOURCE the folder of hostile.py's files. Query number n, of those from FIRST on, is the same on
+every machine. Each is a pile of filters, joins, unions, groupings, windows, subqueries and distincts over relations of one
+shape: a patient, a day, a code, a number. Prints how many agreed and how many Parcours refused (a refusal is an answer, a
+wrong row is not), and fails with the statements whose rows differ.
+"""
+
+import collections
+import datetime
+import decimal
+import pathlib
+import random
+import sys
+
+import duckdb
+
+from adbc_queries import connect
+
+TABLES = ["person", "event", "stay", "label"]
+
+# Most statements of a run that may be refused, one in so many.
+REFUSED = 25
+
+
+class Maker:
+    """Makes statements. Every relation has the columns pid, d, c and n; `few` says that it has few rows a patient."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def one(self, *choices):
+        return self.random.choice(choices)
+
+    def base(self):
+        return self.one(
+            ("SELECT pid, died AS d, dept AS c, CAST(born AS BIGINT) AS n FROM person", True),
+            ("SELECT pid, CAST(NULL AS DATE) AS d, dept AS c, CAST(sex AS BIGINT) AS n FROM person", True),
+            ("SELECT pid, day AS d, code AS c, CAST(n AS BIGINT) AS n FROM event", False),
+            ("SELECT pid, day AS d, substr(code, 1, 1) AS c, CAST(floor(cost) AS BIGINT) AS n FROM event WHERE n > 20", False),
+            ("SELECT pid, start AS d, diag AS c, CAST(nights AS BIGINT) AS n FROM stay", True),
+            ("SELECT pid, stop AS d, upper(diag) AS c, CAST(stop - start AS BIGINT) AS n FROM stay", True),
+        )
+
+    def condition(self, a=""):
+        letter, year = self.one(*"ABCDEFGHIJKLM"), self.random.randint(2020, 2023)
+        return self.one(
+            f"{a}c LIKE '{letter}%'",
+            f"{a}c LIKE '{letter}%' OR {a}c LIKE '{self.one(*'ABCDEFG')}1%'",
+            f"{a}c IN ('{letter}01', '{letter}02', 'K03', '12')",
+            f"{a}c NOT LIKE '%{self.random.randint(0, 9)}'",
+            f"{a}c <> '{letter}04' AND {a}n > 3",
+            f"{a}d BETWEEN DATE '{year}-02-01' AND DATE '{year}-11-30'",
+            f"{a}d >= DATE '{year}-06-15' AND {a}n < {self.random.randint(0, 40)}",
+            f"{a}d IS NULL OR {a}n IS NULL",
+            f"{a}c IS NOT NULL AND EXTRACT(YEAR FROM {a}d) = {year}",
+            f"coalesce({a}n, 0) % {self.random.randint(2, 7)} = 1",
+            f"CASE WHEN {a}c LIKE '{letter}%' THEN {a}n ELSE 12 END > 10",
+            f"{a}pid > '{self.random.randint(16, 255):02x}'",
+            f"{a}pid LIKE '%{self.one(*'0123456789abcdef')}'",
+        )
+
+    def relation(self, depth):
+        if depth == 0:
+            return self.base()
+        make = self.one(
+            self.filtered, self.filtered, self.union, self.union, self.distinct, self.by_patient, self.by_patient_and_more,
+            self.join, self.join, self.exists, self.exists, self.within, self.window, self.window, self.labelled, self.above,
+        )
+        return make(depth - 1)
+
+    def filtered(self, depth):
+        sql, few = self.relation(depth)
+        return f"SELECT * FROM ({sql}) AS f WHERE {self.condition()}", few
+
+    def union(self, depth):
+        (one, few), (other, also) = self.relation(depth), self.relation(self.random.randint(0, depth))
+        return f"SELECT * FROM ({one}) AS u1 UNION{self.one(' ALL', ' ALL', ' ALL', '')} SELECT * FROM ({other}) AS u2", few and also
+
+    def distinct(self, depth):
+        sql, few = self.relation(depth)
+        shown = self.one("pid, d, c, n", "pid, CAST(NULL AS DATE) AS d, c, CAST(1 AS BIGINT) AS n", "pid, d, 'x' AS c, n")
+        return f"SELECT DISTINCT {shown} FROM ({sql}) AS s", few
+
+    def by_patient(self, depth):
+        sql, _ = self.relation(depth)
+        number = self.one("count(*)", "sum(n)", "count(DISTINCT c)", "max(n)", "count(d)", "min(n)")
+        having = self.one("", "", "", " HAVING count(*) > 2", " HAVING max(d) > DATE '2022-01-01'")
+        code = self.one("min(c)", "max(c)")
+        return f"SELECT pid, {self.one('max', 'min')}(d) AS d, {code} AS c, CAST({number} AS BIGINT) AS n FROM ({sql}) AS g GROUP BY pid{having}", True
+
+    def by_patient_and_more(self, depth):
+        sql, few = self.relation(depth)
+        return self.one(
+            f"SELECT pid, min(d) AS d, c, CAST(sum(n) AS BIGINT) AS n FROM ({sql}) AS g GROUP BY pid, c",
+            f"SELECT pid, d, max(c) AS c, count(*) AS n FROM ({sql}) AS g GROUP BY pid, d",
+            f"SELECT pid, max(d) AS d, substr(c, 1, 1) AS c, count(*) AS n FROM ({sql}) AS g GROUP BY pid, substr(c, 1, 1)",
+        ), few
+
+    def join(self, depth):
+        left, few = self.relation(depth)
+        right, also = self.relation(self.random.randint(0, depth))
+        if not (few or also):
+            # The patient of many events joined to itself is too much for anybody.
+            right = f"SELECT pid, min(d) AS d, min(c) AS c, CAST(sum(n) AS BIGINT) AS n FROM ({right}) AS g GROUP BY pid"
+        kind = self.one("JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
+        on = "a.pid = b.pid"
+        if kind != "FULL JOIN":
+            on += self.one(
+                "", "", " AND a.c = b.c", " AND b.d BETWEEN a.d AND a.d + 60", " AND b.d < a.d", " AND a.n < b.n", " AND a.d = b.d",
+                " AND a.n = b.n AND a.c <> b.c",
+            )
+        else:
+            on += self.one("", " AND a.c = b.c", " AND a.d = b.d")
+        pid = {"JOIN": "a.pid", "LEFT JOIN": "a.pid", "RIGHT JOIN": "b.pid"}.get(kind, "coalesce(a.pid, b.pid)")
+        shown = self.one("a.d, b.c", "b.d, a.c", "a.d, a.c", "coalesce(b.d, a.d) AS d, coalesce(a.c, b.c) AS c")
+        number = self.one("a.n", "b.n", "a.n + coalesce(b.n, 0) AS n", "CAST(b.d - a.d AS BIGINT) AS n")
+        return f"SELECT {pid} AS pid, {shown}, {number} FROM ({left}) AS a {kind} ({right}) AS b ON {on}", few and also
+
+    def exists(self, depth):
+        sql, few = self.relation(depth)
+        inner, _ = self.relation(self.random.randint(0, depth))
+        also = self.one("", "", f" AND ({self.condition('b.')})", " AND b.d > a.d", " AND b.c = a.c", " AND b.d < a.d - 365 AND b.n > 1")
+        return f"SELECT * FROM ({sql}) AS a WHERE {self.one('', 'NOT ')}EXISTS (SELECT 1 FROM ({inner}) AS b WHERE b.pid = a.pid{also})", few
+
+    def within(self, depth):
+        sql, few = self.relation(depth)
+        inner, _ = self.relation(self.random.randint(0, depth))
+        return f"SELECT * FROM ({sql}) AS a WHERE a.pid IN (SELECT b.pid FROM ({inner}) AS b WHERE {self.condition('b.')})", few
+
+    def window(self, depth):
+        sql, few = self.relation(depth)
+        over = self.one("pid", "pid", "pid", "pid, c", "c")
+        ordered = f"PARTITION BY {over} ORDER BY d NULLS LAST"
+        number = self.one(
+            f"rank() OVER ({ordered})",
+            f"dense_rank() OVER ({ordered}, c NULLS LAST)",
+            f"CAST(sum(n) OVER ({ordered}) AS BIGINT)",
+            f"count(*) OVER (PARTITION BY {over})",
+            f"max(n) OVER (PARTITION BY {over})",
+            f"count(n) OVER ({ordered})",
+            f"CAST(d - lag(d) OVER ({ordered}, c NULLS LAST, n NULLS LAST, pid) AS BIGINT)",
+            f"CAST(lead(d) OVER ({ordered}, c NULLS LAST, n NULLS LAST, pid) - d AS BIGINT)",
+        )
+        sql = f"SELECT pid, d, c, {number} AS n FROM ({sql}) AS w"
+        return (f"SELECT * FROM ({sql}) AS r WHERE n <= {self.random.randint(1, 5)}" if self.one(True, False) else sql), few
+
+    def labelled(self, depth):
+        sql, few = self.relation(depth)
+        kind = self.one("JOIN", "LEFT JOIN")
+        shown = self.one("l.name AS c, a.n", "a.c, CAST(l.family AS BIGINT) AS n", "a.c, a.n")
+        labels = self.one("label", "(SELECT DISTINCT code, name, family FROM label WHERE family < 5)")
+        return f"SELECT a.pid, a.d, {shown} FROM ({sql}) AS a {kind} {labels} AS l ON l.code = a.c", few
+
+    def above(self, depth):
+        sql, few = self.relation(depth)
+        inner, _ = self.relation(0)
+        return self.one(
+            f"SELECT * FROM ({sql}) AS a WHERE n < (SELECT max(n) - 5 FROM ({inner}) AS b)",
+            f"SELECT * FROM ({sql}) AS a WHERE d > (SELECT min(d) + 300 FROM ({inner}) AS b)",
+        ), few
+
+    def statement(self):
+        sql, _ = self.relation(self.random.randint(1, 4))
+        numbers = "count(*) AS rows, count(DISTINCT pid) AS patients, sum(n) AS total, min(d) AS first, max(d) AS last"
+        return self.one(
+            f"SELECT c, {numbers} FROM ({sql}) AS t GROUP BY c",
+            f"SELECT c, {numbers} FROM ({sql}) AS t GROUP BY c",
+            f"SELECT EXTRACT(YEAR FROM d) AS year, {numbers}, count(DISTINCT c) AS codes FROM ({sql}) AS t GROUP BY EXTRACT(YEAR FROM d)",
+            f"SELECT {numbers}, min(c) AS least, max(c) AS most FROM ({sql}) AS t",
+            f"SELECT n, count(*) AS rows, count(DISTINCT pid) AS patients FROM ({sql}) AS t GROUP BY n",
+            f"SELECT pid, d, c, n FROM ({sql}) AS t WHERE pid LIKE '%{self.one(*'0123456789abcdef')}{self.one(*'0123456789abcdef')}'",
+            f"SELECT pid, d, c, n FROM ({sql}) AS t ORDER BY pid, d NULLS LAST, c NULLS LAST, n NULLS LAST LIMIT {self.random.randint(1, 300)}",
+            f"SELECT p.sex, {numbers} FROM (SELECT t.pid, t.d, t.c, t.n, p.sex FROM ({sql}) AS t LEFT JOIN person AS p ON p.pid = t.pid) AS p GROUP BY p.sex",
+        )
+
+
+def plain(value):
+    match value:
+        case None:
+            return ""
+        case bool() | int():
+            return str(int(value))
+        case float() | decimal.Decimal():
+            return f"{float(value):.6g}" if value != int(value) else str(int(value))
+        case datetime.datetime():
+            return value.date().isoformat()
+        case datetime.date():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def bag(rows):
+    return collections.Counter(tuple(map(plain, row)) for row in rows)
+
+
+def main(connect_file, source, first, count):
+    first, count = int(first), int(count)
+    duck = duckdb.connect()
+    duck.execute("SET threads = 2")
+    for table in TABLES:
+        duck.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet('{pathlib.Path(source)}/{table}/*.parquet')")
+    agreed, refused, wrong, rows = 0, [], [], 0
+    with connect(connect_file) as connection:
+        for number in range(first, first + count):
+            sql = Maker(number).statement()
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(sql)
+                    ours = bag(cursor.fetchall())
+            except Exception as error:
+                refused.append((number, sql, str(error)))
+                continue
+            theirs = bag(duck.execute(sql).fetchall())
+            rows += sum(theirs.values())
+            if ours == theirs:
+                agreed += 1
+            else:
+                lost, made = theirs - ours, ours - theirs
+                counts = f"{lost.total()} rows are missing, {made.total()} are not DuckDB's"
+                samples = f"missing: {sorted(lost)[:3]}\nnot DuckDB's: {sorted(made)[:3]}"
+                wrong.append(f"query {number}: {counts}\n{sql}\n{samples}")
+    print(f"{agreed} of {count} queries from {first} on answered as DuckDB answers them ({rows} rows), {len(refused)} refused")
+    for number, sql, error in refused:
+        print(f"query {number} refused: {error.splitlines()[0][:300]}")
+    if wrong or len(refused) > count / REFUSED:
+        sys.exit("\n\n".join(wrong or [f"{number}: {error}\n{sql}" for number, sql, error in refused]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,57 @@
+//! Random queries over a dataset as unkind as real ones (`tests/python/hostile.py`): a patient with 5 % of the events, NULLs
+//! wherever they may be, shards without a patient, several files a shard. Joins, groupings, windows, unions and subqueries by
+//! patient and by other things, over 1, 3, 16 and 64 shards: each is answered as DuckDB answers it on the plain files.
+
+use anyhow::{Context, Result};
+use parcours_tests::rounds::{report, rounds};
+use parcours_tests::sandbox::{Plan, Sandbox, printed};
+use parcours_tests::{place, python};
+
+/// Numbers of shards, and how many queries of a hundred each gets.
+const SHARDS: [(usize, usize); 4] = [(16, 55), (3, 15), (64, 15), (1, 15)];
+
+/// Queries of a test run.
+const SAMPLE: usize = 100;
+
+/// Where the numbers of one number of shards end and those of the next begin.
+const APART: usize = 1_000_000;
+
+#[test]
+fn random_queries_are_answered_as_duckdb_does() -> Result<()> {
+    if python::interpreter()?.is_none() {
+        return Ok(());
+    }
+    let queries = rounds(SAMPLE);
+    for (shards, share) in SHARDS {
+        let said = ask(shards, (queries * share).div_ceil(100)).with_context(|| format!("with {shards} shards"))?;
+        report(&format!("{shards} shards: {}", said.trim()));
+    }
+    Ok(())
+}
+
+fn ask(shards: usize, queries: usize) -> Result<String> {
+    let place = tempfile::tempdir_in(place::scratch("random")?)?;
+    let at = |name: &str| place.path().join(name);
+    python::run("hostile.py", &[place.path().as_os_str(), shards.to_string().as_ref()])?;
+    let mut cluster = Sandbox::prepare(Plan {
+        datasets: vec!["hostile"],
+        ..Plan::default()
+    })?;
+    // Two loads, so that a shard has several files.
+    for description in ["first.toml", "all.toml"] {
+        printed(&mut cluster.load_file(&at(description))?)?;
+    }
+    cluster.explain(|cluster| {
+        cluster.start_all()?;
+        let connection = cluster.folder().write_connection("alice", cluster.ports().client)?;
+        let numbers = [(shards * APART).to_string(), queries.to_string()];
+        let arguments = [
+            connection.as_os_str(),
+            at("source").as_os_str(),
+            numbers[0].as_ref(),
+            numbers[1].as_ref(),
+        ]
+        .map(ToOwned::to_owned);
+        python::run("random_queries.py", &arguments)
+    })
+}
