@@ -87,6 +87,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         ended = health.serve(readiness.clone(), registry) => ended.context("the health port ended")?,
         () = datasets.keep_fresh(Duration::from_secs(config.data.refresh_seconds.max(1))) => {}
         () = jobs.keep_within(&access) => {}
+        () = jobs.end_replanning() => {}
         () = keep_readiness(&readiness, &members) => {}
         () = drained(stop, &jobs, config.drain_seconds) => {}
     }

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use arrow_flight::FlightData;
 use ballista_core::JobId;
+use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::{JobStatus, job_status, task_status};
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionContext;
 use parcours_cluster::access::Access;
 use parcours_cluster::orders::Order;
 use parcours_identity::Principal;
@@ -33,6 +36,12 @@ const ATTEMPTS: usize = 10;
 /// How often running queries are held against what their people are granted.
 const LOOK_AT_ACCESS: Duration = Duration::from_millis(500);
 
+/// How often running queries are looked at for planning that comes to no end.
+const LOOK_AT_STAGES: Duration = Duration::from_millis(250);
+
+/// Stages after which planning is taken to come to no end. The longest of the benches has eight.
+const MAX_STAGES: usize = 128;
+
 /// For how long a query that lost the last executor waits for another.
 const WITHOUT_EXECUTOR: Duration = Duration::from_secs(30);
 
@@ -44,6 +53,13 @@ pub struct Jobs {
     limit: Duration,
     per_person: usize,
     queries: Mutex<HashMap<QueryId, Arc<Query>>>,
+}
+
+/// The same session, whose plans are made before a query runs and stay.
+fn planning_once(context: &SessionContext) -> Arc<SessionContext> {
+    let config = context.copied_config().with_ballista_adaptive_query_planner(false);
+    let state = SessionStateBuilder::new_from_existing(context.state()).with_config(config);
+    Arc::new(SessionContext::new_with_state(state.build()))
 }
 
 impl Jobs {
@@ -136,6 +152,10 @@ impl Jobs {
     async fn follow(self: &Arc<Self>, query: &Arc<Query>, attempt: usize) -> Result<(), QueryError> {
         let internal = || QueryError::Internal { query: Some(query.id) };
         let Submission { context, plan, .. } = query.submission.clone().ok_or_else(internal)?;
+        let context = match query.planned_once.load(Ordering::Relaxed) {
+            true => planning_once(&context),
+            false => context,
+        };
         let (sender, statuses) = mpsc::channel(64);
         let job = self
             .engine
@@ -232,7 +252,7 @@ impl Jobs {
     async fn try_again(self: &Arc<Self>, query: &Arc<Query>) {
         // From here on, what the engine says of the attempt before is not heard.
         let attempt = query.next_attempt();
-        tracing::warn!(query = %query.id, attempt, "an executor or its partitions were lost, the query is computed anew");
+        tracing::warn!(query = %query.id, attempt, "the query is computed anew");
         self.stop_job(query).await;
         self.forget_job(query);
         if attempt > ATTEMPTS || !self.some_executor().await {
@@ -293,6 +313,34 @@ impl Jobs {
                     self.withdraw(&query, why.into()).await;
                 }
             }
+        }
+    }
+
+    /// Plans anew, for as long as it is awaited, every query whose adaptive planning comes to no end: with a side of a join that
+    /// turns out to be empty, Ballista 55 exchanges the empty side again after each stage. Such a query is planned once.
+    pub async fn end_replanning(self: &Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_AT_STAGES).await;
+            for query in self.running_queries() {
+                if self.stages(&query).await <= MAX_STAGES || query.planned_once.swap(true, Ordering::Relaxed) {
+                    continue;
+                }
+                let _turn = query.turn.lock().await;
+                if query.runs() {
+                    tracing::warn!(query = %query.id, "planning came to no end, the query is planned once");
+                    self.try_again(&query).await;
+                }
+            }
+        }
+    }
+
+    /// How many stages the query's job has had so far.
+    async fn stages(&self, query: &Query) -> usize {
+        let Some(job) = query.job.lock().clone() else { return 0 };
+        let cache = self.engine.state.task_manager.get_running_job_cache();
+        match cache.get(&JobId::new(job.as_str())) {
+            Some(info) => info.execution_graph.read().await.stage_count(),
+            None => 0,
         }
     }
 

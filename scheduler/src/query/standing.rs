@@ -66,6 +66,8 @@ pub struct Query {
     /// Held while a new attempt takes the place of another.
     pub(super) turn: tokio::sync::Mutex<()>,
     pub(super) released: AtomicBool,
+    /// Whether it is planned once, before it runs, and not again after each stage.
+    pub(super) planned_once: AtomicBool,
     /// Which attempt counts now; the first is 1.
     attempt: watch::Sender<usize>,
     standing: watch::Sender<Standing>,
@@ -85,6 +87,7 @@ impl Query {
             job: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             released: AtomicBool::new(false),
+            planned_once: AtomicBool::new(false),
             attempt: watch::Sender::new(0),
             standing: watch::Sender::new(Standing::Running),
             withdrawn: watch::Sender::new(None),
