@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::compute::BatchCoalescer;
 use ballista_core::execution_plans::{RangeShuffleReaderExec, ShuffleReaderExec};
 use ballista_core::serde::scheduler::PartitionLocation;
-use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -111,7 +111,10 @@ impl PartitionReader {
         let batches = futures::stream::once(exchange.open(location))
             .try_flatten()
             .map(move |batch| {
-                let batch = batch?.with_schema(declared.clone())?;
+                let batch = batch?;
+                // Parts of a union differ in their columns' metadata.
+                let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                let batch = RecordBatch::try_new_with_options(declared.clone(), batch.columns().to_vec(), &rows)?;
                 order.check(&batch)?;
                 Ok(batch)
             });
