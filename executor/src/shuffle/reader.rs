@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::compute::BatchCoalescer;
 use ballista_core::execution_plans::{RangeShuffleReaderExec, ShuffleReaderExec};
 use ballista_core::serde::scheduler::PartitionLocation;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
@@ -111,15 +112,19 @@ impl PartitionReader {
         let batches = futures::stream::once(exchange.open(location))
             .try_flatten()
             .map(move |batch| {
-                let batch = batch?;
-                // Parts of a union differ in their columns' metadata.
-                let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                let batch = RecordBatch::try_new_with_options(declared.clone(), batch.columns().to_vec(), &rows)?;
+                let batch = as_declared(&batch?, &declared)?;
                 order.check(&batch)?;
                 Ok(batch)
             });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
     }
+}
+
+/// The batch under the schema that the plan declares: parts of a union differ in their columns' metadata.
+fn as_declared(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = batch.columns().to_vec();
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &rows)?)
 }
 
 impl DisplayAs for PartitionReader {
@@ -195,7 +200,7 @@ fn gather(
             }
             match batches.next().await {
                 Some(batch) => {
-                    let batch = batch?.with_schema(coalescer.schema())?;
+                    let batch = as_declared(&batch?, &coalescer.schema())?;
                     coalescer.push_batch(batch)?;
                 }
                 None => {
