@@ -200,7 +200,7 @@ def bag(rows):
 def main(connect_file, source, first, count):
     first, count = int(first), int(count)
     duck = duckdb.connect()
-    duck.execute("SET threads = 2")
+    duck.execute("SET threads = 1")
     for table in TABLES:
         duck.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet('{pathlib.Path(source)}/{table}/*.parquet')")
     agreed, refused, wrong, rows = 0, [], [], 0
