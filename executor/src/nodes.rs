@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::MetricsSet;
 
 /// Nodes that compute on batches in memory, spill through the sealed disk manager at most, and read nothing themselves.
 const COMPUTING: [&str; 31] = [
@@ -69,6 +70,15 @@ pub(crate) fn check(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
 /// How many nodes a plan has.
 pub(crate) fn count(plan: &Arc<dyn ExecutionPlan>) -> usize {
     1 + plan.children().into_iter().map(count).sum::<usize>()
+}
+
+/// The metrics of a plan, or as many empty ones as the stage has `nodes`. Parts of a union that are another task's were left
+/// out, and metrics of another number would make the scheduler refuse the task's status, and wait for it for ever.
+pub(crate) fn fitting(metrics: Vec<MetricsSet>, nodes: usize) -> Vec<MetricsSet> {
+    if metrics.len() == nodes {
+        return metrics;
+    }
+    (0..nodes).map(|_| MetricsSet::new()).collect()
 }
 
 #[cfg(test)]

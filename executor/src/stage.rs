@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::keys::StillUsable;
+use crate::nodes;
 use crate::pool::NodePool;
 use crate::shuffle::PartitionKey;
 use crate::shuffle::store::PartitionStore;
@@ -251,12 +252,7 @@ impl QueryStageExecutor for Stage {
         // The scheduler walks the stage plan from its writer down; ours keeps no metrics of its own.
         let mut metrics = vec![MetricsSet::new()];
         metrics.extend(ballista_core::utils::collect_plan_metrics(self.plan.as_ref()));
-        if metrics.len() == self.nodes {
-            return metrics;
-        }
-        // Parts of a union that are another task's were left out. Metrics of another number than the stage's nodes would make
-        // the scheduler refuse the task's status, and wait for it for ever.
-        (0..self.nodes).map(|_| MetricsSet::new()).collect()
+        nodes::fitting(metrics, self.nodes)
     }
 
     fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {

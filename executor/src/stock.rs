@@ -35,6 +35,7 @@ use prost::Message;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
+use crate::nodes;
 use crate::pool::NodePool;
 use crate::stage::{Place, nudge};
 use crate::tasks::Running;
@@ -205,11 +206,7 @@ impl QueryStageExecutor for StockStage {
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
-        let metrics = self.stage.collect_plan_metrics();
-        if metrics.len() == self.nodes {
-            return metrics;
-        }
-        (0..self.nodes).map(|_| MetricsSet::new()).collect()
+        nodes::fitting(self.stage.collect_plan_metrics(), self.nodes)
     }
 
     fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {

@@ -1,9 +1,11 @@
 //! What the processes of a cluster say to each other, and what they are assembled from: the control stream's orders, the
 //! options and the grant that travel with every task, who may read what, the one assembly of an engine session, the layered configuration, and the plain
-//! port for health and metrics. But for the optimizer rules of that session, nothing here plans, schedules or computes: look into `scheduler` and `executor` for that.
+//! port for health and metrics. But for that session's optimizer rules and its union
+//! shard by shard, nothing here plans, schedules or computes: look into `scheduler` and `executor` for that.
 
 pub mod access;
 mod aligned;
+pub mod batch;
 pub mod bytesize;
 pub mod config;
 pub mod failure;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use arrow::compute::BatchCoalescer;
 use ballista_core::execution_plans::{RangeShuffleReaderExec, ShuffleReaderExec};
 use ballista_core::serde::scheduler::PartitionLocation;
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -20,6 +19,7 @@ use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStrea
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use parcours_cluster::batch::as_declared;
 
 use super::exchange::Exchange;
 use super::order::InOrder;
@@ -118,13 +118,6 @@ impl PartitionReader {
             });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
     }
-}
-
-/// The batch under the schema that the plan declares: parts of a union differ in their columns' metadata.
-fn as_declared(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().to_vec();
-    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &rows)?)
 }
 
 impl DisplayAs for PartitionReader {

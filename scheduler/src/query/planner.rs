@@ -63,12 +63,7 @@ impl Planner {
             .map_err(|error| of_planning(&error))?;
         verify(&plan)?;
         let run = place(&plan)?;
-        let plan = match explains(&plan) {
-            true => plan,
-            false => analysed(&state, plan)
-                .and_then(plain_types)
-                .map_err(|error| of_planning(&error))?,
-        };
+        let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
         let parameters = parameters(&plan)?;
         if parameters.is_empty() {
             self.touched(&context, &plan)?.admit(&view.grant)?;
@@ -96,12 +91,7 @@ impl Planner {
             .context(view, "planning", 1, None)
             .map_err(|error| of_planning(&error))?;
         // Parameters that are bound may have made other types of it.
-        let plan = match explains(&plan) {
-            true => plan,
-            false => analysed(&context.state(), plan)
-                .and_then(plain_types)
-                .map_err(|error| of_planning(&error))?,
-        };
+        let plan = with_types(&context.state(), plan).map_err(|error| of_planning(&error))?;
         let touched = self.touched(&context, &plan)?;
         touched.admit(&view.grant)?;
         Ok(Admitted { plan, touched })
@@ -286,6 +276,14 @@ fn is_subquery(expr: &Expr) -> bool {
         expr,
         Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)
     )
+}
+
+/// The plan with the types that its result will have; an explanation as it is.
+fn with_types(state: &SessionState, plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+    match explains(&plan) {
+        true => Ok(plan),
+        false => analysed(state, plan).and_then(plain_types),
+    }
 }
 
 /// The plan with the types that it will have when it runs: until then, a union has those of its first part. With parameters

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use datafusion::common::{DFSchemaRef, Result, internal_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, Union, UserDefinedLogicalNodeCore};
@@ -16,7 +17,7 @@ pub(crate) struct AlignedUnion {
 impl AlignedUnion {
     /// In the place of `union`.
     pub(crate) fn of(union: Union) -> Self {
-        let parts = union.inputs.into_iter().map(std::sync::Arc::unwrap_or_clone);
+        let parts = union.inputs.into_iter().map(Arc::unwrap_or_clone);
         Self {
             parts: parts.collect(),
             schema: union.schema,

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::stats::NdvFallback;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -20,6 +19,8 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt};
+
+use crate::batch::as_declared;
 
 /// The name under which executors know the node.
 pub(crate) const NAME: &str = "AlignedUnionExec";
@@ -140,10 +141,7 @@ impl ExecutionPlan for AlignedUnionExec {
             .map(move |batch| {
                 let batch = batch?;
                 measured.record_output(batch.num_rows());
-                // Parts differ in their columns' metadata.
-                let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                let columns = batch.columns().to_vec();
-                Ok(RecordBatch::try_new_with_options(declared.clone(), columns, &rows)?)
+                as_declared(&batch, &declared)
             });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
     }

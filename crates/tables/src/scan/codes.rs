@@ -59,7 +59,7 @@ fn dictionary() -> DataType {
 }
 
 /// The columns of texts over which some of these expressions computes something.
-pub(super) fn code_columns<'a>(expressions: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>) -> BTreeSet<String> {
+pub(super) fn code_columns(expressions: &[Arc<dyn PhysicalExpr>]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for expr in expressions {
         // Nothing here fails: the visitor is asked for a result, and gives the same one always.
@@ -111,16 +111,16 @@ fn is_plain(expr: &Arc<dyn PhysicalExpr>) -> bool {
                 || expr.is::<NotExpr>()
                 || expr.is::<Literal>()
                 || expr.is::<Column>()
-                || read_as_text(expr).is_some()
+                || is_read_as_text(expr)
         }
     };
     itself && expr.children().into_iter().all(is_plain)
 }
 
-/// The column, if this is one that is turned from a dictionary into texts.
-fn read_as_text(expr: &Arc<dyn PhysicalExpr>) -> Option<&Column> {
-    let cast = expr.downcast_ref::<CastExpr>()?;
-    (*cast.cast_type() == DataType::Utf8).then(|| cast.expr().downcast_ref::<Column>())?
+/// Whether this is a column that is turned from a dictionary into texts.
+fn is_read_as_text(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    let cast = expr.downcast_ref::<CastExpr>();
+    cast.is_some_and(|cast| *cast.cast_type() == DataType::Utf8 && cast.expr().is::<Column>())
 }
 
 /// The one column that the expression reads, if it is one.
@@ -200,7 +200,7 @@ impl OnDictionary {
         let values = Arc::new(Schema::new(vec![Field::new(column.name(), DataType::Utf8, true)]));
         let value: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column.name(), 0));
         let computed = expr.transform_down(|node| {
-            let is_value = node.is::<Column>() || read_as_text(&node).is_some();
+            let is_value = node.is::<Column>() || is_read_as_text(&node);
             Ok(match is_value {
                 true => Transformed::new(value.clone(), true, TreeNodeRecursion::Jump),
                 false => Transformed::no(node),

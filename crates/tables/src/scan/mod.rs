@@ -293,11 +293,12 @@ fn source_name(scan: &DataSourceExec) -> String {
 }
 
 fn open_parquet(config: &FileScanConfig, source: &ParquetSource, keys: &ScanKeys) -> Result<FileScanConfig, ScanError> {
-    let columns = needed_columns(source);
+    let read = expressions(source);
+    let columns = needed_columns(&read);
     if let Some(place) = check_place(config)? {
         check_classes(config, &place, &columns, keys)?;
     }
-    let codes = codes::code_columns(expressions(source).iter());
+    let codes = codes::code_columns(&read);
     let store = keys.stores.by_name(&config.object_store_url)?;
     let wants_index = source.table_parquet_options().global.enable_page_index && has_filter(source);
     let factory = DecryptingReaderFactory::new(keys, store, columns.into_iter().collect(), wants_index);
@@ -332,8 +333,7 @@ fn has_filter(source: &ParquetSource) -> bool {
 }
 
 /// Every file column that the scan's output or its filter reads.
-fn needed_columns(source: &ParquetSource) -> BTreeSet<String> {
-    let read = expressions(source);
+fn needed_columns(read: &[Arc<dyn PhysicalExpr>]) -> BTreeSet<String> {
     read.iter()
         .flat_map(collect_columns)
         .map(|column| column.name().to_string())
