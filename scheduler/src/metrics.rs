@@ -23,6 +23,8 @@ pub struct Counters {
     pub failed: Counter,
     /// Queries cancelled.
     pub cancelled: Counter,
+    /// Times that a query was planned anew because the engine broke down over its plan.
+    pub replanned: Counter,
 }
 
 struct Measured {
@@ -78,6 +80,11 @@ pub fn registry(counters: &Counters, jobs: Arc<Jobs>, members: Arc<Members>) -> 
         counters.failed.clone(),
     );
     registry.register("queries_cancelled", "queries cancelled", counters.cancelled.clone());
+    registry.register(
+        "queries_replanned",
+        "times that a query was planned anew, more plainly, because the engine broke down over its plan",
+        counters.replanned.clone(),
+    );
     registry.register_collector(Box::new(Measured { jobs, members }));
     registry
 }

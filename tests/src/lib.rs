@@ -1,5 +1,5 @@
 //! What Parcours' tests stand on: real processes of the built binary, an object store, a Python with the real clients,
-//! DuckDB as the oracle, a reader of network captures, a recorder of what processes write, and damage to files. Nothing in
+//! DuckDB as the oracle, a reader of network captures, a recorder of what processes write, a reader of stage plans, and damage to files. Nothing in
 //! here knows how a query is answered: an expected value always comes from somewhere else than from Parcours. The tests
 //! themselves are in `tests/all.rs` and its modules.
 //!
@@ -16,6 +16,7 @@ pub mod rgw;
 pub mod rounds;
 pub mod rows;
 pub mod sandbox;
+pub mod stages;
 pub mod tool;
 pub mod unpacked;
 pub mod wire;

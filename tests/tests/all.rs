@@ -13,6 +13,7 @@ mod keys;
 mod loads;
 mod memory;
 mod oracles;
+mod pathways;
 mod queries;
 mod random;
 mod residue;

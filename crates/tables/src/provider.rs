@@ -30,12 +30,28 @@ use crate::together::together;
 #[derive(Debug, Clone)]
 pub struct SnapshotTable {
     table: Arc<TableSnapshot>,
+    /// Whether plans are told in which shard and in which order rows lie.
+    declared: bool,
 }
 
 impl SnapshotTable {
     /// A provider of `table`.
     pub fn new(table: Arc<TableSnapshot>) -> Self {
-        Self { table }
+        Self { table, declared: true }
+    }
+
+    /// The same rows, of which plans are told neither shard nor order: what needs patients together exchanges and sorts them.
+    #[must_use]
+    pub fn undeclared(&self) -> Self {
+        Self {
+            table: Arc::clone(&self.table),
+            declared: false,
+        }
+    }
+
+    /// The column by whose shards plans may go; none if the table has no patients, or its layout is not declared.
+    pub fn declared_patient(&self) -> Option<&str> {
+        self.table.patient_id().filter(|_| self.declared)
     }
 
     /// The table behind it.
@@ -73,7 +89,7 @@ impl SnapshotTable {
 
     /// Several files of a shard that are in order, under one name: executors merge them.
     fn merged(&self, files: &[&DataFile]) -> Option<PartitionedFile> {
-        if files.len() < 2 || !self.table.is_sharded() {
+        if files.len() < 2 || !self.table.is_sharded() || !self.declared {
             return None;
         }
         let path = together(files.iter().map(|file| (file.path(), file.size())))?;
@@ -82,7 +98,7 @@ impl SnapshotTable {
 
     /// Range by patient over the dataset's split points. A row's shard does not depend on how many files the shard has.
     fn partitioning(&self) -> Result<Option<Partitioning>> {
-        let Some(patient) = self.table.patient_id() else {
+        let Some(patient) = self.declared_patient() else {
             return Ok(None);
         };
         let patient = Arc::new(Column::new_with_schema(patient, self.table.schema())?);
@@ -92,7 +108,7 @@ impl SnapshotTable {
     /// The order inside a shard, which holds only while each group is one file, or several under one name: files of one
     /// group are read one after the other.
     fn ordering(&self, groups: &[FileGroup]) -> Result<Option<LexOrdering>> {
-        if groups.iter().any(|files| files.len() > 1) {
+        if !self.declared || groups.iter().any(|files| files.len() > 1) {
             return Ok(None);
         }
         Self::order_of(&self.table)

@@ -83,15 +83,24 @@ fn first_line(text: &str) -> String {
     line.to_owned()
 }
 
+/// Whether a job failed because of its plan or of the engine, and not because of what it was asked or where it ran.
+pub fn is_fault_of_ours(text: &str) -> bool {
+    Failure::find(text).is_none() && !lost_executors(text)
+}
+
+fn lost_executors(text: &str) -> bool {
+    ["No executors", "no executors", "ExecutorLost"]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
 /// The failure of a job, from the text in which Ballista carries it.
 pub fn of_job(query: QueryId, text: &str) -> QueryError {
     match Failure::find(text) {
         Some(failure) => of_failure(failure),
-        None if text.contains("No executors") || text.contains("no executors") || text.contains("ExecutorLost") => {
-            QueryError::Unavailable {
-                message: "the executors that ran the query were lost, try again".to_owned(),
-            }
-        }
+        None if lost_executors(text) => QueryError::Unavailable {
+            message: "the executors that ran the query were lost, try again".to_owned(),
+        },
         None => {
             let cause = parcours_cluster::failure::without_values(text);
             tracing::error!(%query, cause, "a query failed because of a fault of ours");

@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use arrow_flight::FlightData;
 use ballista_core::JobId;
-use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::{JobStatus, job_status, task_status};
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
-use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::context::SessionContext;
+use futures::future::BoxFuture;
 use parcours_cluster::access::Access;
+use parcours_cluster::failure::without_values;
 use parcours_cluster::orders::Order;
 use parcours_identity::Principal;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::errors;
+use super::planning::Planning;
 use super::standing::{Query, Standing, Submission};
 use crate::engine::Engine;
 use crate::internal::control::Members;
@@ -53,13 +53,6 @@ pub struct Jobs {
     limit: Duration,
     per_person: usize,
     queries: Mutex<HashMap<QueryId, Arc<Query>>>,
-}
-
-/// The same session, whose plans are made before a query runs and stay.
-fn planning_once(context: &SessionContext) -> Arc<SessionContext> {
-    let config = context.copied_config().with_ballista_adaptive_query_planner(false);
-    let state = SessionStateBuilder::new_from_existing(context.state()).with_config(config);
-    Arc::new(SessionContext::new_with_state(state.build()))
 }
 
 impl Jobs {
@@ -152,14 +145,12 @@ impl Jobs {
     async fn follow(self: &Arc<Self>, query: &Arc<Query>, attempt: usize) -> Result<(), QueryError> {
         let internal = || QueryError::Internal { query: Some(query.id) };
         let Submission { context, plan, .. } = query.submission.clone().ok_or_else(internal)?;
-        let context = match query.planned_once.load(Ordering::Relaxed) {
-            true => planning_once(&context),
-            false => context,
-        };
+        let planning = query.planning();
+        let plan = planning.over(&plan).map_err(|error| errors::of_planning(&error))?;
         let (sender, statuses) = mpsc::channel(64);
         let job = self
             .engine
-            .submit_job(&query.id.to_string(), context, &plan, Some(sender))
+            .submit_job(&query.id.to_string(), planning.session(&context), &plan, Some(sender))
             .await
             .map_err(|error| errors::of_job(query.id, &error.to_string()))?;
         tracing::info!(query = %query.id, job = %job, attempt, "query submitted");
@@ -171,30 +162,65 @@ impl Jobs {
             return Ok(());
         }
         let (jobs, query) = (self.clone(), query.clone());
-        tokio::spawn(async move { jobs.watch(query, attempt, statuses).await });
+        tokio::spawn(jobs.watch(query, attempt, statuses));
         Ok(())
     }
 
-    async fn watch(&self, query: Arc<Query>, attempt: usize, mut statuses: mpsc::Receiver<JobStatus>) {
-        let left = self.time_left(&query);
-        let ended = async {
-            while let Some(status) = statuses.recv().await {
-                if let Some(standing) = standing_of(status) {
-                    return standing;
+    /// Boxed, because what is watched may be followed by another attempt that is watched.
+    fn watch(
+        self: Arc<Self>,
+        query: Arc<Query>,
+        attempt: usize,
+        mut statuses: mpsc::Receiver<JobStatus>,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let left = self.time_left(&query);
+            let standing = tokio::select! {
+                biased;
+                () = query.overtaken(attempt) => return,
+                standing = end_of(&mut statuses) => standing,
+                () = tokio::time::sleep(left) => Standing::TimedOut,
+            };
+            match standing {
+                Standing::Failed(text) if errors::is_fault_of_ours(&text) => {
+                    let _turn = query.turn.lock().await;
+                    self.failed(&query, attempt, text).await;
+                }
+                Standing::TimedOut => {
+                    if query.end(Standing::TimedOut) {
+                        self.stop_job(&query).await;
+                    }
+                }
+                standing => {
+                    query.end(standing);
                 }
             }
-            Standing::Failed("the engine lost sight of the job".into())
-        };
-        let standing = tokio::select! {
-            biased;
-            () = query.overtaken(attempt) => return,
-            standing = ended => standing,
-            () = tokio::time::sleep(left) => Standing::TimedOut,
-        };
-        let stop = matches!(standing, Standing::TimedOut);
-        if query.end(standing) && stop {
-            self.stop_job(&query).await;
+        })
+    }
+
+    /// Plans a query anew, more plainly, over whose plan the engine broke down; ends it if there is no plainer way. Callers
+    /// hold the query's turn.
+    async fn failed(self: &Arc<Self>, query: &Arc<Query>, attempt: usize, text: Arc<str>) {
+        if !query.runs() || !query.is_attempt(attempt) {
+            return;
         }
+        match query.planning().plainer() {
+            Some(planning) => self.plan_otherwise(query, planning, &text).await,
+            None => {
+                query.end(Standing::Failed(text));
+            }
+        }
+    }
+
+    /// Computes a query anew, planned in this way. Callers hold the query's turn.
+    async fn plan_otherwise(self: &Arc<Self>, query: &Arc<Query>, planning: Planning, why: &str) {
+        if !query.plan_otherwise(planning) {
+            return;
+        }
+        let cause = without_values(why);
+        tracing::warn!(query = %query.id, ?planning, cause, "the engine broke down over a plan, the query is planned anew");
+        self.counters.replanned.inc();
+        self.try_again(query).await;
     }
 
     /// Computes the query once more, its results having been lost before a row was sent. Seen through in a task of its own:
@@ -316,19 +342,19 @@ impl Jobs {
         }
     }
 
-    /// Plans anew, for as long as it is awaited, every query whose adaptive planning comes to no end: with a side of a join that
-    /// turns out to be empty, Ballista 55 exchanges the empty side again after each stage. Such a query is planned once.
+    /// Plans once, for as long as it is awaited, every query whose adaptive planning comes to no end: with a side of a join that
+    /// turns out to be empty, Ballista 55 exchanges the empty side again after each stage.
     pub async fn end_replanning(self: &Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK_AT_STAGES).await;
             for query in self.running_queries() {
-                if self.stages(&query).await <= MAX_STAGES || query.planned_once.swap(true, Ordering::Relaxed) {
+                if self.stages(&query).await <= MAX_STAGES {
                     continue;
                 }
                 let _turn = query.turn.lock().await;
                 if query.runs() {
-                    tracing::warn!(query = %query.id, "planning came to no end, the query is planned once");
-                    self.try_again(&query).await;
+                    self.plan_otherwise(&query, Planning::Once, "planning comes to no end")
+                        .await;
                 }
             }
         }
@@ -455,6 +481,16 @@ impl Jobs {
             self.counters.failed.inc()
         };
     }
+}
+
+/// How the job ended, from what the engine says of it.
+async fn end_of(statuses: &mut mpsc::Receiver<JobStatus>) -> Standing {
+    while let Some(status) = statuses.recv().await {
+        if let Some(standing) = standing_of(status) {
+            return standing;
+        }
+    }
+    Standing::Failed("the engine lost sight of the job".into())
 }
 
 fn standing_of(status: JobStatus) -> Option<Standing> {

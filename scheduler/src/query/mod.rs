@@ -1,13 +1,16 @@
 //! The query service: what a person asks is planned under their grant ([`planner`]), admitted class by class
-//! ([`admission`]), run as a job on the cluster ([`jobs`]), again if an executor is lost ([`recovery`]), and relayed to its
+//! ([`admission`]), run as a job on the cluster ([`jobs`]), again if an executor is lost ([`recovery`]) or the engine breaks down over the
+//! plan ([`planning`]), and relayed to its
 //! one reader ([`results`]). It knows nothing of gRPC handles or tickets; those stay in [`crate::flight_sql`], which calls
 //! it through [`crate::port`].
 
 pub mod admission;
 pub mod errors;
+pub mod exchanges;
 pub mod jobs;
 pub mod local;
 pub mod planner;
+pub mod planning;
 pub mod recovery;
 pub mod results;
 pub mod service;

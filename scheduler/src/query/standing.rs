@@ -14,6 +14,7 @@ use parcours_identity::Principal;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::planning::Planning;
 use crate::port::{QueryError, QueryId};
 
 /// How a query stands.
@@ -66,8 +67,8 @@ pub struct Query {
     /// Held while a new attempt takes the place of another.
     pub(super) turn: tokio::sync::Mutex<()>,
     pub(super) released: AtomicBool,
-    /// Whether it is planned once, before it runs, and not again after each stage.
-    pub(super) planned_once: AtomicBool,
+    /// How it is planned.
+    planning: Mutex<Planning>,
     /// Which attempt counts now; the first is 1.
     attempt: watch::Sender<usize>,
     standing: watch::Sender<Standing>,
@@ -87,7 +88,7 @@ impl Query {
             job: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             released: AtomicBool::new(false),
-            planned_once: AtomicBool::new(false),
+            planning: Mutex::new(Planning::ByShard),
             attempt: watch::Sender::new(0),
             standing: watch::Sender::new(Standing::Running),
             withdrawn: watch::Sender::new(None),
@@ -103,6 +104,16 @@ impl Query {
             });
         }
         Ok(())
+    }
+
+    /// How it is planned.
+    pub(super) fn planning(&self) -> Planning {
+        *self.planning.lock()
+    }
+
+    /// Has it planned in this way from the next attempt on; whether that is another one.
+    pub(super) fn plan_otherwise(&self, planning: Planning) -> bool {
+        std::mem::replace(&mut *self.planning.lock(), planning) != planning
     }
 
     /// Waits until the query is no longer running.
@@ -176,6 +187,11 @@ impl Query {
     pub(super) fn next_attempt(&self) -> usize {
         self.attempt.send_modify(|attempt| *attempt += 1);
         *self.attempt.borrow()
+    }
+
+    /// Whether this attempt is the one that counts.
+    pub(super) fn is_attempt(&self, attempt: usize) -> bool {
+        *self.attempt.borrow() == attempt
     }
 
     /// Completes when this attempt is no longer the one that counts: the query ended, or is computed anew.

@@ -58,6 +58,8 @@ pub struct Plan {
     pub open_to_others: bool,
     /// What records everything that the cluster's processes and its loads write.
     pub recorder: Option<Arc<Recorder>>,
+    /// What processes log, as `PARCOURS_LOG` says it; their own choice if there is nothing.
+    pub log: Option<&'static str>,
 }
 
 impl Default for Plan {
@@ -73,6 +75,7 @@ impl Default for Plan {
             hsm: false,
             open_to_others: false,
             recorder: None,
+            log: None,
         }
     }
 }
@@ -318,6 +321,9 @@ impl Sandbox {
             .env("HOME", &self.folder.0)
             .env("RUST_BACKTRACE", "1")
             .current_dir(&self.folder.0);
+        if let Some(log) = self.plan.log {
+            command.env("PARCOURS_LOG", log);
+        }
         if self.plan.hsm {
             let (name, value) = Hsm(&self.folder).environment();
             command.env(name, value);

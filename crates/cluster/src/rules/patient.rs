@@ -13,10 +13,10 @@ pub(super) fn dataset_of_patient(plan: &LogicalPlan, column: &Column) -> Result<
     match plan {
         LogicalPlan::TableScan(scan) => {
             let provider = source_as_provider(&scan.source)?;
-            let table = provider.downcast_ref::<SnapshotTable>().map(SnapshotTable::table);
+            let table = provider.downcast_ref::<SnapshotTable>();
             let is_patient = |id: Option<&str>| id == Some(column.name()) && scan.projected_schema.has_column(column);
-            let table = table.filter(|table| is_patient(table.patient_id()));
-            Ok(table.map(|table| table.dataset().to_owned()))
+            let table = table.filter(|table| is_patient(table.declared_patient()));
+            Ok(table.map(|table| table.table().dataset().to_owned()))
         }
         LogicalPlan::Projection(projection) => {
             let at = projection.schema.index_of_column(column)?;

@@ -1,0 +1,69 @@
+//! The ways in which a query is planned. First as its tables lie, and anew after each stage. Where the engine breaks down
+//! over such a plan, in plainer ways, which exchange and sort more: a query that is slow is better than one that is not
+//! answered.
+
+use std::sync::Arc;
+
+use ballista_core::extension::SessionConfigExt;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TransformedResult};
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::LogicalPlan;
+use parcours_tables::SnapshotTable;
+
+/// A way to plan a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planning {
+    /// By shards and their order, anew after each stage.
+    ByShard,
+    /// As if rows lay anywhere, anew after each stage.
+    Anywhere,
+    /// As if rows lay anywhere, once, before the query runs.
+    Once,
+}
+
+impl Planning {
+    /// The next plainer way; none if this is the plainest.
+    pub fn plainer(self) -> Option<Self> {
+        match self {
+            Planning::ByShard => Some(Planning::Anywhere),
+            Planning::Anywhere => Some(Planning::Once),
+            Planning::Once => None,
+        }
+    }
+
+    /// The session in which the query is planned this way.
+    pub fn session(self, context: &Arc<SessionContext>) -> Arc<SessionContext> {
+        if self != Planning::Once {
+            return Arc::clone(context);
+        }
+        let config = context.copied_config().with_ballista_adaptive_query_planner(false);
+        let state = SessionStateBuilder::new_from_existing(context.state()).with_config(config);
+        Arc::new(SessionContext::new_with_state(state.build()))
+    }
+
+    /// What is planned: the query over tables that declare as much as this way relies on.
+    pub fn over(self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        match self {
+            Planning::ByShard => Ok(plan.clone()),
+            Planning::Anywhere | Planning::Once => plan.clone().transform_down_with_subqueries(undeclared).data(),
+        }
+    }
+}
+
+/// A scan of one of our tables that declares no layout; any other node as it is.
+fn undeclared(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::TableScan(mut scan) = node else {
+        return Ok(Transformed::no(node));
+    };
+    let provider = source_as_provider(&scan.source)?;
+    Ok(match provider.downcast_ref::<SnapshotTable>() {
+        Some(table) => {
+            scan.source = provider_as_source(Arc::new(table.undeclared()));
+            Transformed::yes(LogicalPlan::TableScan(scan))
+        }
+        None => Transformed::no(LogicalPlan::TableScan(scan)),
+    })
+}
