@@ -1,4 +1,4 @@
-"""DataFusion's side of the benches: one process of the engine below Parcours, over the same plain Parquet files as DuckDB.
+"""DataFusion's side of the benches: the engine below Parcours, in one process over the same plain Parquet files.
 
     datafusion_side.py THREADS FOLDER TABLE...
 

@@ -1,6 +1,6 @@
 //! Side-by-side runs: the same research queries over the same synthetic patients, answered by a Parcours cluster
-//! (encrypted, sharded, over mTLS), by DuckDB on plain Parquet and by the engines that are asked for, taking turns in one
-//! run. Answers must agree row for row, or the run fails; the times go into a Markdown table, as they are.
+//! (encrypted, sharded, over mTLS), by DuckDB on plain Parquet and by other engines that are asked for, taking turns in
+//! one run. Answers must agree row for row, or the run fails; the times go into a Markdown table, as they are.
 
 mod cluster;
 mod compare;

@@ -33,8 +33,8 @@ pub fn svg(measured: &[Measured]) -> String {
 
 /// Each engine and the total of its medians.
 fn legend(names: &[&str], total: &Medians) -> Vec<String> {
-    let shown = |(name, seconds): (&&str, &f64)| format!("{name}, {:.0} ms", seconds * 1e3);
-    let ours = format!("Parcours, {:.0} ms, to", total.parcours * 1e3);
+    let shown = |(name, seconds): (&&str, &f64)| format!("{name} ({:.0} ms)", seconds * 1e3);
+    let ours = format!("Time of Parcours (in all {:.0} ms) to that of", total.parcours * 1e3);
     std::iter::once(ours)
         .chain(names.iter().zip(&total.beside).map(shown))
         .collect()
@@ -44,7 +44,7 @@ fn picture(legend: &[String], rows: &[(&str, Medians)]) -> String {
     let mut body = String::new();
     let mut y = GAP;
     for (index, words) in legend.iter().enumerate() {
-        // The first is Parcours, to which the colours compare.
+        // The first is Parcours, which has no bars of its own.
         let colour = index.checked_sub(1).map_or("black", colour);
         text(&mut body, GAP, y, "start", colour, words);
         y += BAR + GAP / 2.0;

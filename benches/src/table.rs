@@ -59,8 +59,8 @@ fn heading(options: &Options, cluster: &Cluster, engines: &[Engine]) -> String {
     };
     let engines: Vec<_> = engines.iter().map(|engine| engine.about(options)).collect();
     format!(
-        "Medians of {} runs after {} to warm up, engines in turns. {who}: encrypted tables over mTLS. {} The same rows \
-         everywhere. A ratio below 1 means that Parcours is faster. {}.\n\n",
+        "Medians of {} runs after {} to warm up, engines in turns. {who}: encrypted tables over mTLS. {} All over the \
+         same rows. A ratio below 1 means that Parcours is faster. {}.\n\n",
         options.runs,
         options.warm_up,
         engines.join(" "),
