@@ -76,7 +76,7 @@ def sampled(pids, work):
 
 def main(file, runs=20, *names):
     queries = pathlib.Path(__file__).parent.parent / "crates/synthetic/src/queries"
-    names = names or sorted(path.stem for path in queries.glob("*.sql"))
+    names = names or sorted(path.stem for path in queries.glob("*.sql") if "." not in path.stem)
     pids = processes(file)
     if not pids:
         sys.exit(f"no process of the demo of {file} runs here")

@@ -51,20 +51,20 @@ fn agree(left: Option<&str>, right: Option<&str>) -> bool {
     }
 }
 
-/// An error that names every query whose answers differ.
+/// An error that names every query and engine whose answer differs from Parcours'.
 pub fn verdict(measured: &[Measured]) -> anyhow::Result<()> {
-    let differing: Vec<_> = measured
-        .iter()
-        .filter_map(|one| {
-            one.difference
-                .as_ref()
-                .map(|difference| format!("{} ({difference})", one.question.name))
-        })
-        .collect();
+    let differing: Vec<_> = measured.iter().flat_map(differences).collect();
     if differing.is_empty() {
         return Ok(());
     }
-    bail!("answers differ from DuckDB's: {}", differing.join(", "))
+    bail!("answers differ: {}", differing.join(", "))
+}
+
+fn differences(measured: &Measured) -> impl Iterator<Item = String> {
+    measured.beside.iter().filter_map(|beside| {
+        let difference = beside.difference.as_ref()?;
+        Some(format!("{} ({}: {difference})", measured.question.name, beside.name))
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! One query on both engines, turn by turn, so that whatever else the machine does meets both alike.
+//! One query on all engines, turn by turn, so that whatever else the machine does meets all alike.
 
 use anyhow::Context;
 
 use crate::compare::{self, Difference};
-use crate::duckdb::DuckDb;
+use crate::engine::Engine;
+use crate::options::Options;
 use crate::parcours_side::Parcours;
 use crate::questions::Question;
 
@@ -23,61 +24,126 @@ pub struct Answer {
 pub struct Measured {
     pub question: Question,
     pub rows: usize,
-    /// The first difference between the answers.
-    pub difference: Option<Difference>,
     /// Seconds of every timed run.
     pub parcours: Vec<f64>,
-    /// The same program in clear; empty if it was not asked.
-    pub plain: Vec<f64>,
-    pub duckdb: Vec<f64>,
+    /// The other engines, in the order in which they take their turns.
+    pub beside: Vec<Beside>,
+}
+
+/// All runs of one query on another engine.
+pub struct Beside {
+    pub name: &'static str,
+    /// Seconds of every timed run.
+    pub seconds: Vec<f64>,
+    /// The first difference between Parcours' answer and this engine's.
+    pub difference: Option<Difference>,
 }
 
 /// What takes turns.
 pub struct Engines {
     pub parcours: Parcours,
-    /// The build that writes in clear.
-    pub plain: Option<Parcours>,
-    pub duckdb: DuckDb,
+    pub beside: Vec<Engine>,
 }
 
 impl Engines {
-    /// Runs a query once on each engine to warm up and to compare, then `runs` times in turns.
-    pub async fn measure(&mut self, question: Question, runs: u32) -> anyhow::Result<Measured> {
-        self.turns(question, runs)
+    /// Runs a query on each engine to warm up and to compare, then as often as `options` say, in turns.
+    pub async fn measure(&mut self, question: Question, options: &Options) -> anyhow::Result<Measured> {
+        self.turns(question, options)
             .await
             .with_context(|| question.name.to_owned())
     }
 
-    async fn turns(&mut self, question: Question, runs: u32) -> anyhow::Result<Measured> {
-        let sql = question.sql;
-        let ours = self.parcours.run(sql).await?;
-        let theirs = self.duckdb.run(sql).await?;
-        let mut difference = compare::first_difference(&ours.rows, &theirs.rows);
-        if let Some(plain) = &self.plain {
-            let plain = plain.run(sql).await?;
-            difference = difference.or(compare::first_difference(&plain.rows, &theirs.rows));
+    async fn turns(&mut self, question: Question, options: &Options) -> anyhow::Result<Measured> {
+        let mut measured = self.compared(question).await?;
+        for _ in 1..options.warm_up {
+            self.round(question.sql).await?;
         }
-        let mut measured = Measured {
-            question,
-            rows: ours.rows.len(),
-            difference,
-            parcours: Vec::new(),
-            plain: Vec::new(),
-            duckdb: Vec::new(),
-        };
-        for _ in 0..runs {
-            measured.parcours.push(self.parcours.run(sql).await?.seconds);
-            if let Some(plain) = &self.plain {
-                measured.plain.push(plain.run(sql).await?.seconds);
+        for _ in 0..options.runs {
+            let (ours, theirs) = self.round(question.sql).await?;
+            measured.parcours.push(ours.seconds);
+            for (beside, answer) in measured.beside.iter_mut().zip(theirs) {
+                beside.seconds.push(answer.seconds);
             }
-            measured.duckdb.push(self.duckdb.run(sql).await?.seconds);
         }
         Ok(measured)
+    }
+
+    /// The first round, of which only the answers count.
+    async fn compared(&mut self, question: Question) -> anyhow::Result<Measured> {
+        let (ours, theirs) = self.round(question.sql).await?;
+        let beside = self.beside.iter().zip(theirs).map(|(engine, answer)| Beside {
+            name: engine.name(),
+            seconds: Vec::new(),
+            difference: compare::first_difference(&ours.rows, &answer.rows),
+        });
+        Ok(Measured {
+            question,
+            rows: ours.rows.len(),
+            parcours: Vec::new(),
+            beside: beside.collect(),
+        })
+    }
+
+    /// Asks every engine once, one after the other.
+    async fn round(&mut self, sql: &str) -> anyhow::Result<(Answer, Vec<Answer>)> {
+        let ours = self.parcours.run(sql).await?;
+        let mut theirs = Vec::new();
+        for engine in &mut self.beside {
+            theirs.push(engine.run(sql).await?);
+        }
+        Ok((ours, theirs))
+    }
+}
+
+/// Median seconds of one query, or their sums over several.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Medians {
+    pub parcours: f64,
+    /// The other engines, in their order.
+    pub beside: Vec<f64>,
+}
+
+impl Medians {
+    /// Those of a query.
+    pub fn of(measured: &Measured) -> Self {
+        Self {
+            parcours: median(&measured.parcours),
+            beside: measured.beside.iter().map(|beside| median(&beside.seconds)).collect(),
+        }
+    }
+
+    /// The sum over queries, which all have the same engines.
+    pub fn total(measured: &[Measured]) -> Self {
+        measured.iter().map(Self::of).reduce(Self::add).unwrap_or_default()
+    }
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            parcours: self.parcours + other.parcours,
+            beside: self
+                .beside
+                .iter()
+                .zip(&other.beside)
+                .map(|(one, two)| one + two)
+                .collect(),
+        }
+    }
+
+    /// The ratio of ours to each engine's.
+    pub fn ratios(&self) -> impl Iterator<Item = f64> {
+        let ratio = |theirs: &f64| {
+            if *theirs > 0.0 {
+                self.parcours / theirs
+            } else {
+                f64::NAN
+            }
+        };
+        self.beside.iter().map(ratio)
     }
 }
 
 /// The median of some seconds; 0 of none.
-pub fn median(seconds: &[f64]) -> f64 {
+fn median(seconds: &[f64]) -> f64 {
     let mut sorted = seconds.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -90,12 +156,23 @@ pub fn median(seconds: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::{Medians, median};
 
     #[test]
     fn medians() {
         assert_eq!(median(&[]), 0.0);
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn sums_and_ratios() {
+        let one = Medians {
+            parcours: 0.5,
+            beside: vec![0.25, 1.0],
+        };
+        let sum = one.clone().add(one);
+        assert_eq!(sum.beside, [0.5, 2.0]);
+        assert_eq!(sum.ratios().collect::<Vec<_>>(), [2.0, 0.5]);
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Times research queries on Parcours and on DuckDB, over the same rows, in one run
+/// Times research queries on Parcours and other engines, over the same rows, in one run
 #[derive(Debug, Parser)]
 #[command(name = "parcours-benches", version, about)]
 pub struct Options {
@@ -14,13 +14,16 @@ pub struct Options {
     /// Seed of the patients
     #[arg(long, default_value_t = 2)]
     pub seed: u64,
-    /// Timed runs of every query on every engine, after one that warms up
+    /// Timed runs of every query on every engine
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
+    /// Runs before them that warm up; the first of them is compared. A Java machine gains from more than one
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub warm_up: u32,
     /// Executors of the cluster
     #[arg(long, default_value_t = 2)]
     pub executors: u16,
-    /// Threads of DuckDB
+    /// Threads of every other engine
     #[arg(long, default_value_t = 2)]
     pub threads: u16,
     /// Queries to run, by name [default: all]
@@ -29,7 +32,16 @@ pub struct Options {
     /// Write the table into this file, too
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Python with the package duckdb
+    /// Draw the ratios into this file (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Measure DataFusion in one process over plain Parquet, too
+    #[arg(long)]
+    pub datafusion: bool,
+    /// Measure Spark over Parquet that it encrypts itself, too; needs a JDK
+    #[arg(long)]
+    pub spark: bool,
+    /// Python with the packages of the engines (benches/requirements.txt)
     #[arg(long, env = "PARCOURS_PYTHON", default_value = "python3", value_name = "FILE")]
     pub python: PathBuf,
     /// Folder for generated data and tables [default: bench-data beside this program's folder]

@@ -3,73 +3,53 @@
 use std::fmt::Write;
 
 use crate::cluster::Cluster;
+use crate::engine::Engine;
 use crate::machine;
-use crate::measure::{Measured, median};
+use crate::measure::{Beside, Measured, Medians};
 use crate::options::Options;
 
 /// The table. Writing into a string cannot fail, hence the results that are let go.
-pub fn markdown(options: &Options, cluster: &Cluster, duckdb: &str, measured: &[Measured]) -> String {
-    let mut text = heading(options, cluster, duckdb);
-    text.push_str(if options.plain { WITH_PLAIN } else { COLUMNS });
+pub fn markdown(options: &Options, cluster: &Cluster, engines: &[Engine], measured: &[Measured]) -> String {
+    let names: Vec<_> = engines.iter().map(Engine::name).collect();
+    let mut text = heading(options, cluster, engines) + &columns(&names);
     for one in measured {
-        let same = one
-            .difference
-            .as_ref()
-            .map_or("yes".to_owned(), |difference| format!("**no**: {difference}"));
-        let (title, rows) = (one.question.title, one.rows);
-        let _ = writeln!(text, "| {title} | {rows} | {} | {same} |", Medians::of(one).figures());
+        let (title, rows, same) = (one.question.title, one.rows, same(&one.beside));
+        let _ = writeln!(text, "| {title} | {rows} | {} | {same} |", figures(&Medians::of(one)));
     }
-    let total = measured.iter().map(Medians::of).fold(Medians::default(), Medians::add);
-    let _ = writeln!(text, "| **Total of medians** | | {} | |", total.figures());
+    let total = figures(&Medians::total(measured));
+    let _ = writeln!(text, "| **Total of medians** | | {total} | |");
     text
 }
 
-const IN_CLEAR: &str = " In clear: the same program built with `measure-plain`, plain Parquet and partitions.";
-const STOCK: &str = " In clear: the same program built with `measure-plain`, plain Parquet, Ballista's own shuffle.";
-const COLUMNS: &str = "| Query | Rows | Parcours, ms | DuckDB, ms | Ratio | Same rows |\n|---|--:|--:|--:|--:|---|\n";
-const WITH_PLAIN: &str = "| Query | Rows | Parcours, ms | in clear, ms | Ratio | DuckDB, ms | Ratio | Same rows |\n\
-                          |---|--:|--:|--:|--:|--:|--:|---|\n";
-
-/// Seconds of the engines; none of the build in clear if it was not asked.
-#[derive(Clone, Copy, Default)]
-struct Medians {
-    parcours: f64,
-    plain: Option<f64>,
-    duckdb: f64,
+fn columns(names: &[&str]) -> String {
+    let titles: String = names.iter().map(|name| format!(" {name}, ms | Ratio |")).collect();
+    let marks = "--:|--:|".repeat(names.len());
+    format!("| Query | Rows | Parcours, ms |{titles} Same rows |\n|---|--:|--:|{marks}---|\n")
 }
 
-impl Medians {
-    fn of(measured: &Measured) -> Self {
-        Self {
-            parcours: median(&measured.parcours),
-            plain: (!measured.plain.is_empty()).then(|| median(&measured.plain)),
-            duckdb: median(&measured.duckdb),
-        }
+/// Milliseconds, each engine's but our own with the ratio of ours to it.
+fn figures(medians: &Medians) -> String {
+    let mut text = format!("{:.0}", medians.parcours * 1e3);
+    for (theirs, ratio) in medians.beside.iter().zip(medians.ratios()) {
+        let _ = write!(text, " | {:.0} | {ratio:.2}", theirs * 1e3);
     }
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            parcours: self.parcours + other.parcours,
-            plain: match (self.plain, other.plain) {
-                (Some(one), Some(other)) => Some(one + other),
-                (one, other) => one.or(other),
-            },
-            duckdb: self.duckdb + other.duckdb,
-        }
-    }
-
-    /// Milliseconds, each engine's but our own with the ratio of ours to it.
-    fn figures(self) -> String {
-        let beside = |theirs: f64| {
-            let ratio = if theirs > 0.0 { self.parcours / theirs } else { f64::NAN };
-            format!(" | {:.0} | {ratio:.2}", theirs * 1e3)
-        };
-        let plain = self.plain.map(beside).unwrap_or_default();
-        format!("{:.0}{plain}{}", self.parcours * 1e3, beside(self.duckdb))
-    }
+    text
 }
 
-fn heading(options: &Options, cluster: &Cluster, duckdb: &str) -> String {
+/// Whether all engines gave the same rows, and who did not.
+fn same(beside: &[Beside]) -> String {
+    let differing = beside.iter().filter_map(|beside| {
+        let difference = beside.difference.as_ref()?;
+        Some(format!("**no**, {}: {difference}", beside.name))
+    });
+    let differing: Vec<_> = differing.collect();
+    if differing.is_empty() {
+        return "yes".to_owned();
+    }
+    differing.join("; ")
+}
+
+fn heading(options: &Options, cluster: &Cluster, engines: &[Engine]) -> String {
     let who = match &options.connect {
         Some(_) => format!("a cluster at {}", cluster.connect.uri),
         None => format!(
@@ -77,36 +57,47 @@ fn heading(options: &Options, cluster: &Cluster, duckdb: &str) -> String {
             options.patients, options.seed, options.executors
         ),
     };
+    let engines: Vec<_> = engines.iter().map(|engine| engine.about(options)).collect();
     format!(
-        "Medians of {} runs after one to warm up, engines in turns. {who}: encrypted tables over mTLS.{} DuckDB {duckdb}: \
-         {} threads, plain Parquet, the same rows. A ratio below 1 means that Parcours is faster. {}.\n\n",
+        "Medians of {} runs after {} to warm up, engines in turns. {who}: encrypted tables over mTLS. {} All over the \
+         same rows. A ratio below 1 means that Parcours is faster. {}.\n\n",
         options.runs,
-        match (options.plain, options.stock_shuffle) {
-            (true, true) => STOCK,
-            (true, false) => IN_CLEAR,
-            (false, _) => "",
-        },
-        options.threads,
+        options.warm_up,
+        engines.join(" "),
         machine::describe()
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Medians;
+    use super::{columns, figures, same};
+    use crate::compare::Difference;
+    use crate::measure::{Beside, Medians};
 
     #[test]
-    fn ratios_are_ours_to_theirs() {
-        let two = Medians {
+    fn every_engine_has_its_columns() {
+        let medians = Medians {
             parcours: 0.5,
-            plain: None,
-            duckdb: 0.25,
+            beside: vec![0.25, 1.0],
         };
-        assert_eq!(two.figures(), "500 | 250 | 2.00");
-        let three = Medians {
-            plain: Some(0.4),
-            ..two
+        assert_eq!(figures(&medians), "500 | 250 | 2.00 | 1000 | 0.50");
+        assert_eq!(
+            columns(&["DuckDB", "Spark"]),
+            "| Query | Rows | Parcours, ms | DuckDB, ms | Ratio | Spark, ms | Ratio | Same rows |\n\
+             |---|--:|--:|--:|--:|--:|--:|---|\n"
+        );
+    }
+
+    #[test]
+    fn who_differs_is_named() {
+        let answered = |name, difference| Beside {
+            name,
+            seconds: Vec::new(),
+            difference,
         };
-        assert_eq!(three.add(two).figures(), "1000 | 400 | 2.50 | 500 | 2.00");
+        let duckdb = answered("DuckDB", None);
+        assert_eq!(same(&[duckdb]), "yes");
+        let both = [answered("DuckDB", None), answered("Spark", Some(Difference::Row(3)))];
+        assert_eq!(same(&both), "**no**, Spark: row 3 differs");
     }
 }
