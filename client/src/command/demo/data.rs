@@ -16,7 +16,7 @@ use url::Url;
 use super::folder::Folder;
 use super::keys::Rings;
 use super::steps::Steps;
-use super::{DATASET, SHARDS};
+use super::{DATASET, DemoArgs};
 use crate::command::load;
 use crate::exit::Failure;
 
@@ -47,12 +47,13 @@ pub struct Loaded {
 }
 
 /// Writes the patients' rows and the file that describes them.
-pub async fn generate(folder: &Folder, patients: u64, seed: u64, steps: &Steps) -> Result<Generated, Failure> {
+pub async fn generate(folder: &Folder, args: &DemoArgs, steps: &Steps) -> Result<Generated, Failure> {
+    let patients = args.patients;
     let step = steps.begin_counted("generating", patients, "patients");
     let (bar, source) = (step.bar(), folder.source());
     let population = Population {
         patients,
-        seed,
+        seed: args.seed,
         ..Population::default()
     };
     let writing = move || population.write_parquet(&source, |progress| bar.set_position(progress.done));
@@ -60,7 +61,7 @@ pub async fn generate(folder: &Folder, patients: u64, seed: u64, steps: &Steps) 
         .await
         .context("generation was cut short")?;
     let report = report.context("cannot generate patients")?;
-    std::fs::write(folder.at("dataset.toml"), dataset_toml(SHARDS, &folder.source()))
+    std::fs::write(folder.at("dataset.toml"), dataset_toml(args.shards, &folder.source()))
         .context("cannot write dataset.toml")?;
     let (rows, bytes) = (report.rows(), report.bytes());
     let (count, size) = (HumanCount(rows), HumanBytes(bytes));
@@ -72,7 +73,7 @@ pub async fn generate(folder: &Folder, patients: u64, seed: u64, steps: &Steps) 
 }
 
 /// Loads them into encrypted tables.
-pub async fn load(folder: &Folder, rings: &Rings, steps: &Steps) -> Result<Loaded, Failure> {
+pub async fn load(folder: &Folder, rings: &Rings, shards: u32, steps: &Steps) -> Result<Loaded, Failure> {
     let started = Instant::now();
     let step = steps.begin("loading");
     let dataset = Dataset::from_file(folder.at("dataset.toml")).context("cannot read dataset.toml")?;
@@ -109,7 +110,7 @@ pub async fn load(folder: &Folder, rings: &Rings, steps: &Steps) -> Result<Loade
     let tables = described.tables.len();
     let (count, size) = (HumanCount(rows), HumanBytes(bytes));
     step.end(&format!(
-        "Loaded {count} rows into {tables} encrypted tables of {SHARDS} shards: {files} files, {size}"
+        "Loaded {count} rows into {tables} encrypted tables of {shards} shards: {files} files, {size}"
     ));
     Ok(Loaded {
         tables,

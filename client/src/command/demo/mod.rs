@@ -36,8 +36,6 @@ const DATASET: &str = "snds";
 const TRUST_DOMAIN: &str = "demo.parcours";
 /// The person who asks.
 const PERSON: &str = "alice";
-/// Shards of the dataset.
-const SHARDS: u32 = 8;
 
 /// Try it all on this machine: keys, synthetic data, a cluster, research queries
 #[derive(Debug, Args)]
@@ -51,6 +49,9 @@ pub struct DemoArgs {
     /// Executors to start
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     executors: u16,
+    /// Shards of the dataset
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    shards: u32,
     /// Seed of the synthetic patients
     #[arg(long, default_value_t = 2)]
     seed: u64,
@@ -98,8 +99,8 @@ async fn journey(args: &DemoArgs, folder: &Folder, steps: &Steps, cluster: &mut 
     steps.title("A cluster of encrypted care pathways, from nothing");
     let people = identities::make(folder, args.executors, steps)?;
     let rings = keys::make(folder, steps).await?;
-    let generated = data::generate(folder, args.patients, args.seed, steps).await?;
-    let loaded = data::load(folder, &rings, steps).await?;
+    let generated = data::generate(folder, args, steps).await?;
+    let loaded = data::load(folder, &rings, args.shards, steps).await?;
 
     let listeners = settings::Listeners::choose(args.executors)?;
     let wire = Wire::open(&listeners).await?;

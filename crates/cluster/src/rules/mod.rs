@@ -1,6 +1,7 @@
 //! Optimizer rules that know how tables lie: by patient, in shards. They are rules over logical plans, because adaptive
 //! planning drops physical ones.
 
+mod days;
 mod distinct;
 mod joins;
 mod patient;
@@ -20,6 +21,9 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         let found = rules.iter().position(|rule| rule.name() == name);
         found.unwrap_or(rules.len())
     };
+    // Where conditions on dates can still be simplified, and pushed down.
+    let at = place(&rules, "simplify_expressions");
+    rules.insert(at, Arc::new(days::WholeDays));
     // Before the one that it goes further than.
     let at = place(&rules, "single_distinct_aggregation_to_group_by");
     rules.insert(at, Arc::new(distinct::DistinctPatients));

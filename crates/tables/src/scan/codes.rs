@@ -10,7 +10,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, UInt32Array, new_null_array};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -26,6 +27,8 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 use parking_lot::Mutex;
+
+use super::conditions;
 
 /// Functions that fail for no text, so that computing them for a value of no row does no harm.
 const FUNCTIONS: [&str; 10] = [
@@ -176,7 +179,7 @@ impl PhysicalExprAdapter for OnCodes {
                 None => Ok(Transformed::no(node)),
             }
         })?;
-        Ok(moved.data)
+        Ok(conditions::together(moved.data, &self.file))
     }
 }
 
@@ -243,8 +246,11 @@ impl PhysicalExpr for OnDictionary {
             return internal_err!("codes must come as a dictionary, not as {}", codes.data_type());
         };
         let result = self.for_values(codes.values())?;
-        let null = codes.values().len() as u32;
         let keys = codes.keys();
+        if let Some(answers) = result.as_boolean_opt() {
+            return Ok(ColumnarValue::Array(Arc::new(answers_by_row(keys, answers))));
+        }
+        let null = codes.values().len() as u32;
         let places: UInt32Array = match keys.null_count() {
             0 => keys.values().iter().map(|key| *key as u32).collect::<Vec<_>>().into(),
             _ => keys
@@ -284,6 +290,35 @@ impl fmt::Display for OnDictionary {
     }
 }
 
+/// The answer to each row from those to each value and, behind them, to NULL. What `take` does for any type, for a condition
+/// that is asked of every row of a table, at a fraction of its price.
+fn answers_by_row(keys: &Int32Array, answers: &BooleanArray) -> BooleanArray {
+    let null = answers.len().saturating_sub(1);
+    let place = |row: usize| match keys.is_null(row) {
+        true => null,
+        false => keys.value(row) as usize,
+    };
+    let table = |of: &BooleanBuffer| of.iter().collect::<Vec<bool>>();
+    let look_up = |table: &[bool]| match keys.null_count() {
+        0 => {
+            let keys = keys.values();
+            BooleanBuffer::collect_bool(keys.len(), |row| {
+                table.get(keys[row] as usize).copied().unwrap_or(false)
+            })
+        }
+        _ => BooleanBuffer::collect_bool(keys.len(), |row| table.get(place(row)).copied().unwrap_or(false)),
+    };
+    let nulls = answers.nulls().map(|nulls| table(nulls.inner()));
+    let of_null = nulls.as_ref().is_some_and(|valid| valid.last() == Some(&false));
+    let nulls = match (nulls, answers.null_count()) {
+        // The usual case: NULL is answered with NULL, and nothing else is.
+        (Some(_), 1) if of_null => keys.nulls().cloned(),
+        (Some(valid), _) => Some(NullBuffer::new(look_up(&valid))),
+        (None, _) => None,
+    };
+    BooleanArray::new(look_up(&table(answers.values())), nulls)
+}
+
 impl PartialEq for OnDictionary {
     fn eq(&self, other: &Self) -> bool {
         self.codes.eq(&other.codes) && self.computed.eq(&other.computed)
@@ -296,5 +331,41 @@ impl Hash for OnDictionary {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.codes.hash(state);
         self.computed.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// What `take` says, which is looked up otherwise.
+    fn taken(keys: &Int32Array, answers: &BooleanArray) -> BooleanArray {
+        let null = answers.len() as u32 - 1;
+        let places: UInt32Array = keys
+            .iter()
+            .map(|key| Some(key.map_or(null, |key| key as u32)))
+            .collect();
+        take(answers, &places, None).unwrap().as_boolean().clone()
+    }
+
+    #[test]
+    fn rows_are_answered_as_their_values_are() {
+        let some = Int32Array::from(vec![Some(0), None, Some(2), Some(1), None, Some(0)]);
+        let all = Int32Array::from(vec![2, 2, 1, 0, 1]);
+        for last in [None, Some(true), Some(false)] {
+            for second in [None, Some(true)] {
+                let answers = BooleanArray::from(vec![Some(true), second, Some(false), last]);
+                assert_eq!(answers_by_row(&some, &answers), taken(&some, &answers));
+                assert_eq!(answers_by_row(&all, &answers), taken(&all, &answers));
+            }
+        }
+    }
+
+    #[test]
+    fn a_dictionary_without_values_answers_null() {
+        let nothing = Int32Array::from(vec![None, None]);
+        let answers = BooleanArray::from(vec![None]);
+        assert_eq!(answers_by_row(&nothing, &answers), BooleanArray::from(vec![None, None]));
     }
 }

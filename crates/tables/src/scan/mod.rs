@@ -3,6 +3,7 @@
 //! Footers are decoded once and kept ([`FooterCache`]); `reader.rs` is where a file is opened.
 
 mod codes;
+mod conditions;
 mod footers;
 mod grants;
 mod merged;
@@ -18,6 +19,7 @@ use datafusion::datasource::physical_plan::{FileScanConfig, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::ExecutionPlan;
 use parcours_keys::{
@@ -298,7 +300,10 @@ fn open_parquet(config: &FileScanConfig, source: &ParquetSource, keys: &ScanKeys
     if let Some(place) = check_place(config)? {
         check_classes(config, &place, &columns, keys)?;
     }
-    let codes = codes::code_columns(&read);
+    let mut codes = codes::code_columns(&read);
+    if has_filter(source) {
+        codes.extend(repeated_patient(config));
+    }
     let store = keys.stores.by_name(&config.object_store_url)?;
     let wants_index = source.table_parquet_options().global.enable_page_index && has_filter(source);
     let factory = DecryptingReaderFactory::new(keys, store, columns.into_iter().collect(), wants_index);
@@ -314,17 +319,25 @@ fn open_parquet(config: &FileScanConfig, source: &ParquetSource, keys: &ScanKeys
     Ok(opened)
 }
 
-/// Has these columns read as dictionaries.
+/// Has these columns read as dictionaries, and conditions looked at as these and others allow.
 fn read_codes(config: &mut FileScanConfig, columns: &BTreeSet<String>) {
+    config.expr_adapter_factory = Some(Arc::new(codes::OnCodesFactory));
     let Some(schema) = codes::as_dictionaries(config.file_schema(), columns) else {
         return;
     };
-    config.expr_adapter_factory = Some(Arc::new(codes::OnCodesFactory));
     let groups = std::mem::take(&mut config.file_groups).into_iter();
     let with_schema = |file: PartitionedFile| file.with_arrow_schema(Arc::clone(&schema));
     config.file_groups = groups
         .map(|group| group.into_inner().into_iter().map(with_schema).collect())
         .collect();
+}
+
+/// The patient of a table that has many rows of each, as a rule: one whose rows are ordered by more than the patient. Where
+/// a filter leaves few rows, the texts of the others need not be made.
+fn repeated_patient(config: &FileScanConfig) -> Option<String> {
+    let order = config.output_ordering.first().filter(|order| order.len() > 1)?;
+    let patient = order.first().expr.downcast_ref::<Column>()?;
+    Some(patient.name().to_owned())
 }
 
 fn has_filter(source: &ParquetSource) -> bool {

@@ -21,7 +21,7 @@ pub struct Dataset {
     pub name: String,
     /// The column that every sharded table has, and by which rows are sharded.
     pub patient_id: String,
-    /// The number of shards, 1 to 4096.
+    /// The number of shards, 1 to 16384.
     pub shards: u32,
     /// The split points as written, `shards - 1` of them; see [`Dataset::split_points`] for their values.
     pub splits: Option<Vec<String>>,

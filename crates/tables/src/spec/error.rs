@@ -43,7 +43,7 @@ pub enum SpecFault {
     Name { name: String },
     #[error("column name shard is taken by the layout: choose another name and say from = \"shard\"")]
     ReservedName,
-    #[error("{shards} shards: say 1 to 4096")]
+    #[error("{shards} shards: say 1 to 16384")]
     Shards { shards: u64 },
     #[error("dataset has no tables: add [[tables]]")]
     NoTables,

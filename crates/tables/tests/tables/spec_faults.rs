@@ -82,7 +82,7 @@ fn a_good_specification_says_what_was_written() {
 fn every_fault_is_named_with_its_line() {
     let cases = [
         ("\"claims\"", "\"Claims\"", "line 1: name Claims is not usable"),
-        ("shards = 4", "shards = 0", "line 3: 0 shards: say 1 to 4096"),
+        ("shards = 4", "shards = 0", "line 3: 0 shards: say 1 to 16384"),
         (
             "shards = 4",
             "shards = 5",
@@ -396,7 +396,7 @@ fn a_file_is_named_and_sources_are_beside_it() {
     );
     std::fs::write(&path, GOOD.replace("shards = 4", "shards = 0")).unwrap();
     let found = Dataset::from_file(&path).unwrap_err().to_string();
-    assert_eq!(found, format!("{}:3:10: 0 shards: say 1 to 4096", path.display()));
+    assert_eq!(found, format!("{}:3:10: 0 shards: say 1 to 16384", path.display()));
     let found = Dataset::from_file(folder.path().join("absent.toml"))
         .unwrap_err()
         .to_string();
