@@ -12,8 +12,8 @@ mod error;
 mod options;
 mod plan;
 mod publish;
-mod quantiles;
 mod report;
+mod sample;
 mod sort;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::report::TableReport;
-use super::{LoadError, LoadOptions, Step, quantiles};
+use super::{LoadError, LoadOptions, Step, sample};
 use crate::delta::{CLASS_METADATA, LoggedFile};
 use crate::snapshot::{DatasetRoot, Snapshot, TableSnapshot, latest_version};
 use crate::source::{self, SourceFile};
@@ -229,17 +229,16 @@ impl LoadPlan {
         let described = dataset.split_points(patient).map_err(source::SourceError::from)?;
         if let Some(base) = &self.base {
             if described.is_some_and(|points| points != base.splits().points()) {
-                let difference = "its split points were others".to_string();
-                return Err(LoadError::Description {
+                return Err(LoadError::OtherSplits {
                     dataset: self.dataset.clone(),
-                    difference,
+                    version: base.splits().version(),
                 });
             }
             return Ok(base.splits().clone());
         }
         let points = match described {
             Some(points) => points,
-            None => quantiles::choose(self, &patient.data_type(), stores, options).await?,
+            None => sample::choose(self, &patient.data_type(), stores, options).await?,
         };
         let refuse = |source| LoadError::Splits {
             dataset: self.dataset.clone(),
@@ -277,7 +276,11 @@ impl LoadPlan {
             return refuse(format!("its patient id was {}", base.patient_id()));
         }
         if self.shards != base.shards() {
-            return refuse(format!("it has {} shards", base.shards()));
+            return Err(LoadError::OtherShards {
+                dataset: root.dataset.clone(),
+                described: self.shards,
+                shards: base.shards(),
+            });
         }
         for table in &self.tables {
             let Some(before) = &table.before else { continue };
