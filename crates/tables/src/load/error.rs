@@ -88,6 +88,22 @@ pub enum LoadError {
         /// What was found; no value.
         problem: &'static str,
     },
+    /// Two rows of a main table have the same keys: what is flattened with it cannot tell them apart.
+    #[error(
+        "table {table} has rows with the same {}: {places}; rows of table {flattened} with these keys could be of either, \
+         correct the source",
+        columns.join(", ")
+    )]
+    DuplicateKeys {
+        /// The main table.
+        table: String,
+        /// The table flattened with it.
+        flattened: String,
+        /// The key columns.
+        columns: Vec<String>,
+        /// Where the rows are; no value.
+        places: String,
+    },
     /// Sorting failed.
     #[error("sorting table {table}: {source}")]
     Sort {

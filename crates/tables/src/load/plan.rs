@@ -8,12 +8,13 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::flatten::FlattenPlan;
 use super::report::TableReport;
 use super::{LoadError, LoadOptions, Step, sample};
 use crate::delta::{CLASS_METADATA, LoggedFile};
 use crate::snapshot::{DatasetRoot, Snapshot, TableSnapshot, latest_version};
 use crate::source::{self, SourceFile};
-use crate::spec::{Dataset, Table};
+use crate::spec::{Dataset, SpecFault, Table};
 use crate::splits::{Splits, hex};
 use crate::store::Stores;
 use crate::version::SourceRecord;
@@ -32,7 +33,12 @@ pub(super) struct LoadPlan {
 /// What happens to one table.
 pub(super) struct TablePlan {
     pub(super) spec: Table,
+    /// The table as it is written.
     pub(super) shape: TableShape,
+    /// What its sources are read as, classes in the fields' metadata; the same but for a flattened table.
+    pub(super) source_schema: SchemaRef,
+    /// How its rows get their patient, where the sources have none.
+    pub(super) flatten: Option<FlattenPlan>,
     pub(super) new: Vec<(SourceFile, String)>,
     skipped: usize,
     /// Sources of the version before that stay.
@@ -65,15 +71,24 @@ pub(super) async fn make(
     source::patient_type(dataset, schemas)?;
     let total = found.iter().flat_map(|(_, files, _)| files).map(|file| file.size).sum();
     options.progress.step(&Step::Digest { bytes: total });
-    let mut tables = Vec::new();
+    let mut drafts = Vec::new();
     let mut digested = 0;
     for (table, files, schema) in found {
-        let before = base.as_ref().and_then(|base| base.table(&table.name)).cloned();
         let known = base.as_ref().and_then(|base| base.record().tables.get(&table.name));
-        let known = known.map(|entry| entry.sources.as_slice()).unwrap_or_default();
-        let digests = digest(files, stores, options, &mut digested).await?;
-        tables.push(plan_table(table, schema, digests, known, before, options.replace)?);
+        drafts.push(Draft {
+            table,
+            schema,
+            sources: digest(files, stores, options, &mut digested).await?,
+            known: known.map(|entry| entry.sources.as_slice()).unwrap_or_default(),
+            before: base.as_ref().and_then(|base| base.table(&table.name)).cloned(),
+        });
     }
+    let drafts = Drafts {
+        patient_id: &dataset.patient_id,
+        may_replace: options.replace,
+        drafts: &drafts,
+    };
+    let tables = drafts.plans()?;
     let plan = LoadPlan {
         dataset: dataset.name.clone(),
         patient_id: dataset.patient_id.clone(),
@@ -101,46 +116,90 @@ async fn digest(
     Ok(digests)
 }
 
-fn plan_table(
-    table: &Table,
+/// A table, and what is known of it before it is decided what happens to it.
+struct Draft<'a> {
+    table: &'a Table,
+    /// What its sources are read as.
     schema: SchemaRef,
     sources: Vec<(SourceFile, String)>,
-    known: &[SourceRecord],
+    known: &'a [SourceRecord],
     before: Option<Arc<TableSnapshot>>,
+}
+
+struct Drafts<'a> {
+    patient_id: &'a str,
     may_replace: bool,
-) -> Result<TablePlan, LoadError> {
-    let changed = sources.iter().find_map(|source| changed(source, known));
-    let replace = match changed {
-        Some(_) if may_replace => true,
-        Some(record) => {
-            let (table, path, version) = (table.name.clone(), record.path.clone(), record.version);
+    drafts: &'a [Draft<'a>],
+}
+
+impl Drafts<'_> {
+    fn plans(&self) -> Result<Vec<TablePlan>, LoadError> {
+        self.drafts.iter().map(|draft| self.plan(draft)).collect()
+    }
+
+    fn plan(&self, draft: &Draft<'_>) -> Result<TablePlan, LoadError> {
+        let replace = self.replaces(draft)?;
+        let kept = if replace { Vec::new() } else { draft.known.to_vec() };
+        let mut seen: BTreeSet<String> = kept.iter().map(|record| record.sha256.clone()).collect();
+        let is_new = |(_, sha256): &&(SourceFile, String)| seen.insert(sha256.clone());
+        let new: Vec<_> = draft.sources.iter().filter(is_new).cloned().collect();
+        let (shape, flatten) = self.shape(draft)?;
+        Ok(TablePlan {
+            spec: draft.table.clone(),
+            shape,
+            source_schema: Arc::clone(&draft.schema),
+            flatten,
+            skipped: draft.sources.len() - new.len(),
+            new,
+            kept,
+            before: draft.before.clone(),
+            replace,
+        })
+    }
+
+    /// Whether the table is built anew: a source of it has changed, or of the table that its patients come from.
+    fn replaces(&self, draft: &Draft<'_>) -> Result<bool, LoadError> {
+        let changed = draft.sources.iter().find_map(|source| changed(source, draft.known));
+        if let (Some(record), false) = (changed, self.may_replace) {
+            let (table, path, version) = (draft.table.name.clone(), record.path.clone(), record.version);
             return Err(LoadError::SourceChanged { table, path, version });
         }
-        None => false,
-    };
-    let kept = if replace { Vec::new() } else { known.to_vec() };
-    let mut seen: BTreeSet<String> = kept.iter().map(|record| record.sha256.clone()).collect();
-    let all = sources.len();
-    let new: Vec<_> = sources
-        .into_iter()
-        .filter(|(_, sha256)| seen.insert(sha256.clone()))
-        .collect();
-    let skipped = all - new.len();
-    let patient = table.patient_column().filter(|_| table.sharded);
-    Ok(TablePlan {
-        spec: table.clone(),
-        shape: TableShape {
+        let main = draft
+            .table
+            .flatten
+            .as_ref()
+            .and_then(|flatten| self.draft(&flatten.with));
+        let of_main = main.map_or(Ok(false), |main| self.replaces(main))?;
+        Ok(changed.is_some() || of_main)
+    }
+
+    fn draft(&self, name: &str) -> Option<&Draft<'_>> {
+        self.drafts.iter().find(|draft| draft.table.name == name)
+    }
+
+    fn shape(&self, draft: &Draft<'_>) -> Result<(TableShape, Option<FlattenPlan>), LoadError> {
+        let table = draft.table;
+        let mut shape = TableShape {
             name: table.name.clone(),
-            schema,
-            patient: patient.map(|column| column.name.clone()),
+            schema: Arc::clone(&draft.schema),
+            patient: table
+                .patient_column()
+                .filter(|_| table.sharded)
+                .map(|column| column.name.clone()),
             order: table.order.clone(),
-        },
-        new,
-        skipped,
-        kept,
-        before,
-        replace,
-    })
+        };
+        let Some(flatten) = &table.flatten else {
+            return Ok((shape, None));
+        };
+        let main = self.draft(&flatten.with).ok_or_else(|| {
+            let (table, with) = (table.name.clone(), flatten.with.clone());
+            source::SourceError::from(SpecFault::FlattenUnknown { table, with })
+        })?;
+        let flattened = FlattenPlan::new(table, flatten, &draft.schema, &main.schema, self.patient_id)?;
+        shape.schema = flattened.schema(&draft.schema, &main.schema);
+        shape.patient = Some(self.patient_id.to_owned());
+        Ok((shape, Some(flattened)))
+    }
 }
 
 /// The record of this source's path, if its bytes were never loaded but the path was.

@@ -22,7 +22,8 @@ pub(super) async fn choose(
     stores: &Stores,
     options: &LoadOptions,
 ) -> Result<Vec<ScalarValue>, LoadError> {
-    let by_patient = plan.tables.iter().filter(|table| table.shape.patient().is_some());
+    let has_ids = |table: &&TablePlan| table.shape.patient().is_some() && table.flatten.is_none();
+    let by_patient = plan.tables.iter().filter(has_ids);
     let tables = quantiles::tables_to_read(by_patient, |table| (table.new_bytes(), table.name().to_owned()));
     options.progress.step(&Step::Sample {
         bytes: tables.iter().map(|table| table.new_bytes()).sum(),
@@ -37,7 +38,7 @@ pub(super) async fn choose(
             let rows = source::read(
                 stores,
                 &table.spec,
-                plain_schema(&table.shape.schema),
+                plain_schema(&table.source_schema),
                 file,
                 reading.clone(),
             )?;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod compact;
+mod flatten;
 mod load_again;
 mod load_faults;
 mod load_roundtrip;
