@@ -8,6 +8,7 @@
 //! **Again.** A source whose bytes were loaded before is skipped. A source of a known path with other bytes is refused,
 //! unless [`LoadOptions::replace`]: then its table is built anew from all of its present sources.
 
+mod draft;
 mod error;
 mod flatten;
 mod options;

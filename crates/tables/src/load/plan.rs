@@ -1,20 +1,21 @@
 //! What a load has to do: which sources are new, whether the description still fits what was loaded before, and on which
 //! version the new one is built. Reads sources only to digest them; writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::draft::{Draft, Drafts};
 use super::flatten::FlattenPlan;
 use super::report::TableReport;
 use super::{LoadError, LoadOptions, Step, sample};
 use crate::delta::{CLASS_METADATA, LoggedFile};
 use crate::snapshot::{DatasetRoot, Snapshot, TableSnapshot, latest_version};
 use crate::source::{self, SourceFile};
-use crate::spec::{Dataset, SpecFault, Table};
+use crate::spec::{Dataset, Table};
 use crate::splits::{Splits, hex};
 use crate::store::Stores;
 use crate::version::SourceRecord;
@@ -40,12 +41,12 @@ pub(super) struct TablePlan {
     /// How its rows get their patient, where the sources have none.
     pub(super) flatten: Option<FlattenPlan>,
     pub(super) new: Vec<(SourceFile, String)>,
-    skipped: usize,
+    pub(super) skipped: usize,
     /// Sources of the version before that stay.
     pub(super) kept: Vec<SourceRecord>,
     /// The table as it was before.
     pub(super) before: Option<Arc<TableSnapshot>>,
-    replace: bool,
+    pub(super) replace: bool,
 }
 
 pub(super) async fn make(
@@ -83,12 +84,7 @@ pub(super) async fn make(
             before: base.as_ref().and_then(|base| base.table(&table.name)).cloned(),
         });
     }
-    let drafts = Drafts {
-        patient_id: &dataset.patient_id,
-        may_replace: options.replace,
-        drafts: &drafts,
-    };
-    let tables = drafts.plans()?;
+    let tables = Drafts::new(&dataset.patient_id, options.replace, &drafts).plans()?;
     let plan = LoadPlan {
         dataset: dataset.name.clone(),
         patient_id: dataset.patient_id.clone(),
@@ -114,100 +110,6 @@ async fn digest(
         digests.push((file, print.sha256));
     }
     Ok(digests)
-}
-
-/// A table, and what is known of it before it is decided what happens to it.
-struct Draft<'a> {
-    table: &'a Table,
-    /// What its sources are read as.
-    schema: SchemaRef,
-    sources: Vec<(SourceFile, String)>,
-    known: &'a [SourceRecord],
-    before: Option<Arc<TableSnapshot>>,
-}
-
-struct Drafts<'a> {
-    patient_id: &'a str,
-    may_replace: bool,
-    drafts: &'a [Draft<'a>],
-}
-
-impl Drafts<'_> {
-    fn plans(&self) -> Result<Vec<TablePlan>, LoadError> {
-        self.drafts.iter().map(|draft| self.plan(draft)).collect()
-    }
-
-    fn plan(&self, draft: &Draft<'_>) -> Result<TablePlan, LoadError> {
-        let replace = self.replaces(draft)?;
-        let kept = if replace { Vec::new() } else { draft.known.to_vec() };
-        let mut seen: BTreeSet<String> = kept.iter().map(|record| record.sha256.clone()).collect();
-        let is_new = |(_, sha256): &&(SourceFile, String)| seen.insert(sha256.clone());
-        let new: Vec<_> = draft.sources.iter().filter(is_new).cloned().collect();
-        let (shape, flatten) = self.shape(draft)?;
-        Ok(TablePlan {
-            spec: draft.table.clone(),
-            shape,
-            source_schema: Arc::clone(&draft.schema),
-            flatten,
-            skipped: draft.sources.len() - new.len(),
-            new,
-            kept,
-            before: draft.before.clone(),
-            replace,
-        })
-    }
-
-    /// Whether the table is built anew: a source of it has changed, or of the table that its patients come from.
-    fn replaces(&self, draft: &Draft<'_>) -> Result<bool, LoadError> {
-        let changed = draft.sources.iter().find_map(|source| changed(source, draft.known));
-        if let (Some(record), false) = (changed, self.may_replace) {
-            let (table, path, version) = (draft.table.name.clone(), record.path.clone(), record.version);
-            return Err(LoadError::SourceChanged { table, path, version });
-        }
-        let main = draft
-            .table
-            .flatten
-            .as_ref()
-            .and_then(|flatten| self.draft(&flatten.with));
-        let of_main = main.map_or(Ok(false), |main| self.replaces(main))?;
-        Ok(changed.is_some() || of_main)
-    }
-
-    fn draft(&self, name: &str) -> Option<&Draft<'_>> {
-        self.drafts.iter().find(|draft| draft.table.name == name)
-    }
-
-    fn shape(&self, draft: &Draft<'_>) -> Result<(TableShape, Option<FlattenPlan>), LoadError> {
-        let table = draft.table;
-        let mut shape = TableShape {
-            name: table.name.clone(),
-            schema: Arc::clone(&draft.schema),
-            patient: table
-                .patient_column()
-                .filter(|_| table.sharded)
-                .map(|column| column.name.clone()),
-            order: table.order.clone(),
-        };
-        let Some(flatten) = &table.flatten else {
-            return Ok((shape, None));
-        };
-        let main = self.draft(&flatten.with).ok_or_else(|| {
-            let (table, with) = (table.name.clone(), flatten.with.clone());
-            source::SourceError::from(SpecFault::FlattenUnknown { table, with })
-        })?;
-        let flattened = FlattenPlan::new(table, flatten, &draft.schema, &main.schema, self.patient_id)?;
-        shape.schema = flattened.schema(&draft.schema, &main.schema);
-        shape.patient = Some(self.patient_id.to_owned());
-        Ok((shape, Some(flattened)))
-    }
-}
-
-/// The record of this source's path, if its bytes were never loaded but the path was.
-fn changed<'a>((file, sha256): &(SourceFile, String), known: &'a [SourceRecord]) -> Option<&'a SourceRecord> {
-    if known.iter().any(|record| record.sha256 == *sha256) {
-        return None;
-    }
-    known.iter().rev().find(|record| record.path == file.url.as_str())
 }
 
 /// The schema with each column's class in its field's metadata: what files and logs carry.

@@ -45,8 +45,9 @@ fn faults(verified: &Verified) -> Vec<(FaultKind, Option<usize>, Option<u64>, u6
 /// The batch with this patient id in one row.
 fn with_patient(rows: &RecordBatch, at: usize, patient: Option<&str>) -> RecordBatch {
     let ids = rows.column(0).as_string::<i32>();
+    let before = |row| ids.is_valid(row).then(|| ids.value(row));
     let ids: StringArray = (0..ids.len())
-        .map(|row| if row == at { patient } else { Some(ids.value(row)) })
+        .map(|row| if row == at { patient } else { before(row) })
         .collect();
     let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
     fields[0] = fields[0].clone().with_nullable(true);
