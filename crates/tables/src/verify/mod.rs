@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::common::runtime::SpawnedTask;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use parcours_keys::{ColumnClass, KeyError, KeyService};
 use url::Url;
@@ -145,15 +146,13 @@ impl Verification<'_> {
             name: table.name().to_owned(),
             bytes: table.bytes(),
         });
-        let read = Arc::new(AtomicU64::new(0));
-        let checks = table.files().iter().map(|file| {
-            let (check, read) = (self.check(table, file), Arc::clone(&read));
-            async move {
-                let checked = check.await?;
-                progress.read(read.fetch_add(file.size(), Ordering::Relaxed) + file.size());
-                Ok::<_, VerifyError>(checked)
-            }
-        });
+        let read = AtomicU64::new(0);
+        // Boxed, so that whoever waits for this in a task of its own may.
+        let checks = table
+            .files()
+            .iter()
+            .map(|file| self.counted(table, file, &read).boxed());
+        let checks: Vec<BoxFuture<'_, _>> = checks.collect();
         let parallel = self.options.parallel.max(1);
         let checked: Vec<(u64, Vec<Fault>)> = stream::iter(checks).buffered(parallel).try_collect().await?;
         let rows = checked.iter().map(|(rows, _)| rows).sum();
@@ -164,6 +163,19 @@ impl Verification<'_> {
             bytes: table.bytes(),
         };
         Ok((verified, checked.into_iter().flat_map(|(_, faults)| faults).collect()))
+    }
+
+    /// Checks one file and tells its bytes.
+    async fn counted(
+        &self,
+        table: &Arc<TableSnapshot>,
+        file: &DataFile,
+        read: &AtomicU64,
+    ) -> Result<(u64, Vec<Fault>), VerifyError> {
+        let checked = self.check(table, file).await?;
+        let before = read.fetch_add(file.size(), Ordering::Relaxed);
+        self.options.progress.read(before + file.size());
+        Ok(checked)
     }
 
     /// Checks one file in a task of its own, so that several are decoded at once; dropped, it ends.
