@@ -10,6 +10,7 @@ use parcours_tables::reshard::{ReshardOptions, reshard};
 use parcours_tables::spec::Dataset;
 use parcours_tables::verify::{VerifyOptions, verify};
 
+use crate::load_roundtrip::SpillWatch;
 use crate::sandbox::{Dice, Sandbox, all_granted, lines, patient_id, query};
 
 const KEYS: [&str; 9] = [
@@ -254,6 +255,7 @@ async fn keys_are_left_out_where_that_is_said() {
 async fn more_rows_than_memory_holds() {
     let flat = Flat::new(3).await;
     (1..=3).for_each(|month| flat.write_acts(month, 0..80_000));
+    flat.write_drugs("0", 10, 9, |dice| (1, dice.roll(80_000)));
     flat.load().await.unwrap();
     // All parents are loaded: what spills from here on is of the join.
     for month in 1..=3 {
@@ -271,8 +273,14 @@ async fn more_rows_than_memory_holds() {
         refused.contains("quota") && refused.contains("table er_pha_f"),
         "{refused}"
     );
+    let watch = SpillWatch::start(small(0).spill_dir);
     flat.load_with(&small(1 << 40)).await.unwrap();
-    flat.check(360_000).await;
+    let (seen, in_clear) = watch.stop();
+    assert!(
+        seen > 0 && in_clear == 0,
+        "{in_clear} of {seen} spill files hold a value"
+    );
+    flat.check(360_010).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -278,3 +278,158 @@ impl Merge {
 fn ended(why: &str) -> DataFusionError {
     DataFusionError::Execution(why.to_owned())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use arrow::array::{Int32Array, RecordBatchOptions, StringArray, UInt64Array};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use futures::stream;
+
+    use super::*;
+    use crate::order;
+
+    /// Keys of two columns, sorted as files are; the value tells each row.
+    type Keys = Vec<(Option<i32>, &'static str)>;
+
+    fn batch(keys: &[(Option<i32>, &str)], first: usize) -> RecordBatch {
+        let count = keys.len();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int32Array::from_iter(keys.iter().map(|key| key.0))),
+            Arc::new(StringArray::from_iter_values(keys.iter().map(|key| key.1))),
+            Arc::new(UInt64Array::from_iter_values(
+                (first..first + count).map(|row| row as u64),
+            )),
+            Arc::new(UInt64Array::from(vec![None; count])),
+            Arc::new(UInt32Array::from(vec![0; count])),
+        ];
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        RecordBatch::try_new_with_options(schema(), columns, &options).unwrap()
+    }
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            Field::new("key", DataType::Int32, true),
+            Field::new("part", DataType::Utf8, true),
+            Field::new("row", DataType::UInt64, false),
+            Field::new("byte", DataType::UInt64, true),
+            Field::new("source", DataType::UInt32, false),
+        ]))
+    }
+
+    /// The keys in batches of so many rows, an empty one among them.
+    fn side(keys: &Keys, rows: usize) -> Side {
+        let mut batches: Vec<Result<RecordBatch>> = keys
+            .chunks(rows)
+            .enumerate()
+            .map(|(at, chunk)| Ok(batch(chunk, at * rows)))
+            .collect();
+        batches.insert(batches.len() / 2, Ok(batch(&[], 0)));
+        let rows = RecordBatchStreamAdapter::new(schema(), stream::iter(batches));
+        Side::new(Box::pin(rows), vec![0, 1])
+    }
+
+    /// Pairs of (row of the parent, row), or what ended the join.
+    async fn joined(
+        rows: (&Keys, usize),
+        parents: (&Keys, usize),
+        orphans: Orphans,
+    ) -> (Result<Vec<(u64, u64)>>, Findings) {
+        let findings = Arc::<Mutex<Findings>>::default();
+        let joining = Joining {
+            schema: Arc::new(Schema::new(vec![
+                Field::new("parent", DataType::UInt64, false),
+                Field::new("row", DataType::UInt64, false),
+            ])),
+            converter: Arc::new(order::converter(&schema(), &[0, 1]).unwrap()),
+            own: vec![2],
+            taken: vec![2],
+            orphans,
+            findings: Arc::clone(&findings),
+        };
+        let mut merge = Merge::new(joining, side(rows.0, rows.1), side(parents.0, parents.1));
+        let mut pairs = Vec::new();
+        let done = loop {
+            match merge.next().await {
+                Ok(Some(batch)) => {
+                    let column = |at: usize| batch.column(at).as_primitive::<arrow::datatypes::UInt64Type>().values();
+                    pairs.extend(column(0).iter().copied().zip(column(1).iter().copied()));
+                }
+                Ok(None) => break Ok(pairs),
+                Err(error) => break Err(error),
+            }
+        };
+        let findings = std::mem::take(&mut *findings.lock());
+        (done, findings)
+    }
+
+    fn parents() -> Keys {
+        (0..60)
+            .map(|n| (Some(n / 3), ["a", "b", "c"][n as usize % 3]))
+            .chain([(None, "a"), (None, "a")])
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn every_size_of_batches_gives_the_same_pairs() {
+        let parents = parents();
+        let rows: Keys = (0..40).flat_map(|n| vec![parents[n * 3 / 2]; n % 4]).collect();
+        let expected: Vec<(u64, u64)> = rows
+            .iter()
+            .enumerate()
+            .map(|(at, key)| {
+                (
+                    parents.iter().position(|parent| parent == key).unwrap() as u64,
+                    at as u64,
+                )
+            })
+            .collect();
+        for of_rows in [1, 2, 5, 100] {
+            for of_parents in [1, 3, 7, 100] {
+                let (found, _) = joined((&rows, of_rows), (&parents, of_parents), Orphans::End).await;
+                assert_eq!(found.unwrap(), expected, "{of_rows} {of_parents}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_without_a_parent_are_set_aside_or_end_it() {
+        let keys: Keys = vec![
+            (Some(-1), "a"),
+            (Some(4), "b"),
+            (Some(4), "d"),
+            (Some(99), "a"),
+            (None, "a"),
+        ];
+        for size in [1, 2, 100] {
+            let skip = Orphans::Bad(OnBad::Skip, Arc::new(vec!["file".to_owned()]));
+            let (found, _) = joined((&keys, size), (&parents(), size), skip).await;
+            assert_eq!(found.unwrap(), [(13, 1)]);
+            let stop = Orphans::Bad(OnBad::Stop, Arc::new(vec!["file".to_owned()]));
+            let (found, findings) = joined((&keys, size), (&parents(), size), stop).await;
+            let said = found.unwrap_err().to_string();
+            assert!(said.contains("file row 0: no parent row has its keys"), "{said}");
+            assert!(!findings.orphan);
+            let (found, findings) = joined((&keys, size), (&parents(), size), Orphans::End).await;
+            assert!(found.is_err() && findings.orphan);
+        }
+    }
+
+    #[tokio::test]
+    async fn equal_keys_of_parents_are_found_wherever_batches_end() {
+        for size in [1, 2, 3, 100] {
+            for at in [0, 5, 59] {
+                let mut twice = parents();
+                twice.insert(at, twice[at]);
+                let (found, findings) = joined((&Keys::new(), size), (&twice, size), Orphans::End).await;
+                assert!(found.is_err() && findings.duplicate.is_some(), "{size} {at}");
+            }
+            let (found, findings) = joined((&Keys::new(), size), (&parents(), size), Orphans::End).await;
+            assert!(
+                found.unwrap().is_empty() && findings.duplicate.is_none(),
+                "NULL is equal to nothing"
+            );
+        }
+    }
+}
