@@ -1,6 +1,7 @@
 //! Loading: sources in, a new version of a dataset out, all of it or nothing. The order of a load is the order of
-//! [`load`]'s body: plan, choose split points once, sort and write each table's files, then publish. Nothing before
-//! `publish.rs` creates the dataset version is visible to any reader; a row in the wrong place stops the load.
+//! [`load`]'s body: plan, choose split points once, sort and write each table's files, flattened tables last (`flatten`),
+//! then publish. Nothing before `publish.rs` creates the dataset version is visible to any reader; a row in the wrong place
+//! stops the load.
 //!
 //! **Memory.** Bounded by [`LoadOptions::memory_bytes`]: 70 % sort buffers, 15 % the row group being encoded, the rest
 //! reading and uploads. What does not fit is spilled, sealed, under [`LoadOptions::spill_dir`].
