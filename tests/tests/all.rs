@@ -21,6 +21,7 @@ mod revocation;
 mod rotation;
 mod s3;
 mod secrets;
+mod shards;
 mod store;
 mod tamper;
 mod wires;

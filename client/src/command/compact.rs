@@ -66,7 +66,7 @@ pub async fn run(args: CompactArgs) -> Result<(), Failure> {
         tables: args.tables,
         writing: LoadOptions {
             memory_bytes: args.memory.as_usize(),
-            progress: Arc::new(Bar(bar.clone())),
+            progress: Arc::new(Bar::new(bar.clone(), "compacting")),
             ..LoadOptions::default()
         },
     };

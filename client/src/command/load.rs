@@ -77,7 +77,7 @@ pub async fn run(args: LoadArgs) -> Result<(), Failure> {
         ProgressBar::new_spinner()
     };
     let mut options = LoadOptions {
-        progress: Arc::new(Bar(bar.clone())),
+        progress: Arc::new(Bar::new(bar.clone(), "loading")),
         ..LoadOptions::default()
     };
     (options.memory_bytes, options.replace) = (args.memory.as_usize(), args.replace);
@@ -151,16 +151,27 @@ fn line(table: &TableReport) -> String {
     )
 }
 
-/// A progress bar that a load moves.
+/// A progress bar that a load, or another work on tables, moves.
 #[derive(Debug)]
-pub struct Bar(pub ProgressBar);
+pub struct Bar {
+    bar: ProgressBar,
+    /// What is done to tables, as in `loading`.
+    doing: &'static str,
+}
+
+impl Bar {
+    /// Moves `bar`, which says what is being done to which table.
+    pub fn new(bar: ProgressBar, doing: &'static str) -> Self {
+        Self { bar, doing }
+    }
+}
 
 impl Progress for Bar {
     fn step(&self, step: &Step) {
         let (message, bytes) = match step {
             Step::Digest { bytes } => ("looking at sources".to_owned(), *bytes),
             Step::Sample { bytes } => ("choosing split points".to_owned(), *bytes),
-            Step::Table { name, bytes } => (format!("loading {name}"), *bytes),
+            Step::Table { name, bytes } => (format!("{} {name}", self.doing), *bytes),
             Step::Publish => ("publishing".to_owned(), 0),
         };
         let template = match bytes {
@@ -168,16 +179,16 @@ impl Progress for Bar {
             _ => "{spinner} {msg} [{bar:30}] {bytes}/{total_bytes} {elapsed}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            self.0.set_style(style);
+            self.bar.set_style(style);
         }
-        self.0.set_length(bytes);
-        self.0.set_position(0);
-        self.0.set_message(message);
-        self.0.enable_steady_tick(std::time::Duration::from_millis(120));
+        self.bar.set_length(bytes);
+        self.bar.set_position(0);
+        self.bar.set_message(message);
+        self.bar.enable_steady_tick(std::time::Duration::from_millis(120));
     }
 
     fn read(&self, bytes: u64) {
-        self.0.set_position(bytes);
+        self.bar.set_position(bytes);
     }
 
     fn written(&self, _rows: u64) {}

@@ -16,6 +16,8 @@ mod load;
 mod node;
 mod pki;
 #[cfg(feature = "local")]
+mod reshard;
+#[cfg(feature = "local")]
 mod retire;
 #[cfg(feature = "local")]
 mod rewrap;
@@ -26,6 +28,8 @@ mod store;
 mod tables;
 #[cfg(feature = "local")]
 mod vacuum;
+#[cfg(feature = "local")]
+mod verify;
 #[cfg(feature = "local")]
 mod verify_keys;
 
@@ -54,6 +58,8 @@ enum Command {
     Vacuum(Box<vacuum::VacuumArgs>),
     #[cfg(feature = "local")]
     Compact(Box<compact::CompactArgs>),
+    #[cfg(feature = "local")]
+    Reshard(Box<reshard::ReshardArgs>),
     #[cfg(feature = "local")]
     Rewrap(Box<rewrap::RewrapArgs>),
     /// Runs a scheduler until it is asked to stop.
@@ -86,6 +92,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Vacuum(args) => vacuum::run(*args).await,
         #[cfg(feature = "local")]
         Command::Compact(args) => compact::run(*args).await,
+        #[cfg(feature = "local")]
+        Command::Reshard(args) => reshard::run(*args).await,
         #[cfg(feature = "local")]
         Command::Rewrap(args) => rewrap::run(*args).await,
         #[cfg(feature = "local")]

@@ -1,5 +1,6 @@
 //! `parcours tables`: what is in a place where datasets are loaded: lists, describes, shows history. It needs no key, for
-//! it reads logs only, and shows no value of a row; only `verify-keys` has them, and opens no data with them.
+//! it reads logs only, and shows no value of a row. `verify-keys` has keys and opens no data with them; `verify` reads all of
+//! it, and shows no value either.
 
 use std::sync::Arc;
 
@@ -14,11 +15,12 @@ use serde::Serialize;
 use url::Url;
 
 use super::store::{StoreArgs, location};
+use super::verify::{self, VerifyArgs};
 use super::verify_keys::{self, VerifyKeysArgs};
 use crate::exit::Failure;
 use crate::output::{render, say};
 
-/// List and describe loaded datasets, show their history, and check that their keys open
+/// List and describe loaded datasets, show their history, and check their keys and rows
 #[derive(Debug, Args)]
 pub struct TablesArgs {
     #[command(subcommand)]
@@ -47,6 +49,7 @@ enum Action {
         dataset: String,
     },
     VerifyKeys(Box<VerifyKeysArgs>),
+    Verify(Box<VerifyArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +81,7 @@ pub async fn run(args: TablesArgs) -> Result<(), Failure> {
         } => describe(&place, &dataset, version).await,
         Action::History { place, dataset } => history(&place, &dataset).await,
         Action::VerifyKeys(args) => verify_keys::run(*args).await,
+        Action::Verify(args) => verify::run(*args).await,
     }
 }
 

@@ -1,4 +1,7 @@
-//! The built binary in an environment of its own, standard input empty.
+//! The built binary in an environment of its own, standard input empty. Each test file uses its part of it.
+#![allow(dead_code)]
+
+pub mod care;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -8,26 +8,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use chrono::Utc;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::{SessionConfig, SessionContext};
-use futures::StreamExt;
-use parcours_keys::{CacheOptions, ColumnClass, KeyService};
+use parcours_keys::KeyService;
 use serde::Serialize;
 use url::Url;
 
 use crate::delta::LoggedFile;
 use crate::load::{LoadError, LoadOptions, Step, sort_error};
-use crate::provider::{SnapshotTable, partitioned};
-use crate::scan::{Grants, Reading, ScanKeys, open_for_reading};
+use crate::reread::Reread;
 use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot};
 use crate::store::Stores;
 use crate::version::DatasetVersion;
@@ -35,11 +23,6 @@ use crate::writing::commit::{NewTable, commit_table, create_version};
 use crate::writing::shape::TableShape;
 use crate::writing::shards;
 use crate::writing::write::{FileLitter, TableWriter};
-
-/// Rows of a batch that is merged: each file holds one in memory.
-const BATCH_ROWS: usize = 4096;
-/// Bytes of footers kept: none is read twice.
-const FOOTERS: usize = 1 << 20;
 
 /// How tables are compacted.
 #[derive(Debug, Clone, Default)]
@@ -96,8 +79,7 @@ pub async fn compact(
     let compaction = Compaction {
         root: DatasetRoot::new(into, dataset, stores)?,
         tables: chosen(&snapshot, &options.tables)?,
-        reading: reading(dataset, stores, keys),
-        context: context(stores).map_err(|error| sort_error("", error))?,
+        rows: Reread::new(dataset, stores, keys).map_err(|error| sort_error("", error))?,
         snapshot: &snapshot,
         keys,
         options,
@@ -125,26 +107,11 @@ fn chosen<'a>(snapshot: &'a Snapshot, names: &[String]) -> Result<Vec<&'a Arc<Ta
     names.iter().map(find).collect()
 }
 
-/// Whoever compacts reads every column.
-fn reading(dataset: &str, stores: &Arc<Stores>, keys: &Arc<dyn KeyService>) -> ScanKeys {
-    let reading = Reading::new(Arc::clone(keys), Arc::clone(stores), CacheOptions::default(), FOOTERS);
-    reading.keys(Grants::none().with(dataset, ColumnClass::ALL))
-}
-
-fn context(stores: &Arc<Stores>) -> DataFusionResult<Arc<TaskContext>> {
-    let runtime = RuntimeEnvBuilder::new()
-        .with_object_store_registry(Arc::clone(stores) as _)
-        .build_arc()?;
-    let config = SessionConfig::new().with_batch_size(BATCH_ROWS);
-    Ok(SessionContext::new_with_config_rt(config, runtime).task_ctx())
-}
-
 struct Compaction<'a> {
     root: DatasetRoot,
     snapshot: &'a Snapshot,
     tables: Vec<&'a Arc<TableSnapshot>>,
-    reading: ScanKeys,
-    context: Arc<TaskContext>,
+    rows: Reread,
     keys: &'a Arc<dyn KeyService>,
     options: &'a CompactOptions,
 }
@@ -214,9 +181,8 @@ impl Compaction<'_> {
         files: &[&DataFile],
         litter: &mut FileLitter,
     ) -> Result<LoggedFile, LoadError> {
-        let rows = self
-            .merged(table, files)
-            .map_err(|error| sort_error(&shape.name, error))?;
+        let rows = self.rows.merged(table, files);
+        let rows = rows.map_err(|error| sort_error(&shape.name, error))?;
         let writer = TableWriter::new(&self.root, shape, self.keys, &self.options.writing);
         let mut written = shards::write_sorted(rows, shape, self.snapshot.splits(), &writer, litter).await?;
         let (shard, expected) = (
@@ -230,31 +196,6 @@ impl Compaction<'_> {
                 problem: "the merged files do not hold the rows that they are logged with",
             }),
         }
-    }
-
-    /// The rows of some files in the table's order; file after file if it has none.
-    fn merged(&self, table: &TableSnapshot, files: &[&DataFile]) -> DataFusionResult<SendableRecordBatchStream> {
-        let ordering = SnapshotTable::order_of(table)?;
-        let files = files.iter().map(|file| partitioned(file));
-        let groups = match ordering {
-            Some(_) => files.map(|file| FileGroup::new(vec![file])).collect(),
-            None => vec![FileGroup::new(files.collect())],
-        };
-        let source = Arc::new(ParquetSource::new(Arc::clone(table.schema())));
-        let scan = FileScanConfigBuilder::new(table.store().clone(), source)
-            .with_file_groups(groups)
-            .with_output_ordering(ordering.clone().into_iter().collect());
-        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan.build());
-        let plan = match ordering {
-            Some(ordering) => Arc::new(SortPreservingMergeExec::new(ordering, scan)),
-            None => scan,
-        };
-        let rows = open_for_reading(plan, &self.reading)?.execute(0, Arc::clone(&self.context))?;
-        // Readers drop the fields' metadata, which says the columns' classes.
-        let classed = Arc::clone(table.schema());
-        let schema = Arc::clone(&classed);
-        let rows = rows.map(move |batch| Ok(RecordBatch::try_new(Arc::clone(&classed), batch?.columns().to_vec())?));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
     async fn publish(&self, compacted: &[Compacted]) -> Result<u64, LoadError> {

@@ -10,7 +10,7 @@ use chrono::Utc;
 use deltalake::DeltaTableError;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
-use deltalake::kernel::{Action, Add, Protocol, Remove, StructType, new_metadata};
+use deltalake::kernel::{Action, Add, MetadataExt, Protocol, Remove, StructType, new_metadata};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
@@ -81,6 +81,14 @@ pub(crate) struct DeltaState {
 impl DeltaState {
     pub(crate) fn version(&self) -> u64 {
         self.state.version()
+    }
+
+    /// The properties kept with the table.
+    fn properties(&self) -> BTreeMap<String, String> {
+        let configuration = self.state.metadata().configuration().iter();
+        configuration
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     }
 }
 
@@ -217,7 +225,7 @@ impl DeltaLog {
     /// Commits so that the tip holds again what `wanted` holds.
     pub(crate) async fn restore(&self, tip: &DeltaState, wanted: &DeltaState) -> Result<u64, DeltaError> {
         let sharded = wanted.files.iter().chain(&tip.files).any(|file| file.shard.is_some());
-        let properties = BTreeMap::new();
+        let properties = wanted.properties();
         let desired = Desired {
             schema: &tip.schema,
             sharded,
@@ -229,9 +237,13 @@ impl DeltaLog {
 
     fn difference(&self, tip: Option<&DeltaState>, desired: &Desired<'_>) -> Result<Vec<Action>, DeltaError> {
         let mut actions = Vec::new();
-        if tip.is_none_or(|tip| tip.schema.as_ref() != desired.schema.as_ref()) {
+        let same_schema = tip.is_some_and(|tip| tip.schema.as_ref() == desired.schema.as_ref());
+        if !same_schema {
             actions.push(Action::Protocol(self.protocol(desired.schema)?));
-            actions.push(self.metadata(desired)?);
+        }
+        // The split set of the files is among the properties, and changes when they are sharded anew.
+        if !same_schema || tip.is_some_and(|tip| tip.properties() != *desired.properties) {
+            actions.push(self.metadata(tip, desired)?);
         }
         let present = tip.map(|t| t.files.as_slice()).unwrap_or_default();
         let missing = |these: &LoggedFile, from: &[LoggedFile]| !from.iter().any(|f| f.path == these.path);
@@ -251,7 +263,7 @@ impl DeltaLog {
         Ok(actions)
     }
 
-    fn metadata(&self, desired: &Desired<'_>) -> Result<Action, DeltaError> {
+    fn metadata(&self, tip: Option<&DeltaState>, desired: &Desired<'_>) -> Result<Action, DeltaError> {
         let mut fields: Vec<Field> = desired.schema.fields().iter().map(|f| delta_field(f)).collect();
         if desired.sharded {
             fields.push(Field::new(SHARD_COLUMN, DataType::Int32, false));
@@ -259,9 +271,14 @@ impl DeltaLog {
         let partition_columns: Vec<&str> = desired.sharded.then_some(SHARD_COLUMN).into_iter().collect();
         let schema: Result<StructType, _> = (&Schema::new(fields)).try_into_kernel();
         let schema = schema.map_err(|e| self.foreign(e.to_string()))?;
-        let metadata = new_metadata(&schema, partition_columns, desired.properties.iter())
-            .map_err(|e| self.failed(DeltaTableError::from(e)))?;
-        Ok(Action::Metadata(metadata))
+        let failed = |e| self.failed(DeltaTableError::from(e));
+        let metadata = new_metadata(&schema, partition_columns, desired.properties.iter()).map_err(failed)?;
+        // A table keeps its id for life.
+        let metadata = match tip {
+            Some(tip) => metadata.with_table_id(tip.state.metadata().id().to_owned()),
+            None => Ok(metadata),
+        };
+        metadata.map(Action::Metadata).map_err(failed)
     }
 
     /// Timestamps without a time zone are a table feature in Delta; everything else needs nothing special.

@@ -1,6 +1,7 @@
-//! The split points of a dataset: which pseudonyms live in which shard, the same for all of its tables and fixed at the
-//! first load. Shard `i` holds the ids with `points[i-1] <= id < points[i]`: an id equal to a split point goes to the
-//! right. Points never appear in `Debug` output. `load/quantiles.rs` chooses them, `provider.rs` declares them.
+//! The split points of a dataset: which pseudonyms live in which shard, the same for all of its tables, chosen at the first
+//! load and replaced by resharding alone. Shard `i` holds the ids with `points[i-1] <= id < points[i]`: an id equal to a
+//! split point goes to the right. Points never appear in `Debug` output. `quantiles.rs` chooses them, `provider.rs` declares
+//! them.
 
 use std::fmt;
 use std::sync::Arc;

@@ -29,6 +29,15 @@ impl Sandbox {
         self.recorded("load", command)
     }
 
+    /// A command on a loaded dataset that needs its keys, such as `reshard`, not yet started.
+    pub fn dataset_command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = self.parcours()?;
+        command.args(arguments).arg("--in").arg(self.location());
+        command.args(self.key_arguments()?).arg("--quiet");
+        self.reach_store(&mut command);
+        Ok(command)
+    }
+
     /// Removes what killed loads left of a dataset, however young, and returns how many files that were.
     pub fn vacuum(&self, dataset: &str) -> Result<usize> {
         let mut command = self.parcours()?;

@@ -80,7 +80,7 @@ pub async fn load(folder: &Folder, rings: &Rings, shards: u32, steps: &Steps) ->
     let into = Url::from_directory_path(folder.tables()).map_err(|()| anyhow!("the folder is not absolute"))?;
     let stores = Arc::new(Stores::default());
     let mut options = LoadOptions {
-        progress: Arc::new(load::Bar(step.bar())),
+        progress: Arc::new(load::Bar::new(step.bar(), "loading")),
         ..LoadOptions::default()
     };
     options.spill_dir = folder.at("spill");

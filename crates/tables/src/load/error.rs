@@ -48,6 +48,30 @@ pub enum LoadError {
         /// What differs.
         difference: String,
     },
+    /// The description has another number of shards than the dataset.
+    #[error(
+        "dataset {dataset} has {shards} shards and is described with {described}: say shards = {shards}, or give it \
+         {described} with parcours reshard"
+    )]
+    OtherShards {
+        /// The dataset.
+        dataset: String,
+        /// Shards in the description.
+        described: usize,
+        /// Shards of the dataset.
+        shards: usize,
+    },
+    /// The description has other split points than the dataset.
+    #[error(
+        "dataset {dataset} has other split points than are described, those of split set {version}: leave splits out of its \
+         description, or load it into another folder"
+    )]
+    OtherSplits {
+        /// The dataset.
+        dataset: String,
+        /// Version of the split set that the dataset has.
+        version: u32,
+    },
     /// Split points cannot be chosen or used.
     #[error("split points of dataset {dataset}: {source}")]
     Splits {
@@ -63,6 +87,22 @@ pub enum LoadError {
         table: String,
         /// What was found; no value.
         problem: &'static str,
+    },
+    /// Two rows of a main table have the same keys: what is flattened with it cannot tell them apart.
+    #[error(
+        "table {table} has rows with the same {}: {places}; rows of table {flattened} with these keys could be of either, \
+         correct the source",
+        columns.join(", ")
+    )]
+    DuplicateKeys {
+        /// The main table.
+        table: String,
+        /// The table flattened with it.
+        flattened: String,
+        /// The key columns.
+        columns: Vec<String>,
+        /// Where the rows are; no value.
+        places: String,
     },
     /// Sorting failed.
     #[error("sorting table {table}: {source}")]

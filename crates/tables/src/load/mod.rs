@@ -1,6 +1,7 @@
 //! Loading: sources in, a new version of a dataset out, all of it or nothing. The order of a load is the order of
-//! [`load`]'s body: plan, choose split points once, sort and write each table's files, then publish. Nothing before
-//! `publish.rs` creates the dataset version is visible to any reader; a row in the wrong place stops the load.
+//! [`load`]'s body: plan, choose split points once, sort and write each table's files, flattened tables last (`flatten`),
+//! then publish. Nothing before `publish.rs` creates the dataset version is visible to any reader; a row in the wrong place
+//! stops the load.
 //!
 //! **Memory.** Bounded by [`LoadOptions::memory_bytes`]: 70 % sort buffers, 15 % the row group being encoded, the rest
 //! reading and uploads. What does not fit is spilled, sealed, under [`LoadOptions::spill_dir`].
@@ -8,16 +9,19 @@
 //! **Again.** A source whose bytes were loaded before is skipped. A source of a known path with other bytes is refused,
 //! unless [`LoadOptions::replace`]: then its table is built anew from all of its present sources.
 
+mod draft;
 mod error;
+mod flatten;
 mod options;
 mod plan;
 mod publish;
-mod quantiles;
 mod report;
+mod sample;
 mod sort;
 
 use std::sync::Arc;
 
+use datafusion::execution::SendableRecordBatchStream;
 use parcours_keys::KeyService;
 use parcours_sealed::SpillFiles;
 use url::Url;
@@ -99,7 +103,9 @@ impl Writing<'_> {
             source,
         };
         let spill = SpillFiles::open(dir, self.options.spill_bytes).map_err(refuse)?;
-        let written = self.each_table(&Sorter::new(self.options, &spill)?, litter).await;
+        let written = self
+            .each_table(&Sorter::new(self.options, &spill, self.stores)?, litter)
+            .await;
         drop(spill);
         if made_here && let Err(error) = std::fs::remove_dir_all(dir) {
             tracing::warn!(dir = %dir.display(), %error, "spill directory not removed");
@@ -107,10 +113,17 @@ impl Writing<'_> {
         written
     }
 
+    /// Tables that are flattened come last, for they are joined to what was written of others.
     async fn each_table(&self, sorter: &Sorter, litter: &mut FileLitter) -> Result<Vec<WrittenTable>, LoadError> {
         let mut written = Vec::new();
-        for table in self.plan.tables.iter().filter(|table| table.has_work()) {
-            written.push(self.table(table, sorter, litter).await?);
+        let (flattened, others): (Vec<_>, Vec<_>) = self.plan.tables.iter().partition(|table| table.flatten.is_some());
+        for table in others.into_iter().filter(|table| table.has_work()) {
+            let rows = || sorter.sorted(table, self.stores, self.options, self.rejects);
+            written.push(self.table(table, rows, litter).await?);
+        }
+        for table in flattened.into_iter().filter(|table| table.has_work()) {
+            let files = self.flattened(table, sorter, &written, litter).await?;
+            written.push(files);
         }
         Ok(written)
     }
@@ -118,16 +131,15 @@ impl Writing<'_> {
     async fn table(
         &self,
         table: &TablePlan,
-        sorter: &Sorter,
+        rows: impl FnOnce() -> Result<SendableRecordBatchStream, LoadError>,
         litter: &mut FileLitter,
     ) -> Result<WrittenTable, LoadError> {
         self.options.progress.step(&Step::Table {
             name: table.name().to_string(),
             bytes: table.new_bytes(),
         });
-        let rows = sorter.sorted(table, self.stores, self.options, self.rejects)?;
         let writer = TableWriter::new(self.root, &table.shape, self.keys, self.options);
-        let files = shards::write_sorted(rows, &table.shape, self.splits, &writer, litter).await?;
+        let files = shards::write_sorted(rows()?, &table.shape, self.splits, &writer, litter).await?;
         Ok(WrittenTable {
             name: table.name().to_string(),
             files,

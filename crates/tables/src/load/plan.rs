@@ -1,15 +1,17 @@
 //! What a load has to do: which sources are new, whether the description still fits what was loaded before, and on which
 //! version the new one is built. Reads sources only to digest them; writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::draft::{Draft, Drafts};
+use super::flatten::FlattenPlan;
 use super::report::TableReport;
-use super::{LoadError, LoadOptions, Step, quantiles};
+use super::{LoadError, LoadOptions, Step, sample};
 use crate::delta::{CLASS_METADATA, LoggedFile};
 use crate::snapshot::{DatasetRoot, Snapshot, TableSnapshot, latest_version};
 use crate::source::{self, SourceFile};
@@ -32,14 +34,19 @@ pub(super) struct LoadPlan {
 /// What happens to one table.
 pub(super) struct TablePlan {
     pub(super) spec: Table,
+    /// The table as it is written.
     pub(super) shape: TableShape,
+    /// What its sources are read as, classes in the fields' metadata; the same but for a flattened table.
+    pub(super) source_schema: SchemaRef,
+    /// How its rows get their patient, where the sources have none.
+    pub(super) flatten: Option<FlattenPlan>,
     pub(super) new: Vec<(SourceFile, String)>,
-    skipped: usize,
+    pub(super) skipped: usize,
     /// Sources of the version before that stay.
     pub(super) kept: Vec<SourceRecord>,
     /// The table as it was before.
     pub(super) before: Option<Arc<TableSnapshot>>,
-    replace: bool,
+    pub(super) replace: bool,
 }
 
 pub(super) async fn make(
@@ -65,15 +72,19 @@ pub(super) async fn make(
     source::patient_type(dataset, schemas)?;
     let total = found.iter().flat_map(|(_, files, _)| files).map(|file| file.size).sum();
     options.progress.step(&Step::Digest { bytes: total });
-    let mut tables = Vec::new();
+    let mut drafts = Vec::new();
     let mut digested = 0;
     for (table, files, schema) in found {
-        let before = base.as_ref().and_then(|base| base.table(&table.name)).cloned();
         let known = base.as_ref().and_then(|base| base.record().tables.get(&table.name));
-        let known = known.map(|entry| entry.sources.as_slice()).unwrap_or_default();
-        let digests = digest(files, stores, options, &mut digested).await?;
-        tables.push(plan_table(table, schema, digests, known, before, options.replace)?);
+        drafts.push(Draft {
+            table,
+            schema,
+            sources: digest(files, stores, options, &mut digested).await?,
+            known: known.map(|entry| entry.sources.as_slice()).unwrap_or_default(),
+            before: base.as_ref().and_then(|base| base.table(&table.name)).cloned(),
+        });
     }
+    let tables = Drafts::new(&dataset.patient_id, options.replace, &drafts).plans()?;
     let plan = LoadPlan {
         dataset: dataset.name.clone(),
         patient_id: dataset.patient_id.clone(),
@@ -99,56 +110,6 @@ async fn digest(
         digests.push((file, print.sha256));
     }
     Ok(digests)
-}
-
-fn plan_table(
-    table: &Table,
-    schema: SchemaRef,
-    sources: Vec<(SourceFile, String)>,
-    known: &[SourceRecord],
-    before: Option<Arc<TableSnapshot>>,
-    may_replace: bool,
-) -> Result<TablePlan, LoadError> {
-    let changed = sources.iter().find_map(|source| changed(source, known));
-    let replace = match changed {
-        Some(_) if may_replace => true,
-        Some(record) => {
-            let (table, path, version) = (table.name.clone(), record.path.clone(), record.version);
-            return Err(LoadError::SourceChanged { table, path, version });
-        }
-        None => false,
-    };
-    let kept = if replace { Vec::new() } else { known.to_vec() };
-    let mut seen: BTreeSet<String> = kept.iter().map(|record| record.sha256.clone()).collect();
-    let all = sources.len();
-    let new: Vec<_> = sources
-        .into_iter()
-        .filter(|(_, sha256)| seen.insert(sha256.clone()))
-        .collect();
-    let skipped = all - new.len();
-    let patient = table.patient_column().filter(|_| table.sharded);
-    Ok(TablePlan {
-        spec: table.clone(),
-        shape: TableShape {
-            name: table.name.clone(),
-            schema,
-            patient: patient.map(|column| column.name.clone()),
-            order: table.order.clone(),
-        },
-        new,
-        skipped,
-        kept,
-        before,
-        replace,
-    })
-}
-
-/// The record of this source's path, if its bytes were never loaded but the path was.
-fn changed<'a>((file, sha256): &(SourceFile, String), known: &'a [SourceRecord]) -> Option<&'a SourceRecord> {
-    if known.iter().any(|record| record.sha256 == *sha256) {
-        return None;
-    }
-    known.iter().rev().find(|record| record.path == file.url.as_str())
 }
 
 /// The schema with each column's class in its field's metadata: what files and logs carry.
@@ -229,17 +190,16 @@ impl LoadPlan {
         let described = dataset.split_points(patient).map_err(source::SourceError::from)?;
         if let Some(base) = &self.base {
             if described.is_some_and(|points| points != base.splits().points()) {
-                let difference = "its split points were others".to_string();
-                return Err(LoadError::Description {
+                return Err(LoadError::OtherSplits {
                     dataset: self.dataset.clone(),
-                    difference,
+                    version: base.splits().version(),
                 });
             }
             return Ok(base.splits().clone());
         }
         let points = match described {
             Some(points) => points,
-            None => quantiles::choose(self, &patient.data_type(), stores, options).await?,
+            None => sample::choose(self, &patient.data_type(), stores, options).await?,
         };
         let refuse = |source| LoadError::Splits {
             dataset: self.dataset.clone(),
@@ -277,7 +237,11 @@ impl LoadPlan {
             return refuse(format!("its patient id was {}", base.patient_id()));
         }
         if self.shards != base.shards() {
-            return refuse(format!("it has {} shards", base.shards()));
+            return Err(LoadError::OtherShards {
+                dataset: root.dataset.clone(),
+                described: self.shards,
+                shards: base.shards(),
+            });
         }
         for table in &self.tables {
             let Some(before) = &table.before else { continue };

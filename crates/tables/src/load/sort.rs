@@ -4,13 +4,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
@@ -20,40 +20,50 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::future::ready;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use parcours_sealed::SpillFiles;
 
 use super::options::Rejects;
 use super::plan::TablePlan;
 use super::{LoadError, LoadOptions, Progress};
-use crate::source::{self, ReadOptions, SourceError, SourceFile};
+use crate::source::{self, Positions, ReadOptions, SourceError, SourceFile};
 use crate::spec::Table;
 use crate::splits::FILE_ORDER;
 use crate::store::Stores;
+use crate::writing::shape::TableShape;
 
 /// Rows of a batch inside the sort: small, since each sorted run in a merge holds one batch in memory.
-const BATCH_ROWS: usize = 4096;
+pub(super) const BATCH_ROWS: usize = 4096;
 
-/// The sort of one load: one memory pool and one spill folder for all of its tables.
+/// The sorts of one load: one memory pool and one spill folder for all of its tables.
 pub(super) struct Sorter {
-    context: Arc<TaskContext>,
+    runtime: Arc<RuntimeEnv>,
+    bytes: usize,
 }
 
 impl Sorter {
-    pub(super) fn new(options: &LoadOptions, spill: &Arc<SpillFiles>) -> Result<Self, LoadError> {
+    pub(super) fn new(options: &LoadOptions, spill: &Arc<SpillFiles>, stores: &Arc<Stores>) -> Result<Self, LoadError> {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(options.sort_bytes())))
             .with_disk_manager_builder(spill.disk_manager())
+            .with_object_store_registry(Arc::clone(stores) as _)
             .build_arc()
             .map_err(|e| sort_error("", e))?;
-        // What every sorted side keeps back to merge with; more than its share and it could not even begin.
-        let reserve = (options.sort_bytes() / (4 * options.parallel_sources)).min(10 << 20);
+        Ok(Self {
+            runtime,
+            bytes: options.sort_bytes(),
+        })
+    }
+
+    /// What a plan with so many sorts at once runs in.
+    pub(super) fn context(&self, sorts: usize) -> Arc<TaskContext> {
+        // What every sort keeps back to merge with; more than its share and it could not even begin.
+        let reserve = (self.bytes / (4 * sorts.max(1))).min(10 << 20);
         let config = SessionConfig::new()
             .with_batch_size(BATCH_ROWS)
             .with_sort_spill_reservation_bytes(reserve);
-        Ok(Self {
-            context: SessionContext::new_with_config_rt(config, runtime).task_ctx(),
-        })
+        SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime)).task_ctx()
     }
 
     /// The new rows of `table`, sorted; in the order of the sources if the table has no order.
@@ -64,58 +74,65 @@ impl Sorter {
         options: &LoadOptions,
         rejects: &Rejects,
     ) -> Result<SendableRecordBatchStream, LoadError> {
-        let ordering = ordering(table).map_err(|e| sort_error(table.name(), e))?;
+        let ordering = ordering(&table.shape).map_err(|e| sort_error(table.name(), e))?;
         let sides = if ordering.is_some() {
             options.parallel_sources
         } else {
             1
         };
-        let rows = source_plan(table, stores, options, rejects, sides).map_err(|e| sort_error(table.name(), e))?;
-        let plan: Arc<dyn ExecutionPlan> = match ordering {
-            None => rows,
-            Some(ordering) => {
-                let sorted = SortExec::new(ordering.clone(), rows).with_preserve_partitioning(true);
-                Arc::new(SortPreservingMergeExec::new(ordering, Arc::new(sorted)))
-            }
+        let reading = ReadOptions {
+            batch_rows: BATCH_ROWS,
+            on_bad: rejects.policy(),
+            ..ReadOptions::default()
         };
-        plan.execute(0, Arc::clone(&self.context))
+        let rows = source_plan(table, stores, options, &reading, sides).map_err(|e| sort_error(table.name(), e))?;
+        let plan = match ordering {
+            None => rows,
+            Some(ordering) => sorted(rows, ordering),
+        };
+        plan.execute(0, self.context(options.parallel_sources))
             .map_err(|e| sort_error(table.name(), e))
     }
 }
 
-fn ordering(table: &TablePlan) -> DataFusionResult<Option<LexOrdering>> {
+/// A plan's partitions, each sorted, merged into one.
+pub(super) fn sorted(rows: Arc<dyn ExecutionPlan>, ordering: LexOrdering) -> Arc<dyn ExecutionPlan> {
+    let sorted = SortExec::new(ordering.clone(), rows).with_preserve_partitioning(true);
+    Arc::new(SortPreservingMergeExec::new(ordering, Arc::new(sorted)))
+}
+
+/// The order that a table is written in; none if it has none.
+pub(super) fn ordering(table: &TableShape) -> DataFusionResult<Option<LexOrdering>> {
     let key = |name: &&str| {
-        let column = Column::new_with_schema(name, &table.shape.schema)?;
+        let column = Column::new_with_schema(name, &table.schema)?;
         Ok(PhysicalSortExpr::new(Arc::new(column), FILE_ORDER))
     };
     Ok(LexOrdering::new(
         table
-            .shape
             .sorted_by()
             .map(|name| key(&name))
             .collect::<DataFusionResult<Vec<_>>>()?,
     ))
 }
 
-/// The sources dealt out over at most `sides` partitions, the largest first to the emptiest.
-fn source_plan(
+/// A table's new sources, dealt out over at most `sides` partitions, the largest first to the emptiest. Where positions are
+/// read, each row also says, in a last column, which of the new sources it is from.
+pub(super) fn source_plan(
     table: &TablePlan,
     stores: &Arc<Stores>,
     options: &LoadOptions,
-    rejects: &Rejects,
+    reading: &ReadOptions,
     sides: usize,
 ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-    let bytes_read = Arc::new(AtomicU64::new(0));
-    let reading = ReadOptions {
-        batch_rows: BATCH_ROWS,
-        on_bad: rejects.policy(),
-        bytes_read: Arc::clone(&bytes_read),
-        ..ReadOptions::default()
+    let schema = match reading.positions {
+        true => with_places(&table.source_schema),
+        false => Arc::clone(&table.source_schema),
     };
     let side = |files| {
         let side = SourceSide {
             table: table.spec.clone(),
-            schema: Arc::clone(&table.shape.schema),
+            plain: plain_schema(&table.source_schema),
+            schema: Arc::clone(&schema),
             files,
             stores: Arc::clone(stores),
             reading: reading.clone(),
@@ -124,21 +141,32 @@ fn source_plan(
         Arc::new(side) as Arc<dyn PartitionStream>
     };
     let sides = deal(&table.new, sides).into_iter().map(side).collect();
-    let plan = StreamingTableExec::try_new(Arc::clone(&table.shape.schema), sides, None, None, false, None)?;
+    let plan = StreamingTableExec::try_new(Arc::clone(&schema), sides, None, None, false, None)?;
     Ok(Arc::new(plan))
 }
 
-fn deal(sources: &[(SourceFile, String)], sides: usize) -> Vec<Vec<SourceFile>> {
-    let mut dealt = vec![(0, Vec::new()); sides.min(sources.len()).max(1)];
+/// The schema with the place of each row after its columns: [`Positions`], and the number of its source.
+pub(super) fn with_places(schema: &Schema) -> SchemaRef {
+    let positions = Positions::appended_to(schema);
+    let source = Arc::new(Field::new("#source", DataType::UInt32, false));
+    let fields = positions.fields().iter().cloned().chain([source]);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Sources with their numbers.
+type Side = Vec<(u32, SourceFile)>;
+
+fn deal(sources: &[(SourceFile, String)], sides: usize) -> Vec<Side> {
+    let mut sources: Side = (0..).zip(sources).map(|(at, (file, _))| (at, file.clone())).collect();
+    let mut dealt = vec![(0, Side::new()); sides.min(sources.len()).max(1)];
     if dealt.len() == 1 {
-        return vec![sources.iter().map(|(file, _)| file.clone()).collect()];
+        return vec![sources];
     }
-    let mut largest_first: Vec<&SourceFile> = sources.iter().map(|(file, _)| file).collect();
-    largest_first.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.url.cmp(&b.url)));
-    for file in largest_first {
+    sources.sort_by(|(_, a), (_, b)| b.size.cmp(&a.size).then_with(|| a.url.cmp(&b.url)));
+    for (at, file) in sources {
         if let Some((bytes, side)) = dealt.iter_mut().min_by_key(|(bytes, _)| *bytes) {
             *bytes += file.size;
-            side.push(file.clone());
+            side.push((at, file));
         }
     }
     dealt.into_iter().map(|(_, side)| side).collect()
@@ -147,8 +175,11 @@ fn deal(sources: &[(SourceFile, String)], sides: usize) -> Vec<Vec<SourceFile>> 
 /// Some of a table's sources, read one after the other.
 struct SourceSide {
     table: Table,
+    /// What sources are read as.
+    plain: SchemaRef,
+    /// What they are given out as.
     schema: SchemaRef,
-    files: Vec<SourceFile>,
+    files: Side,
     stores: Arc<Stores>,
     reading: ReadOptions,
     progress: Arc<dyn Progress>,
@@ -169,21 +200,26 @@ impl PartitionStream for SourceSide {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (table, schema, stores) = (self.table.clone(), Arc::clone(&self.schema), Arc::clone(&self.stores));
+        let (table, stores, plain) = (self.table.clone(), Arc::clone(&self.stores), Arc::clone(&self.plain));
         let (reading, progress) = (self.reading.clone(), Arc::clone(&self.progress));
         let bytes_read = Arc::clone(&self.reading.bytes_read);
-        let plain = plain_schema(&self.schema);
-        let open = move |file: SourceFile| {
-            source::read(&stores, &table, Arc::clone(&plain), &file, reading.clone()).map_err(external)
+        let schema = Arc::clone(&self.schema);
+        let open = move |(at, file): (u32, SourceFile)| {
+            let rows = source::read(&stores, &table, Arc::clone(&plain), &file, reading.clone()).map_err(external)?;
+            let (schema, numbered) = (Arc::clone(&schema), reading.positions);
+            Ok::<_, DataFusionError>(rows.map_err(external).and_then(move |batch| {
+                let mut columns = batch.columns().to_vec();
+                if numbered {
+                    columns.push(Arc::new(UInt32Array::from(vec![at; batch.num_rows()])));
+                }
+                ready(RecordBatch::try_new(Arc::clone(&schema), columns).map_err(DataFusionError::from))
+            }))
         };
-        let opened = stream::iter(self.files.clone()).map(open);
-        let rows = opened.map_ok(|rows| rows.map_err(external)).try_flatten();
-        let classed = Arc::clone(&self.schema);
-        let rows = rows.map(move |batch: DataFusionResult<RecordBatch>| {
+        let rows = stream::iter(self.files.clone()).map(open).try_flatten();
+        let rows = rows.inspect(move |_: &DataFusionResult<RecordBatch>| {
             progress.read(bytes_read.load(Ordering::Relaxed));
-            Ok(RecordBatch::try_new(Arc::clone(&classed), batch?.columns().to_vec())?)
         });
-        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows))
     }
 }
 
@@ -193,7 +229,7 @@ pub(super) fn plain_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>()))
 }
 
-fn external(error: SourceError) -> DataFusionError {
+pub(super) fn external(error: SourceError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 

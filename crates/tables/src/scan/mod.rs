@@ -22,12 +22,15 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use parcours_keys::{
     CacheCounters, CacheOptions, ColumnClass, FileContext, KeyError, KeyService, UnwrapCache, class_key,
 };
 use parking_lot::Mutex;
+use parquet::arrow::async_reader::AsyncFileReader;
 
-use crate::snapshot::class_of;
+use crate::provider::partitioned;
+use crate::snapshot::{DataFile, TableSnapshot, class_of};
 use crate::store::{StoreError, Stores};
 
 pub use footers::{FooterCache, FooterCounters};
@@ -234,6 +237,19 @@ impl ScanKeys {
     pub fn grants(&self) -> &Grants {
         &self.grants
     }
+}
+
+/// A reader of all of one data file, outside any plan: for whoever has to know the file's row groups. It refuses what a scan
+/// would refuse.
+pub(crate) fn open_file(
+    file: &DataFile,
+    table: &TableSnapshot,
+    keys: &ScanKeys,
+) -> Result<impl AsyncFileReader + use<>, DataFusionError> {
+    let store = keys.stores.by_name(table.store()).map_err(ScanError::from)?;
+    let columns = table.schema().fields().iter().map(|field| field.name().clone());
+    let factory = DecryptingReaderFactory::new(keys, store, columns.collect(), false);
+    factory.reader(0, partitioned(file), None, &ExecutionPlanMetricsSet::new())
 }
 
 /// Gives every scan of `plan` its decrypting reader. The plan comes back whole or not at all.

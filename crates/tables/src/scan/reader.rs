@@ -72,6 +72,19 @@ impl ParquetFileReaderFactory for DecryptingReaderFactory {
         size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> DataFusionResult<Box<dyn AsyncFileReader + Send>> {
+        Ok(Box::new(self.reader(partition, file, size_hint, metrics)?))
+    }
+}
+
+impl DecryptingReaderFactory {
+    /// The reader of one file.
+    pub(super) fn reader(
+        &self,
+        partition: usize,
+        file: PartitionedFile,
+        size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> DataFusionResult<DecryptingReader> {
         let key = FooterKey {
             grants: Arc::clone(&self.grants),
             store: self.store_name.clone(),
@@ -81,7 +94,7 @@ impl ParquetFileReaderFactory for DecryptingReaderFactory {
         let context = file_context(&key.path)?;
         let footer_hint = size_hint.unwrap_or(FOOTER_HINT);
         let inner = self.inner.create_reader(partition, file, Some(footer_hint), metrics)?;
-        Ok(Box::new(DecryptingReader {
+        Ok(DecryptingReader {
             inner,
             store: Arc::clone(&self.store),
             footer_hint,
@@ -90,11 +103,12 @@ impl ParquetFileReaderFactory for DecryptingReaderFactory {
             footers: Arc::clone(&self.footers),
             columns: Arc::clone(&self.columns),
             wants_index: self.wants_index,
-        }))
+        })
     }
 }
 
-struct DecryptingReader {
+/// Reads one encrypted file as if it were in clear.
+pub(super) struct DecryptingReader {
     inner: Box<dyn AsyncFileReader + Send>,
     store: Arc<dyn ObjectStore>,
     /// Bytes of the file's end that the first request asks for.

@@ -6,6 +6,7 @@ use arrow::error::ArrowError;
 
 use super::error::{BadRow, Position, Reason, SourceError};
 use super::marks::Marks;
+use super::positions::Positions;
 use super::reject::OnBad;
 use super::rule::Rules;
 
@@ -24,7 +25,7 @@ impl Assembly<'_> {
         rows: usize,
         marks: &Marks,
         broken: &[Position],
-        position: impl Fn(usize) -> Position,
+        position: impl Fn(usize) -> Position + Copy,
     ) -> Result<RecordBatch, SourceError> {
         let marked = marks
             .iter()
@@ -33,6 +34,10 @@ impl Assembly<'_> {
         let mut bad: Vec<BadRow> = marked.chain(broken).collect();
         bad.sort_by_key(|row| row.position);
         self.on_bad.take(bad)?;
+        let mut arrays = arrays;
+        if self.rules.positions {
+            arrays.extend(Positions::columns((0..rows).map(position)));
+        }
         self.good(arrays, rows, marks).map_err(|source| SourceError::Build {
             file: self.file.to_owned(),
             source,

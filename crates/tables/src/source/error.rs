@@ -189,4 +189,6 @@ pub enum Reason {
     LosesDigits,
     #[error("not utf-8")]
     NotUtf8,
+    #[error("no parent row has its keys")]
+    NoParent,
 }

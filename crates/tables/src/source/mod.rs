@@ -19,6 +19,7 @@ mod mapping;
 mod marks;
 mod parquet;
 mod parse;
+mod positions;
 mod reject;
 mod resolve;
 mod rule;
@@ -36,6 +37,7 @@ use crate::store::Stores;
 pub use error::{BadRow, Position, Reason, SourceError};
 pub use expand::expand;
 pub use file::{Fingerprint, SourceFile};
+pub(crate) use positions::Positions;
 pub use reject::{OnBad, RejectFile};
 pub use resolve::{patient_type, resolve_schema};
 
@@ -48,6 +50,8 @@ pub struct ReadOptions {
     pub chunk_bytes: usize,
     /// What happens to a bad row; the stream stops by default.
     pub on_bad: OnBad,
+    /// Whether batches say where each row stands, in two more columns (see `positions.rs`); false by default.
+    pub positions: bool,
     /// Counts the bytes fetched, for a progress bar.
     pub bytes_read: Arc<AtomicU64>,
 }
@@ -58,6 +62,7 @@ impl Default for ReadOptions {
             batch_rows: 8192,
             chunk_bytes: 4 << 20,
             on_bad: OnBad::Stop,
+            positions: false,
             bytes_read: Arc::default(),
         }
     }
@@ -73,6 +78,11 @@ pub fn read(
     options: ReadOptions,
 ) -> Result<BoxStream<'static, Result<RecordBatch, SourceError>>, SourceError> {
     let rules = rule::Rules::new(table, schema)?;
+    let rules = if options.positions {
+        rules.with_positions()
+    } else {
+        rules
+    };
     let bytes = file.bytes(stores, &options)?;
     match table.format {
         Format::Csv => Ok(csv::stream(table, rules, bytes, options)),

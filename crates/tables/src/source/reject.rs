@@ -28,7 +28,7 @@ pub enum OnBad {
 
 impl OnBad {
     /// Applies the policy to bad rows, given in the file's order.
-    pub(super) fn take(&self, bad: Vec<BadRow>) -> Result<(), SourceError> {
+    pub(crate) fn take(&self, bad: Vec<BadRow>) -> Result<(), SourceError> {
         match self {
             Self::Skip => Ok(()),
             Self::Stop => bad

@@ -6,12 +6,16 @@ use arrow::datatypes::SchemaRef;
 use super::error::SourceError;
 use super::marks::Marks;
 use super::parse::{self, DateReader, Notation};
+use super::positions::Positions;
 use crate::spec::{Column, ColumnType, DateBounds, DateFormat, Format, SpecFault, Table};
 
 /// The demands of a table.
 pub(super) struct Rules {
+    /// The schema of the batches: the table's, and the places of rows where they were asked for.
     pub schema: SchemaRef,
     pub columns: Vec<Rule>,
+    /// Whether each row says where it stands.
+    pub positions: bool,
 }
 
 /// The demands of a column.
@@ -53,7 +57,20 @@ impl Rules {
             }
             columns.push(Rule::new(table, index, column, column_type)?);
         }
-        Ok(Self { schema, columns })
+        Ok(Self {
+            schema,
+            columns,
+            positions: false,
+        })
+    }
+
+    /// The same, and each row says where it stands, in two columns after the table's: see [`super::Positions`].
+    pub(super) fn with_positions(self) -> Self {
+        Self {
+            schema: Positions::appended_to(&self.schema),
+            positions: true,
+            ..self
+        }
     }
 }
 

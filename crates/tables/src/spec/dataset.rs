@@ -48,12 +48,30 @@ pub struct Table {
     pub sharded: bool,
     /// The columns that order rows inside a shard, after the patient id (or alone, in a reference table).
     pub order: Vec<String>,
-    /// The columns, in the order of the table's schema.
+    /// The columns of its sources, in the order of the table's schema. A flattened table has others before them: the patient
+    /// id and what it takes from its main table.
     pub columns: Vec<Column>,
     /// Source columns that are left out on purpose.
     pub ignore: Vec<String>,
-    /// The patient id's position in `columns`; `None` in a reference table.
+    /// The patient id's position in `columns`; `None` in a reference table, and in a flattened one, which is given it.
     pub patient: Option<usize>,
+    /// How its rows get their patient, when its sources have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flatten: Option<Flatten>,
+}
+
+/// How the rows of a table whose sources have no patient id get one: from the row of a main table that has the same keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Flatten {
+    /// The main table, which is sharded and has the patient id in its sources.
+    pub with: String,
+    /// The key columns, described in both tables and of the same types; at least one.
+    pub on: Vec<String>,
+    /// Columns taken from the main table beside the patient id, in this order; they keep their class and type.
+    pub columns: Vec<String>,
+    /// Whether the key columns stay columns of the flattened table; true by default.
+    pub keep_keys: bool,
 }
 
 /// One column of a table.
@@ -153,7 +171,7 @@ impl Dataset {
 }
 
 impl Table {
-    /// The table's schema, when every column has a type; otherwise the files have to say: [`crate::source::resolve_schema`].
+    /// The schema of what is read from the table's sources, when every column has a type; otherwise the files have to say: [`crate::source::resolve_schema`].
     pub fn schema(&self) -> Option<SchemaRef> {
         let fields = self
             .columns
@@ -169,7 +187,7 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The patient id column; `None` in a reference table.
+    /// The patient id column of its sources; `None` in a reference table and in a flattened one.
     pub fn patient_column(&self) -> Option<&Column> {
         self.columns.get(self.patient?)
     }

@@ -37,6 +37,19 @@ pub(super) struct TableDocument {
     pub date_max: Option<Spanned<Value>>,
     #[serde(default)]
     pub columns: Vec<Spanned<ColumnDocument>>,
+    pub flatten: Option<Spanned<FlattenDocument>>,
+}
+
+/// The `flatten` of a table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlattenDocument {
+    pub with: Spanned<String>,
+    pub on: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub columns: Vec<Spanned<String>>,
+    #[serde(default = "yes")]
+    pub keep_keys: bool,
 }
 
 /// The `csv` options of a table.

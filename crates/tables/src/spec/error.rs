@@ -138,4 +138,46 @@ pub enum SpecFault {
     BoundsOrder,
     #[error("missing value {written} is not a value of type {expected}")]
     Missing { written: String, expected: String },
+    #[error(
+        "table {table} is flattened and says sharded = false: leave sharded out, its rows go where their patients are"
+    )]
+    FlattenUnsharded { table: String },
+    #[error(
+        "table {table} is flattened and describes the patient id {column}, which it is given: leave that column out"
+    )]
+    FlattenPatientId { table: String, column: String },
+    #[error("table {table} is flattened with {with}, which is no table of the dataset")]
+    FlattenUnknown { table: String, with: String },
+    #[error("table {table} is flattened with {with}, which has no patient id in its sources: name a table that has")]
+    FlattenWith { table: String, with: String },
+    #[error("table {table} is flattened on no column: name the keys that it shares with {with}")]
+    FlattenNoKeys { table: String, with: String },
+    #[error("table {table} is flattened on {column}, which table {lacking} does not have: describe it in both")]
+    FlattenKey {
+        table: String,
+        column: String,
+        lacking: String,
+    },
+    #[error(
+        "table {table} is flattened on {column}, which has type {found} here and {expected} in {with}: use one type"
+    )]
+    FlattenKeyType {
+        table: String,
+        column: String,
+        with: String,
+        found: String,
+        expected: String,
+    },
+    #[error("flatten of table {table} names {column} twice")]
+    FlattenTwice { table: String, column: String },
+    #[error("table {table} takes {column} from {with}, which does not have it")]
+    FlattenColumn {
+        table: String,
+        column: String,
+        with: String,
+    },
+    #[error("table {table} takes {column}, which it has already: leave it out of flatten, or out of columns")]
+    FlattenHas { table: String, column: String },
+    #[error("flatten of table {table} names the patient id, which is always taken: leave it out")]
+    FlattenTakesPatient { table: String },
 }

@@ -17,6 +17,27 @@
 //! ]
 //! ```
 //!
+//! A table whose sources carry no patient id but the keys of a row of a main table, as the satellite tables of the SNDS do, is
+//! **flattened** with it: each of its rows gets the patient id of the main table's row with the same keys, and the columns
+//! asked for, and the table is sharded like any other. Keys are described in both tables; `keep_keys = false` leaves them out
+//! of the flattened table. A row without such a row of the main table is a bad row.
+//!
+//! ```toml
+//! [[tables]]
+//! name = "er_pha_f"
+//! sources = ["${PARCOURS_DATA}/ER_PHA_F_*.csv"]
+//! order = ["exe_soi_dtd"]
+//! flatten = { with = "er_prs_f", columns = ["exe_soi_dtd"], on = [
+//!   "dct_ord_num", "flx_dis_dtd", "flx_emt_num", "flx_emt_ord", "flx_emt_typ", "flx_trt_dtd", "org_cle_num", "prs_ord_num",
+//!   "rem_typ_aff",
+//! ] }
+//! columns = [
+//!   { name = "dct_ord_num", class = "quasi", type = "int32" },
+//!   # … the other eight keys, as in er_prs_f
+//!   { name = "pha_prs_c13", class = "health", type = "utf8" },
+//! ]
+//! ```
+//!
 //! How a column finds its source column: `from` names it exactly, letter case included. Without `from`, the source
 //! column of the same name is taken, or else the only one that differs by ASCII case alone; two such are refused as
 //! ambiguous. This stays safe because every source column must be used once or listed under `ignore`.
@@ -27,6 +48,7 @@ mod dates;
 mod digest;
 mod document;
 mod error;
+mod flatten;
 mod patterns;
 mod place;
 mod split;
@@ -35,7 +57,7 @@ mod validate_column;
 mod variables;
 
 pub use column_type::ColumnType;
-pub use dataset::{Column, CsvOptions, Dataset, Format, Table};
+pub use dataset::{Column, CsvOptions, Dataset, Flatten, Format, Table};
 pub use dates::{DateBounds, DateFormat};
 pub use error::{SpecError, SpecFault};
 pub use place::Place;

@@ -13,7 +13,7 @@ use super::document::{CsvDocument, DatasetDocument, TableDocument, plain_text};
 use super::error::{SpecError, SpecFault};
 use super::place::Place;
 use super::validate_column::{self, TableContext};
-use super::{patterns, split, variables};
+use super::{flatten, patterns, split, variables};
 
 /// The most shards a dataset may have: more would be files too small to read well.
 const MAX_SHARDS: u64 = 16_384;
@@ -65,6 +65,7 @@ fn check(
         dataset.tables.push(checked);
     }
     check_whole(&dataset, &document)?;
+    flatten::check(&dataset, &document)?;
     check_splits(&dataset, &document, patient_type)?;
     Ok(dataset)
 }
@@ -165,11 +166,16 @@ fn check_table(
     };
     let context = TableContext::new(&name, document, format, dataset)?;
     let columns = validate_column::columns(&context, document)?;
-    let patient = patient_position(&context, &columns).map_err(at_name)?;
+    let flatten = flatten::read(document, &name, &dataset.patient_id)?;
+    let patient = match flatten {
+        Some(_) => None,
+        None => patient_position(&context, &columns).map_err(at_name)?,
+    };
     Ok(Table {
         patterns: source_patterns(document, folder, lookup)?,
         csv: csv_options(document, format, &name)?,
         order: order(document, &name, &dataset.patient_id, &columns)?,
+        flatten,
         ignore: ignore(document, &name, &columns)?,
         sharded: document.sharded,
         name,
@@ -214,18 +220,33 @@ fn source_patterns(
     document.sources.iter().map(resolve).collect()
 }
 
+/// The order; that of a flattened table is judged when its main table is known.
 fn order(
     document: &TableDocument,
     table: &str,
     patient_id: &str,
     columns: &[super::dataset::Column],
 ) -> Result<Vec<String>, Located> {
+    if document.flatten.is_none() {
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        check_order(document, table, patient_id, &names)?;
+    }
+    Ok(document.order.iter().map(|written| written.get_ref().clone()).collect())
+}
+
+/// Every column of the order is one of the table, named once, and not the patient id.
+pub(super) fn check_order(
+    document: &TableDocument,
+    table: &str,
+    patient_id: &str,
+    columns: &[&str],
+) -> Result<(), Located> {
     let mut seen = HashSet::new();
     for written in &document.order {
         let (table, column) = (table.to_owned(), written.get_ref().clone());
         let fault = if column == patient_id {
             SpecFault::OrderPatientId { table }
-        } else if !columns.iter().any(|known| known.name == column) {
+        } else if !columns.contains(&column.as_str()) {
             SpecFault::OrderColumn { table, column }
         } else if !seen.insert(written.get_ref()) {
             SpecFault::OrderTwice { table, column }
@@ -234,7 +255,7 @@ fn order(
         };
         return Err((written.span(), fault));
     }
-    Ok(document.order.iter().map(|written| written.get_ref().clone()).collect())
+    Ok(())
 }
 
 fn ignore(document: &TableDocument, table: &str, columns: &[super::dataset::Column]) -> Result<Vec<String>, Located> {

@@ -1,10 +1,7 @@
 //! Cuts a table's sorted rows at the split points, one file a shard, and trusts nobody on the way: a row out of order, in
 //! the wrong shard or without a patient id stops the load, because no reader checks it later and answers would be wrong.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 
@@ -12,7 +9,8 @@ use super::shape::TableShape;
 use super::write::{FileLitter, OpenFile, TableWriter};
 use crate::delta::LoggedFile;
 use crate::load::{LoadError, sort_error};
-use crate::splits::{FILE_ORDER, Splits};
+use crate::order::RowOrder;
+use crate::splits::Splits;
 
 /// Writes `rows`, which must be sorted, and returns the files written, in shard order.
 pub(crate) async fn write_sorted(
@@ -131,61 +129,31 @@ fn column<'a>(batch: &'a RecordBatch, name: &str, table: &TableShape) -> Result<
     batch.column_by_name(name).ok_or_else(missing)
 }
 
-/// Sees every row once and refuses one that is smaller than the row before it, or has no patient id.
+/// Refuses a row that is smaller than the row before it, or has no patient id.
 struct OrderCheck<'a> {
     table: &'a TableShape,
-    columns: Vec<String>,
-    converter: RowConverter,
-    last: Option<OwnedRow>,
+    order: RowOrder,
 }
 
 impl<'a> OrderCheck<'a> {
     fn new(table: &'a TableShape) -> Result<Self, LoadError> {
-        let columns: Vec<String> = table.sorted_by().map(str::to_owned).collect();
-        let key = |name: &String| {
-            let field = table.schema.field_with_name(name)?;
-            Ok(SortField::new_with_options(field.data_type().clone(), FILE_ORDER))
-        };
-        let keys = columns
-            .iter()
-            .map(key)
-            .collect::<Result<Vec<_>, arrow::error::ArrowError>>();
-        let converter = keys
-            .and_then(RowConverter::new)
-            .map_err(|e| sort_error(&table.name, e.into()))?;
-        Ok(Self {
-            table,
-            columns,
-            converter,
-            last: None,
-        })
+        let order = RowOrder::new(&table.schema, table.sorted_by());
+        let order = order.map_err(|e| sort_error(&table.name, e.into()))?;
+        Ok(Self { table, order })
     }
 
     fn check(&mut self, batch: &RecordBatch) -> Result<(), LoadError> {
-        if self.columns.is_empty() || batch.num_rows() == 0 {
-            return Ok(());
-        }
         if let Some(patient) = self.table.patient()
             && column(batch, patient, self.table)?.null_count() > 0
         {
             return Err(self.refuse("a row has no patient id"));
         }
-        let keys = self
-            .columns
-            .iter()
-            .map(|name| column(batch, name, self.table).map(Arc::clone));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let rows = self
-            .converter
-            .convert_columns(&keys)
-            .map_err(|e| sort_error(&self.table.name, e.into()))?;
-        let first_fits = self.last.as_ref().is_none_or(|last| last.row() <= rows.row(0));
-        let sorted = (1..rows.num_rows()).all(|row| rows.row(row - 1) <= rows.row(row));
-        if !first_fits || !sorted {
-            return Err(self.refuse("its rows came out of order"));
+        let breaks = self.order.breaks(batch);
+        let breaks = breaks.map_err(|e| sort_error(&self.table.name, e.into()))?;
+        match breaks.is_empty() {
+            true => Ok(()),
+            false => Err(self.refuse("its rows came out of order")),
         }
-        self.last = Some(rows.row(rows.num_rows() - 1).owned());
-        Ok(())
     }
 
     fn refuse(&self, problem: &'static str) -> LoadError {

@@ -201,13 +201,13 @@ async fn a_sort_larger_than_its_memory_spills_sealed() {
 }
 
 /// Looks at spill files while they exist.
-struct SpillWatch {
+pub struct SpillWatch {
     stop: Arc<std::sync::atomic::AtomicBool>,
     thread: std::thread::JoinHandle<(usize, usize)>,
 }
 
 impl SpillWatch {
-    fn start(dir: std::path::PathBuf) -> Self {
+    pub fn start(dir: std::path::PathBuf) -> Self {
         let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -227,7 +227,8 @@ impl SpillWatch {
         Self { stop, thread }
     }
 
-    fn stop(self) -> (usize, usize) {
+    /// How many looks met a spill file, and how many of them one that holds a value.
+    pub fn stop(self) -> (usize, usize) {
         self.stop.store(true, std::sync::atomic::Ordering::SeqCst);
         self.thread.join().unwrap()
     }

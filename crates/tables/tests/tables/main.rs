@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod compact;
+mod flatten;
 mod load_again;
 mod load_faults;
 mod load_roundtrip;
+mod reshard;
 mod rewrap;
 mod rewrap_faults;
 mod rewrap_thousand;
@@ -17,3 +19,4 @@ mod source_parquet;
 mod source_real;
 mod source_support;
 mod spec_faults;
+mod verify;

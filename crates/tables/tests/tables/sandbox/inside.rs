@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -64,7 +66,7 @@ impl Sandbox {
             let table = snapshot.table(name).unwrap();
             let mut bytes = 0;
             for file in self.data_files(name) {
-                let size = self.write_again(table, &file).await;
+                let size = self.write_again(table, &file, |rows| rows).await;
                 self.tell_log(name, &file, size);
                 bytes += size;
             }
@@ -72,7 +74,22 @@ impl Sandbox {
         }
     }
 
-    async fn write_again(&self, table: &Arc<TableSnapshot>, file: &Path) -> u64 {
+    /// Puts other rows into a local data file, at its place and under the dataset's keys, and tells the logs its size, but
+    /// not what has become of its rows.
+    pub async fn falsify(&self, table: &str, file: &Path, change: impl FnOnce(RecordBatch) -> RecordBatch) {
+        let snapshot = self.snapshot().await;
+        let before = std::fs::metadata(file).unwrap().len();
+        let size = self.write_again(snapshot.table(table).unwrap(), file, change).await;
+        self.tell_log(table, file, size);
+        self.tell_version(table, snapshot.table(table).unwrap().bytes() - before + size);
+    }
+
+    async fn write_again(
+        &self,
+        table: &Arc<TableSnapshot>,
+        file: &Path,
+        change: impl FnOnce(RecordBatch) -> RecordBatch,
+    ) -> u64 {
         let keys = self.file_keys(table.name(), file);
         let options = ArrowReaderOptions::new().with_file_decryption_properties(keys.properties().unwrap());
         let bytes = bytes::Bytes::from(std::fs::read(file).unwrap());
@@ -86,11 +103,15 @@ impl Sandbox {
         let encryption = encryption_properties(self.keys.as_ref(), keys.context(), &classes)
             .await
             .unwrap();
-        let properties = apply(WriterProperties::builder(), encryption).build();
-        let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).unwrap();
-        for rows in reader.build().unwrap() {
-            writer.write(&rows.unwrap()).unwrap();
-        }
+        let properties = apply(
+            WriterProperties::builder().set_max_row_group_row_count(Some(100)),
+            encryption,
+        )
+        .build();
+        let rows: Vec<RecordBatch> = reader.build().unwrap().map(|rows| rows.unwrap()).collect();
+        let rows = change(concat_batches(&schema, &rows).unwrap());
+        let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).unwrap();
+        writer.write(&rows).unwrap();
         let written = writer.into_inner().unwrap();
         std::fs::write(file, &written).unwrap();
         std::fs::remove_file(self.beside(file)).unwrap();

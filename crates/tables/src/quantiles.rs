@@ -1,110 +1,57 @@
-//! Chooses a dataset's split points at its first load: quantiles of a sample of distinct patient ids, the same for the
-//! same rows whatever their order. A point is the shortest text, or the roundest number, that separates two neighbours of
-//! the sample, so that plans and version files name no patient where it can be helped.
+//! Split points that make shards even: quantiles of a sample of distinct patient ids, the same for the same rows whatever
+//! their order. A point is the shortest text, or the roundest number, that separates two neighbours of the sample, so that
+//! plans and version files name no patient where it can be helped.
 //!
-//! The sample keeps the [`SAMPLE`] distinct ids with the smallest digests. It reads tables from the smallest up, whole,
-//! until [`ENOUGH_BYTES`] were read: the ids of any large table are spread like those of the dataset.
+//! The sample keeps the [`SAMPLE`] distinct ids with the smallest digests. Who chooses points reads tables from the smallest
+//! up, whole, until [`ENOUGH_BYTES`] were read: the ids of any large table are spread like those of the dataset.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef};
+use arrow::compute::kernels::cmp;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
-use futures::TryStreamExt;
 
-use super::plan::{LoadPlan, TablePlan};
-use super::sort::plain_schema;
-use super::{LoadError, LoadOptions, Step};
-use crate::source::{self, OnBad, ReadOptions};
 use crate::splits::SplitError;
-use crate::store::Stores;
 
 /// Most ids kept in the sample; some 10 MB.
 const SAMPLE: usize = 100_000;
-/// Sources are read until this much was; the smallest table always is.
+/// Tables are read until this much was; the smallest always is.
 const ENOUGH_BYTES: u64 = 1 << 30;
 /// Above every text that a source can hold, so that surplus shards stay empty.
 const BEYOND: char = '\u{10FFFF}';
 
-pub(super) async fn choose(
-    plan: &LoadPlan,
-    data_type: &DataType,
-    stores: &Stores,
-    options: &LoadOptions,
-) -> Result<Vec<ScalarValue>, LoadError> {
-    let tables = tables_to_read(plan);
-    options.progress.step(&Step::Sample {
-        bytes: tables.iter().map(|table| table.new_bytes()).sum(),
-    });
-    let mut sample = Sample::default();
-    let reading = ReadOptions {
-        on_bad: OnBad::Skip,
-        ..ReadOptions::default()
-    };
-    for table in tables {
-        for (file, _) in &table.new {
-            let rows = source::read(
-                stores,
-                &table.spec,
-                plain_schema(&table.shape.schema),
-                file,
-                reading.clone(),
-            )?;
-            sample_ids(rows, table, &mut sample).await?;
-            options.progress.read(reading.bytes_read.load(Ordering::Relaxed));
-        }
-    }
-    let refuse = |source| LoadError::Splits {
-        dataset: plan.dataset.clone(),
-        source,
-    };
-    points(sample, data_type, plan.shards).map_err(refuse)
-}
-
-/// The sharded tables, smallest first, as many as [`ENOUGH_BYTES`] needs.
-fn tables_to_read(plan: &LoadPlan) -> Vec<&TablePlan> {
-    let mut tables: Vec<&TablePlan> = plan
-        .tables
-        .iter()
-        .filter(|table| table.shape.patient().is_some())
-        .collect();
-    tables.sort_by_key(|table| (table.new_bytes(), table.name().to_string()));
+/// The tables to sample, smallest first, as many as [`ENOUGH_BYTES`] needs; `size` tells a table's bytes and its name.
+pub(crate) fn tables_to_read<'a, T>(
+    tables: impl Iterator<Item = &'a T>,
+    size: impl Fn(&T) -> (u64, String),
+) -> Vec<&'a T> {
+    let mut tables: Vec<&T> = tables.collect();
+    tables.sort_by_key(|table| size(table));
     let mut bytes = 0;
     tables.retain(|table| {
         let wanted = bytes < ENOUGH_BYTES;
-        bytes += table.new_bytes();
+        bytes += size(table).0;
         wanted
     });
     tables
 }
 
-async fn sample_ids(
-    mut rows: futures::stream::BoxStream<'static, Result<arrow::array::RecordBatch, source::SourceError>>,
-    table: &TablePlan,
-    sample: &mut Sample,
-) -> Result<(), LoadError> {
-    let Some(patient) = table.shape.patient() else {
-        return Ok(());
-    };
-    while let Some(batch) = rows.try_next().await? {
-        if let Some(ids) = batch.column_by_name(patient) {
-            sample.add(ids);
-        }
-    }
-    Ok(())
-}
-
 /// A sample of distinct ids: those with the smallest digests.
 #[derive(Default)]
-struct Sample {
+pub(crate) struct Sample {
     ids: BTreeMap<u64, ScalarValue>,
 }
 
 impl Sample {
-    fn add(&mut self, ids: &ArrayRef) {
-        for row in (0..ids.len()).filter(|row| ids.is_valid(*row)) {
+    /// Looks at more ids. Where equal ones follow each other, as in a table's files, each is looked at once.
+    pub(crate) fn add(&mut self, ids: &ArrayRef) -> Result<(), ArrowError> {
+        let later = ids.len().saturating_sub(1);
+        let differs = cmp::distinct(&ids.slice(ids.len() - later, later), &ids.slice(0, later))?;
+        let is_first = |row: &usize| *row == 0 || differs.value(row - 1);
+        for row in (0..ids.len()).filter(|row| ids.is_valid(*row)).filter(is_first) {
             let Ok(id) = ScalarValue::try_from_array(ids, row) else {
                 continue;
             };
@@ -112,6 +59,7 @@ impl Sample {
             id.hash(&mut hasher);
             self.keep(hasher.finish(), id);
         }
+        Ok(())
     }
 
     fn keep(&mut self, digest: u64, id: ScalarValue) {
@@ -133,7 +81,7 @@ impl Sample {
 }
 
 /// `shards - 1` strictly ascending points. Where there are fewer ids than shards, the surplus lies beyond them all.
-fn points(sample: Sample, data_type: &DataType, shards: usize) -> Result<Vec<ScalarValue>, SplitError> {
+pub(crate) fn points(sample: Sample, data_type: &DataType, shards: usize) -> Result<Vec<ScalarValue>, SplitError> {
     let ids = sample.sorted();
     let window = ids.len() / (shards * 20);
     let mut points: Vec<ScalarValue> = Vec::with_capacity(shards - 1);
@@ -231,7 +179,7 @@ mod tests {
 
     fn text_points(ids: Vec<String>, shards: usize) -> Vec<String> {
         let mut sample = Sample::default();
-        sample.add(&(Arc::new(StringArray::from(ids)) as ArrayRef));
+        sample.add(&(Arc::new(StringArray::from(ids)) as ArrayRef)).unwrap();
         let points = points(sample, &DataType::Utf8, shards).unwrap();
         points.iter().map(|p| p.to_string()).collect()
     }
@@ -275,7 +223,8 @@ mod tests {
     #[test]
     fn numbers_are_cut_at_round_ones() {
         let mut sample = Sample::default();
-        sample.add(&(Arc::new(Int64Array::from_iter_values((0..1000).map(|n| n * 7919))) as ArrayRef));
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values((0..1000).map(|n| n * 7919)));
+        sample.add(&ids).unwrap();
         let points = points(sample, &DataType::Int64, 4).unwrap();
         let digits: Vec<usize> = points.iter().map(weight).collect();
         assert!(digits.iter().all(|digits| *digits <= 3), "{points:?}");
