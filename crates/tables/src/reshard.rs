@@ -29,12 +29,12 @@ use crate::writing::shards;
 use crate::writing::write::{FileLitter, TableWriter};
 
 /// The most shards a dataset may have, as in its description.
-const MAX_SHARDS: usize = 4096;
+const MAX_SHARDS: usize = 16_384;
 
 /// How a dataset is resharded.
 #[derive(Debug, Clone)]
 pub struct ReshardOptions {
-    /// The number of shards to have, 1 to 4096.
+    /// The number of shards to have, 1 to 16384.
     pub shards: usize,
     /// How files are written; of the memory only the part of a row group counts.
     pub writing: LoadOptions,
