@@ -86,7 +86,7 @@ impl Measured {
         ]
     }
 
-    fn scratch(&self) -> [Value; 8] {
+    fn scratch(&self) -> [Value; 9] {
         let spill = self.spill.counters();
         [
             (
@@ -103,6 +103,11 @@ impl Measured {
                 "partitions_begun",
                 "partitions begun since the start",
                 self.store.partitions_begun(),
+            ),
+            (
+                "partition_bytes_made",
+                "bytes of partitions since the start, compressed, as they are read by others",
+                self.store.bytes_made(),
             ),
             (
                 "partition_bytes_written",

@@ -101,6 +101,21 @@ impl PartitionWriter {
 
 impl Write for PartitionWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.keep(bytes)?;
+        self.shared.made.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.place {
+            Place::Memory(_) => Ok(()),
+            Place::Disk(sealed) => sealed.flush(),
+        }
+    }
+}
+
+impl PartitionWriter {
+    fn keep(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Place::Memory(memory) = &mut self.place {
             if memory.push(bytes) {
                 return Ok(bytes.len());
@@ -113,13 +128,6 @@ impl Write for PartitionWriter {
         match &mut self.place {
             Place::Disk(sealed) => sealed.write(bytes),
             Place::Memory(_) => Err(io::Error::other("a partition is neither in memory nor on disk")),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.place {
-            Place::Memory(_) => Ok(()),
-            Place::Disk(sealed) => sealed.flush(),
         }
     }
 }

@@ -105,6 +105,9 @@ pub(super) struct Shared {
     pub(super) memory: Arc<Budget>,
     /// Partitions begun since the start; each has its own number.
     begun: AtomicU64,
+    /// Bytes of partitions since the start, as they are sent.
+    pub(super) made: AtomicU64,
+    /// Sealed bytes on disk since the start.
     pub(super) written: AtomicU64,
 }
 
@@ -136,6 +139,7 @@ impl PartitionStore {
                 disk: Budget::new(quota),
                 memory: Budget::new(memory),
                 begun: AtomicU64::new(0),
+                made: AtomicU64::new(0),
                 written: AtomicU64::new(0),
             }),
             jobs: Mutex::default(),
@@ -160,6 +164,11 @@ impl PartitionStore {
     /// Partitions begun since the start.
     pub fn partitions_begun(&self) -> u64 {
         self.shared.begun.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of partitions since the start, compressed, as other executors and the scheduler read them.
+    pub fn bytes_made(&self) -> u64 {
+        self.shared.made.load(Ordering::Relaxed)
     }
 
     /// Sealed bytes written to disk since the start.

@@ -293,30 +293,29 @@ impl fmt::Display for OnDictionary {
 /// The answer to each row from those to each value and, behind them, to NULL. What `take` does for any type, for a condition
 /// that is asked of every row of a table, at a fraction of its price.
 fn answers_by_row(keys: &Int32Array, answers: &BooleanArray) -> BooleanArray {
-    let null = answers.len().saturating_sub(1);
-    let place = |row: usize| match keys.is_null(row) {
-        true => null,
-        false => keys.value(row) as usize,
-    };
-    let table = |of: &BooleanBuffer| of.iter().collect::<Vec<bool>>();
-    let look_up = |table: &[bool]| match keys.null_count() {
-        0 => {
-            let keys = keys.values();
-            BooleanBuffer::collect_bool(keys.len(), |row| {
-                table.get(keys[row] as usize).copied().unwrap_or(false)
-            })
+    let of_null = answers.len().saturating_sub(1);
+    let by_row = |of: &BooleanBuffer| {
+        let table: Vec<bool> = of.iter().collect();
+        let answer = |place: usize| table.get(place).copied().unwrap_or(false);
+        match keys.null_count() == 0 || answers.is_null(of_null) {
+            // What stands at the place of a NULL does not matter where its answer is NULL.
+            true => BooleanBuffer::collect_bool(keys.len(), |row| answer(keys.values()[row] as usize)),
+            false => BooleanBuffer::collect_bool(keys.len(), |row| match keys.is_null(row) {
+                true => answer(of_null),
+                false => answer(keys.value(row) as usize),
+            }),
         }
-        _ => BooleanBuffer::collect_bool(keys.len(), |row| table.get(place(row)).copied().unwrap_or(false)),
     };
-    let nulls = answers.nulls().map(|nulls| table(nulls.inner()));
-    let of_null = nulls.as_ref().is_some_and(|valid| valid.last() == Some(&false));
-    let nulls = match (nulls, answers.null_count()) {
-        // The usual case: NULL is answered with NULL, and nothing else is.
-        (Some(_), 1) if of_null => keys.nulls().cloned(),
-        (Some(valid), _) => Some(NullBuffer::new(look_up(&valid))),
-        (None, _) => None,
+    let valid = match (answers.nulls(), answers.null_count()) {
+        (None, _) | (_, 0) => None,
+        (_, 1) if answers.is_null(of_null) => keys.nulls().cloned(),
+        (Some(valid), _) => {
+            let of_values = NullBuffer::new(by_row(valid.inner()));
+            let of_keys = keys.nulls().filter(|_| answers.is_null(of_null));
+            NullBuffer::union(Some(&of_values), of_keys)
+        }
     };
-    BooleanArray::new(look_up(&table(answers.values())), nulls)
+    BooleanArray::new(by_row(answers.values()), valid)
 }
 
 impl PartialEq for OnDictionary {
