@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use parcours_synthetic::{PATIENT_ID, Population, dataset_toml, queries};
 use parcours_tests::rounds::report;
+use parcours_tests::rows::Value;
 use parcours_tests::sandbox::{Plan, Sandbox, printed};
 use parcours_tests::{place, python, stages};
 
@@ -34,6 +35,29 @@ fn sixteen_shards_are_answered_rightly_in_the_approved_stages() -> Result<()> {
         .map(|error| format!("{error:#}"))
         .collect();
     ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    explanations(&sandbox)
+}
+
+/// What explanations say of exchanges, of a query that keeps to its shards, one that groups by something else, and one that
+/// loses its shards over a computed patient.
+fn explanations(sandbox: &Sandbox) -> Result<()> {
+    let join = "SELECT count(*) AS n FROM pharmacie AS p JOIN ald AS a ON a.ben_idt_ano = p.ben_idt_ano GROUP BY";
+    let computed = "SELECT count(*) FROM pharmacie AS p JOIN ald AS a ON upper(a.ben_idt_ano) = upper(p.ben_idt_ano)";
+    for (query, said) in [
+        (
+            format!("{join} p.ben_idt_ano"),
+            "none: every step runs inside the shards",
+        ),
+        (format!("{join} p.atc"), "groups by (atc) are brought together"),
+        (computed.to_owned(), "rows leave their shards for the join on (upper("),
+    ] {
+        let explained = sandbox.ask(&format!("EXPLAIN {query}"))?;
+        let of_exchanges = |row: &&Vec<Value>| row.first() == Some(&Value::Text("exchanges".to_owned()));
+        match explained.rows.iter().find(of_exchanges).map(Vec::as_slice) {
+            Some([_, Value::Text(found)]) if found.contains(said) => {}
+            other => anyhow::bail!("EXPLAIN {query} says {other:?} and not {said:?}"),
+        }
+    }
     Ok(())
 }
 
@@ -104,9 +128,11 @@ fn statements() -> Result<String> {
 
 /// Whether a plan is the approved one, and keeps patients where they are.
 fn check(name: &str, plan: &str) -> Result<()> {
-    for line in plan.lines().map(str::trim) {
+    let lines: Vec<&str> = plan.lines().map(str::trim).collect();
+    for (at, line) in lines.iter().enumerate() {
+        let below = lines.get(at + 1).copied().unwrap_or_default();
         ensure!(
-            !moves_patients(line),
+            !moves_patients(line, below),
             "{name} exchanges or sorts patients: {line}\n{plan}"
         );
     }

@@ -36,10 +36,14 @@ impl Planning {
 
     /// The session in which the query is planned this way.
     pub fn session(self, context: &Arc<SessionContext>) -> Arc<SessionContext> {
-        if self != Planning::Once {
-            return Arc::clone(context);
-        }
-        let config = context.copied_config().with_ballista_adaptive_query_planner(false);
+        let mut config = match self {
+            Planning::ByShard => return Arc::clone(context),
+            Planning::Anywhere => context.copied_config(),
+            Planning::Once => context.copied_config().with_ballista_adaptive_query_planner(false),
+        };
+        // Hash joins whatever their size: merge joins do not always keep the order that they declare.
+        config = config.with_ballista_hash_join_max_build_partition_bytes(0);
+        config.options_mut().optimizer.prefer_hash_join = true;
         let state = SessionStateBuilder::new_from_existing(context.state()).with_config(config);
         Arc::new(SessionContext::new_with_state(state.build()))
     }
