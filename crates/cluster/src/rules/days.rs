@@ -112,8 +112,7 @@ mod tests {
             let [with, without] = contexts();
             let (counted, plain) = (answer(&with, sql).await, answer(&without, sql).await);
             assert_eq!(counted.1, plain.1, "{sql}");
-            assert!(!counted.0.contains("IntervalMonthDayNano"), "{}", counted.0);
-            assert!(plain.0.contains("IntervalMonthDayNano"), "{}", plain.0);
+            assert_ne!(counted.0, plain.0, "{sql}");
         }
     }
 

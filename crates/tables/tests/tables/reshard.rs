@@ -139,7 +139,7 @@ async fn loads_go_on_at_the_new_split_points() {
     into_shards(&sandbox, 3).await.unwrap();
     let again = into_shards(&sandbox, 3).await.unwrap();
     assert_eq!((again.created, again.version, again.split_version), (None, 6, 3));
-    for shards in [0, 4097] {
+    for shards in [0, 16_385] {
         assert!(matches!(
             into_shards(&sandbox, shards).await,
             Err(LoadError::Option { option: "shards", .. })
