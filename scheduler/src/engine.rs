@@ -40,7 +40,8 @@ pub async fn start(members: &Arc<Members>, to_executors: ClientTls) -> anyhow::R
         executor_timeout_seconds: EXECUTOR_TIMEOUT_SECONDS,
         no_executors_grace_period_seconds: EXECUTOR_TIMEOUT_SECONDS,
         expire_dead_executor_interval_seconds: 5,
-        finished_job_state_clean_up_interval_seconds: 60,
+        // Whoever reads its results has what they need of it; plans over many shards are large.
+        finished_job_state_clean_up_interval_seconds: 5,
         ..Default::default()
     };
     let config = Arc::new(config);
