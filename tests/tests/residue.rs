@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use memchr::memmem;
 use parcours_synthetic::{PATIENT_ID, Population, dataset_toml, queries, tables};
 use parcours_tests::rounds::report;
-use parcours_tests::rows::Value;
+use parcours_tests::rows::{Rows, Value};
 use parcours_tests::sandbox::{ALL_CLASSES, Plan, Sandbox, printed};
 use parcours_tests::writes::{Recorder, Recording};
 use parcours_tests::{markers, place};
@@ -196,11 +196,24 @@ fn pseudonyms(source: &Path) -> Result<Vec<String>> {
     Ok(found.into_iter().take(PSEUDONYMS).collect())
 }
 
+/// The answer of a cluster whose memory is little on purpose: on a busy machine a merge may ask for some while another part
+/// of the query still holds it, and the query then ends with a sentence that names the pool. It is asked again.
+fn in_little_memory(cluster: &Sandbox, sql: &str) -> Result<Rows> {
+    let mut answer = cluster.ask(sql);
+    for _ in 0..3 {
+        match &answer {
+            Err(error) if format!("{error:#}").contains("out of resources") => answer = cluster.ask(sql),
+            _ => break,
+        }
+    }
+    answer
+}
+
 fn ask(cluster: &Sandbox) -> Result<()> {
     let count = cluster.ask("SELECT count(*) AS n FROM marked.visits")?;
     ensure!(count.rows == [[Value::Number(ROWS as i128)]], "{count:?}");
     for (name, sql, rows) in QUERIES {
-        let answer = cluster.ask(sql).context(name)?;
+        let answer = in_little_memory(cluster, sql).context(name)?;
         ensure!(answer.rows.len() == rows, "{name}: {answer}");
     }
     let distinct = cluster.ask(QUERIES[4].1)?;
