@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use anyhow::anyhow;
 use clap::Args;
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::HumanCount;
 use parcours_cluster::bytesize::ByteSize;
 use parcours_keys::KeyService;
 use parcours_tables::compact::{CompactOptions, CompactReport, CompactedTable, compact};
-use parcours_tables::load::{LoadError, LoadOptions};
+use parcours_tables::load::LoadOptions;
 
 use super::key_source::KeySource;
-use super::load::Bar;
+use super::load::{Bar, failure, spinner};
 use super::store::{StoreArgs, location};
 use super::tables::print_json;
 use crate::exit::Failure;
@@ -57,10 +56,7 @@ pub async fn run(args: CompactArgs) -> Result<(), Failure> {
     let into = location(&args.location)?;
     let stores = args.store.stores();
     let keys: Arc<dyn KeyService> = args.keys.open().await?;
-    let bar = match args.quiet {
-        true => ProgressBar::hidden(),
-        false => ProgressBar::new_spinner(),
-    };
+    let bar = spinner(args.quiet);
     let options = CompactOptions {
         all_files: args.all_files,
         tables: args.tables,
@@ -73,10 +69,7 @@ pub async fn run(args: CompactArgs) -> Result<(), Failure> {
     let dataset = args.dataset;
     let done = interruptible(async move {
         let compacted = compact(&into, &dataset, &stores, &keys, &options).await;
-        compacted.map_err(|error| match error {
-            LoadError::Option { .. } => Failure::Usage(error.to_string()),
-            error => Failure::Failed(anyhow!(error)),
-        })
+        compacted.map_err(failure)
     })
     .await;
     bar.finish_and_clear();

@@ -71,11 +71,7 @@ pub async fn run(args: LoadArgs) -> Result<(), Failure> {
     let dataset = Dataset::from_file(&args.dataset).with_context(|| format!("{}", args.dataset.display()))?;
     let into = location(&args.into)?;
     let keys = args.keys.open().await?;
-    let bar = if args.quiet {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::new_spinner()
-    };
+    let bar = spinner(args.quiet);
     let mut options = LoadOptions {
         progress: Arc::new(Bar::new(bar.clone(), "loading")),
         ..LoadOptions::default()
@@ -112,10 +108,7 @@ impl Load {
             options,
         } = self;
         let loaded = parcours_tables::load::load(&dataset, &into, &stores, &keys, &options).await;
-        loaded.map_err(|error| match error {
-            LoadError::Option { .. } => Failure::Usage(error.to_string()),
-            error => Failure::Failed(anyhow!(error)),
-        })
+        loaded.map_err(failure)
     }
 }
 
@@ -149,6 +142,22 @@ fn line(table: &TableReport) -> String {
         "{rows} rows of {} sources in {} files ({bytes}){anew}{skipped}",
         table.loaded, table.files
     )
+}
+
+/// The bar of a long command; none to be seen if it is to be quiet.
+pub fn spinner(quiet: bool) -> ProgressBar {
+    match quiet {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new_spinner(),
+    }
+}
+
+/// A wrong option is a mistake of usage; anything else failed.
+pub fn failure(error: LoadError) -> Failure {
+    match error {
+        LoadError::Option { .. } => Failure::Usage(error.to_string()),
+        error => Failure::Failed(anyhow!(error)),
+    }
 }
 
 /// A progress bar that a load, or another work on tables, moves.

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use anyhow::anyhow;
 use clap::Args;
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::HumanCount;
 use parcours_cluster::bytesize::ByteSize;
 use parcours_keys::KeyService;
-use parcours_tables::load::{LoadError, LoadOptions};
+use parcours_tables::load::LoadOptions;
 use parcours_tables::reshard::{ReshardOptions, ReshardReport, reshard};
 
 use super::key_source::KeySource;
-use super::load::Bar;
+use super::load::{Bar, failure, spinner};
 use super::store::{StoreArgs, location};
 use super::tables::print_json;
 use crate::exit::Failure;
@@ -31,7 +30,7 @@ pub struct ReshardArgs {
     /// Where it is: a URL (file:///…, s3://bucket/…) or a path
     #[arg(long = "in", value_name = "URL")]
     location: String,
-    /// Shards to have, 1 to 4096; two to four for each core of the cluster
+    /// Shards to have, 1 to 16384; two to four for each core of the cluster
     #[arg(long, value_name = "COUNT")]
     shards: usize,
     #[command(flatten)]
@@ -54,10 +53,7 @@ pub async fn run(args: ReshardArgs) -> Result<(), Failure> {
     let into = location(&args.location)?;
     let stores = args.store.stores();
     let keys: Arc<dyn KeyService> = args.keys.open().await?;
-    let bar = match args.quiet {
-        true => ProgressBar::hidden(),
-        false => ProgressBar::new_spinner(),
-    };
+    let bar = spinner(args.quiet);
     let options = ReshardOptions {
         shards: args.shards,
         writing: LoadOptions {
@@ -69,10 +65,7 @@ pub async fn run(args: ReshardArgs) -> Result<(), Failure> {
     let dataset = args.dataset;
     let done = interruptible(async move {
         let resharded = reshard(&into, &dataset, &stores, &keys, &options).await;
-        resharded.map_err(|error| match error {
-            LoadError::Option { .. } => Failure::Usage(error.to_string()),
-            error => Failure::Failed(anyhow!(error)),
-        })
+        resharded.map_err(failure)
     })
     .await;
     bar.finish_and_clear();

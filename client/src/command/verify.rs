@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount, ProgressBar};
+use indicatif::{HumanBytes, HumanCount};
 use parcours_keys::KeyService;
 use parcours_tables::verify::{Verified, VerifyOptions, verify};
 
 use super::key_source::KeySource;
-use super::load::Bar;
+use super::load::{Bar, spinner};
 use super::store::{StoreArgs, location};
 use super::tables::print_json;
 use crate::exit::Failure;
@@ -57,10 +57,7 @@ pub async fn run(args: VerifyArgs) -> Result<(), Failure> {
     let url = location(&args.location)?;
     let stores = args.store.stores();
     let keys: Arc<dyn KeyService> = args.keys.open().await?;
-    let bar = match args.quiet {
-        true => ProgressBar::hidden(),
-        false => ProgressBar::new_spinner(),
-    };
+    let bar = spinner(args.quiet);
     let default = VerifyOptions::default();
     let options = VerifyOptions {
         version: args.version,

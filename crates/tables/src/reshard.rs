@@ -20,6 +20,7 @@ use crate::load::{LoadError, LoadOptions, Step, sort_error};
 use crate::quantiles::{self, Sample};
 use crate::reread::Reread;
 use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot};
+use crate::spec::MAX_SHARDS;
 use crate::splits::{SplitError, Splits};
 use crate::store::Stores;
 use crate::version::{DatasetVersion, SplitSet};
@@ -27,9 +28,6 @@ use crate::writing::commit::{NewTable, commit_table, create_version};
 use crate::writing::shape::TableShape;
 use crate::writing::shards;
 use crate::writing::write::{FileLitter, TableWriter};
-
-/// The most shards a dataset may have, as in its description.
-const MAX_SHARDS: usize = 16_384;
 
 /// How a dataset is resharded.
 #[derive(Debug, Clone)]
@@ -84,7 +82,7 @@ pub async fn reshard(
     options: &ReshardOptions,
 ) -> Result<ReshardReport, LoadError> {
     options.writing.check()?;
-    if !(1..=MAX_SHARDS).contains(&options.shards) {
+    if !(1..=MAX_SHARDS).contains(&(options.shards as u64)) {
         return Err(LoadError::Option {
             option: "shards",
             reason: format!("a dataset has 1 to {MAX_SHARDS} shards"),

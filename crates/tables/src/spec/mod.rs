@@ -61,3 +61,4 @@ pub use dataset::{Column, CsvOptions, Dataset, Flatten, Format, Table};
 pub use dates::{DateBounds, DateFormat};
 pub use error::{SpecError, SpecFault};
 pub use place::Place;
+pub(crate) use validate::MAX_SHARDS;

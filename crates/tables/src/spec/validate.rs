@@ -16,7 +16,7 @@ use super::validate_column::{self, TableContext};
 use super::{flatten, patterns, split, variables};
 
 /// The most shards a dataset may have: more would be files too small to read well.
-const MAX_SHARDS: u64 = 16_384;
+pub(crate) const MAX_SHARDS: u64 = 16_384;
 
 /// A fault and the bytes of the text it concerns.
 pub(super) type Located = (Range<usize>, SpecFault);
