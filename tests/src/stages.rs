@@ -37,7 +37,7 @@ pub fn plans(log: &Path) -> Result<Vec<String>> {
 
 fn is_node(line: &str) -> bool {
     let name = line.trim_start().split([':', ' ']).next().unwrap_or_default();
-    name.ends_with("Exec") || name == "SortExec"
+    name.ends_with("Exec")
 }
 
 /// A node without what no two runs have alike.

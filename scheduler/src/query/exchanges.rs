@@ -68,17 +68,10 @@ fn line_of(node: &Arc<dyn ExecutionPlan>, wanted_by: &str) -> Option<String> {
 
 /// A node that wants rows in certain places, in words.
 fn what(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
-    if let Some(join) = node.downcast_ref::<HashJoinExec>() {
-        return Some(format!(
-            "the join on ({})",
-            listed(join.on().iter().map(|(left, _)| left))
-        ));
-    }
-    if let Some(join) = node.downcast_ref::<SortMergeJoinExec>() {
-        return Some(format!(
-            "the join on ({})",
-            listed(join.on().iter().map(|(left, _)| left))
-        ));
+    let hashed = node.downcast_ref::<HashJoinExec>().map(HashJoinExec::on);
+    let merged = || node.downcast_ref::<SortMergeJoinExec>().map(SortMergeJoinExec::on);
+    if let Some(on) = hashed.or_else(merged) {
+        return Some(format!("the join on ({})", listed(on.iter().map(|(left, _)| left))));
     }
     if node.is::<NestedLoopJoinExec>() || node.is::<CrossJoinExec>() {
         return Some("a join without equal columns".to_owned());
