@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 
 use crate::keys::TaskKeys;
 use crate::nodes;
+use crate::operators;
 use crate::pool::NodePool;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::reader::PartitionReader;
@@ -92,7 +93,7 @@ impl Engine {
             return Ok(Arc::new(stock.stage(place, plan, nodes, shared)?));
         }
         let plan = self.with_own_readers(plan)?;
-        let plan = open_for_reading(plan, &granted.scans)?;
+        let plan = operators::put_into(open_for_reading(plan, &granted.scans)?)?;
         tracing::debug!(query = granted.query, job = place.job, stage, task, "task starts");
         Ok(Arc::new(Stage {
             _running: running,

@@ -11,6 +11,7 @@ mod keys;
 mod membership;
 mod metrics;
 mod nodes;
+mod operators;
 mod pool;
 mod run;
 pub mod shuffle;

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use ballista_core::config::BALLISTA_COALESCE_ENABLED;
-use ballista_core::extension::{
-    SessionConfigExt, ballista_aggregate_functions, ballista_scalar_functions, ballista_window_functions,
-};
+use ballista_core::extension::{SessionConfigExt, ballista_aggregate_functions, ballista_scalar_functions};
 use datafusion::common::Result;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
@@ -14,10 +12,11 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 
-use crate::aligned::codec::PlanCodec;
 use crate::aligned::planner::Planner;
+use crate::codec::PlanCodec;
 use crate::options::TaskOptions;
-use crate::rules::optimizer_rules;
+use crate::rules::{WholeWindows, optimizer_rules};
+use crate::windows::window_functions;
 
 /// The SQL catalog in which every dataset is a schema.
 pub const CATALOG: &str = "parcours";
@@ -61,10 +60,11 @@ pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<S
         .with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
+        .with_analyzer_rule(Arc::new(WholeWindows))
         .with_optimizer_rules(optimizer_rules())
         .with_query_planner(Arc::new(Planner))
         .with_scalar_functions(ballista_scalar_functions())
         .with_aggregate_functions(ballista_aggregate_functions())
-        .with_window_functions(ballista_window_functions())
+        .with_window_functions(window_functions())
         .build())
 }

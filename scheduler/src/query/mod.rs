@@ -17,6 +17,7 @@ pub mod service;
 pub mod session;
 pub mod standing;
 pub mod statement;
+pub mod subqueries;
 pub mod windows;
 
 pub use service::Queries;

@@ -18,7 +18,7 @@ use super::admission::{self, Touched};
 use super::errors::{nearest, of_planning};
 use super::session::{Sessions, View};
 use super::statement::{Statement, Where};
-use super::windows;
+use super::{subqueries, windows};
 use crate::port::QueryError;
 
 /// The schema in which tables describe the catalog itself.
@@ -99,6 +99,7 @@ impl Planner {
 
     fn touched(&self, context: &SessionContext, plan: &LogicalPlan) -> Result<Touched, QueryError> {
         let optimized = context.state().optimize(plan).map_err(|error| of_planning(&error))?;
+        subqueries::refuse_dangling(&optimized)?;
         admission::touched(&optimized).map_err(|error| of_planning(&error))
     }
 }

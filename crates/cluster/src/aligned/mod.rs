@@ -7,9 +7,8 @@
 //! each part, and promises no more than its parts do.
 //!
 //! [`logical`] stands in the optimized plan, put there by a rule; [`physical`] computes; [`planner`] leads from one to the
-//! other, and [`codec`] takes it over the wire.
+//! other; `codec.rs` takes it over the wire.
 
-pub(crate) mod codec;
 pub(crate) mod logical;
 pub(crate) mod physical;
 pub(crate) mod planner;

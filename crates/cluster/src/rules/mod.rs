@@ -6,10 +6,12 @@ mod distinct;
 mod joins;
 mod patient;
 mod unions;
+mod windows;
 
 use std::sync::Arc;
 
 use datafusion::optimizer::OptimizerRule;
+pub(crate) use windows::WholeWindows;
 
 /// The engines' rules with ours among them.
 pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {

@@ -1,4 +1,5 @@
-//! Plans on the wire: Ballista's encoding, with a word for the aligned union. Its parts travel as any node's children do.
+//! Plans on the wire: Ballista's encoding, with a word for the aligned union, whose parts travel as any node's children do,
+//! and for what window functions do beside their name.
 
 use std::sync::Arc;
 
@@ -8,9 +9,12 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
-use super::physical::{AlignedUnionExec, NAME};
+use datafusion::logical_expr::WindowUDF;
 
-/// Ballista's codec, and one node more.
+use crate::aligned::physical::{AlignedUnionExec, NAME};
+use crate::windows::Directed;
+
+/// Ballista's codec, and one node and some functions more.
 #[derive(Debug, Default)]
 pub(crate) struct PlanCodec(BallistaPhysicalExtensionCodec);
 
@@ -39,5 +43,13 @@ impl PhysicalExtensionCodec for PlanCodec {
             return Ok(());
         }
         self.0.try_encode(node, bytes, converter)
+    }
+    fn try_encode_udwf(&self, function: &WindowUDF, bytes: &mut Vec<u8>) -> Result<()> {
+        Directed::encode(function, bytes);
+        Ok(())
+    }
+
+    fn try_decode_udwf(&self, name: &str, bytes: &[u8]) -> Result<Arc<WindowUDF>> {
+        Directed::decode(name, bytes)
     }
 }
