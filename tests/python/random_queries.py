@@ -134,15 +134,28 @@ class Maker:
         sql, few = self.relation(depth)
         over = self.one("pid", "pid", "pid", "pid, c", "c")
         ordered = f"PARTITION BY {over} ORDER BY d NULLS LAST"
+        # No two rows that differ are peers; rows that are alike may stand in any order.
+        total = f"PARTITION BY {over} ORDER BY d NULLS LAST, c NULLS LAST, n NULLS LAST, pid"
+        back = f"PARTITION BY {over} ORDER BY d DESC NULLS FIRST, c DESC NULLS FIRST, n DESC NULLS FIRST, pid DESC"
+        whole = "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
         number = self.one(
             f"rank() OVER ({ordered})",
             f"dense_rank() OVER ({ordered}, c NULLS LAST)",
+            f"row_number() OVER ({self.one(total, back)})",
             f"CAST(sum(n) OVER ({ordered}) AS BIGINT)",
             f"count(*) OVER (PARTITION BY {over})",
             f"max(n) OVER (PARTITION BY {over})",
             f"count(n) OVER ({ordered})",
-            f"CAST(d - lag(d) OVER ({ordered}, c NULLS LAST, n NULLS LAST, pid) AS BIGINT)",
-            f"CAST(lead(d) OVER ({ordered}, c NULLS LAST, n NULLS LAST, pid) - d AS BIGINT)",
+            f"CAST(d - lag(d) OVER ({total}) AS BIGINT)",
+            f"CAST(lead(d) OVER ({total}) - d AS BIGINT)",
+            f"CAST(d - lead(d) OVER ({back}) AS BIGINT)",
+            f"lag(n, {self.random.randint(1, 3)}) OVER ({back})",
+            f"lead(n, 2, -1) OVER ({self.one(total, back)})",
+            f"{self.one('lag', 'lead')}(n IGNORE NULLS) OVER ({self.one(total, back)})",
+            f"{self.one('first_value', 'last_value')}(n{self.one('', ' IGNORE NULLS')}) OVER ({self.one(total, back)} {whole})",
+            f"nth_value(n, 2) OVER ({self.one(total, back)} {whole})",
+            f"count(*) FILTER (WHERE {self.condition()}) OVER (PARTITION BY {over})",
+            f"CAST(sum(n) FILTER (WHERE {self.condition()}) OVER ({self.one(ordered, total)}) AS BIGINT)",
         )
         sql = f"SELECT pid, d, c, {number} AS n FROM ({sql}) AS w"
         return (f"SELECT * FROM ({sql}) AS r WHERE n <= {self.random.randint(1, 5)}" if self.one(True, False) else sql), few

@@ -60,14 +60,13 @@ impl Directed {
         )
     }
 
-    /// What the name of a function does not say, for the wire; nothing if it says everything.
+    /// What the name of a function does not say, for the wire; nothing of a function to which it does not matter.
     pub(crate) fn encode(function: &WindowUDF, bytes: &mut Vec<u8>) {
         if let Some(Self {
             backwards,
             ignores_nulls,
             ..
         }) = function.inner().downcast_ref()
-            && (*backwards || *ignores_nulls)
         {
             bytes.extend([u8::from(*backwards), u8::from(*ignores_nulls)]);
         }

@@ -14,6 +14,7 @@ mod error;
 mod flatten;
 mod options;
 mod plan;
+mod pool;
 mod publish;
 mod report;
 mod sample;

@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -26,6 +25,7 @@ use parcours_sealed::SpillFiles;
 
 use super::options::Rejects;
 use super::plan::TablePlan;
+use super::pool::SortPool;
 use super::{LoadError, LoadOptions, Progress};
 use crate::source::{self, Positions, ReadOptions, SourceError, SourceFile};
 use crate::spec::Table;
@@ -45,7 +45,7 @@ pub(super) struct Sorter {
 impl Sorter {
     pub(super) fn new(options: &LoadOptions, spill: &Arc<SpillFiles>, stores: &Arc<Stores>) -> Result<Self, LoadError> {
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(options.sort_bytes())))
+            .with_memory_pool(Arc::new(SortPool::new(options.sort_bytes())))
             .with_disk_manager_builder(spill.disk_manager())
             .with_object_store_registry(Arc::clone(stores) as _)
             .build_arc()
@@ -59,7 +59,7 @@ impl Sorter {
     /// What a plan with so many sorts at once runs in.
     pub(super) fn context(&self, sorts: usize) -> Arc<TaskContext> {
         // What every sort keeps back to merge with; more than its share and it could not even begin.
-        let reserve = (self.bytes / (4 * sorts.max(1))).min(10 << 20);
+        let reserve = (SortPool::part(self.bytes) / (4 * sorts.max(1))).min(10 << 20);
         let config = SessionConfig::new()
             .with_batch_size(BATCH_ROWS)
             .with_sort_spill_reservation_bytes(reserve);

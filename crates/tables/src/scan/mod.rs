@@ -4,10 +4,12 @@
 
 mod codes;
 mod conditions;
+mod flow;
 mod footers;
 mod grants;
 mod merged;
 mod reader;
+mod shared;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use grants::GrantedService;
 pub use grants::Grants;
 use merged::{Apart, MergedScan, take_apart};
 use reader::DecryptingReaderFactory;
+use shared::SharedScans;
 
 /// Most rows of a literal table (`VALUES`) inside a plan.
 const MAX_LITERAL_ROWS: usize = 4096;
@@ -257,12 +260,13 @@ pub fn open_for_reading(
     plan: Arc<dyn ExecutionPlan>,
     keys: &ScanKeys,
 ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let mut shared = SharedScans::of(&plan, keys)?;
     let opened = plan.transform(|node| {
         let Some(scan) = node.downcast_ref::<DataSourceExec>() else {
             return Ok(Transformed::no(node));
         };
         match open_scan(&node, scan, keys)? {
-            Some(opened) => Ok(Transformed::yes(opened)),
+            Some(opened) => Ok(Transformed::yes(shared.instead_of(&node, opened))),
             None => Ok(Transformed::no(node)),
         }
     })?;

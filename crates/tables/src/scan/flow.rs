@@ -1,0 +1,235 @@
+//! Rows that are read once for several readers. Whoever needs the next row reads it, and it is kept until the others have
+//! had it, too. What nobody came for grows only so far; then readers that have not begun are told to read for themselves.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
+
+/// Most bytes of rows that are kept for readers that have not begun.
+const MOST_KEPT: usize = 32 << 20;
+
+/// The rows of one partition, on their way to several readers.
+pub(super) struct Flow {
+    schema: SchemaRef,
+    state: Mutex<State>,
+    wakers: Arc<Wakers>,
+}
+
+struct State {
+    source: SendableRecordBatchStream,
+    end: Option<End>,
+    kept: VecDeque<RecordBatch>,
+    /// How many batches came before the first that is kept.
+    gone: usize,
+    readers: Vec<Place>,
+    memory: MemoryReservation,
+}
+
+/// How the source came to its end.
+#[derive(Clone)]
+enum End {
+    Whole,
+    Failed(Arc<DataFusionError>),
+}
+
+/// Where a reader is.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    NotBegun,
+    /// It has had so many batches.
+    Had(usize),
+    /// It wants no more of them.
+    Away,
+}
+
+impl std::fmt::Debug for Flow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Flow")
+    }
+}
+
+impl Flow {
+    /// Rows of `source` for so many readers, kept in `memory`.
+    pub(super) fn new(source: SendableRecordBatchStream, readers: usize, memory: MemoryReservation) -> Self {
+        Self {
+            schema: source.schema(),
+            state: Mutex::new(State {
+                source,
+                end: None,
+                kept: VecDeque::new(),
+                gone: 0,
+                readers: vec![Place::NotBegun; readers],
+                memory,
+            }),
+            wakers: Arc::new(Wakers::new(readers)),
+        }
+    }
+
+    /// The rows, for this reader; none if it comes too late, or a second time, and has to read for itself.
+    pub(super) fn begin(self: &Arc<Self>, reader: usize) -> Option<SendableRecordBatchStream> {
+        let mut state = self.state.lock();
+        let place = state.readers.get_mut(reader)?;
+        if *place != Place::NotBegun {
+            return None;
+        }
+        *place = Place::Had(0);
+        Some(Box::pin(Reader {
+            flow: Arc::clone(self),
+            reader,
+        }))
+    }
+
+    fn poll(&self, reader: usize, context: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        let mut state = self.state.lock();
+        if let Some(ready) = state.kept_for(reader) {
+            return Poll::Ready(ready);
+        }
+        // Before the source is asked, since it may wake at once.
+        self.wakers.wait(reader, context.waker());
+        let waker = Waker::from(Arc::clone(&self.wakers));
+        let Poll::Ready(next) = state.source.poll_next_unpin(&mut Context::from_waker(&waker)) else {
+            return Poll::Pending;
+        };
+        match next {
+            Some(Ok(batch)) => state.keep(batch),
+            Some(Err(error)) => state.end = Some(End::Failed(Arc::new(error))),
+            None => state.end = Some(End::Whole),
+        }
+        let ready = state.kept_for(reader);
+        drop(state);
+        self.wakers.wake_others(reader);
+        Poll::Ready(ready.unwrap_or(None))
+    }
+
+    fn leave(&self, reader: usize) {
+        let mut state = self.state.lock();
+        if let Some(place) = state.readers.get_mut(reader) {
+            *place = Place::Away;
+        }
+        state.forget();
+        drop(state);
+        // It may have been the one that was woken for all.
+        self.wakers.wake_others(reader);
+    }
+}
+
+impl State {
+    /// What is there for a reader: a batch, an error, or the end; nothing if the source has to be asked.
+    fn kept_for(&mut self, reader: usize) -> Option<Option<Result<RecordBatch>>> {
+        let had = match self.readers.get(reader) {
+            Some(Place::Had(had)) => *had,
+            _ => return Some(None),
+        };
+        if let Some(batch) = self.kept.get(had - self.gone).cloned() {
+            self.readers[reader] = Place::Had(had + 1);
+            self.forget();
+            return Some(Some(Ok(batch)));
+        }
+        self.end.clone().map(|end| match end {
+            End::Whole => None,
+            End::Failed(error) => Some(Err(DataFusionError::Shared(error))),
+        })
+    }
+
+    fn keep(&mut self, batch: RecordBatch) {
+        let size = batch.get_array_memory_size();
+        let within = self.memory.size() + size <= MOST_KEPT && self.memory.try_grow(size).is_ok();
+        if !within {
+            for place in &mut self.readers {
+                if *place == Place::NotBegun {
+                    *place = Place::Away;
+                }
+            }
+            self.forget();
+            self.memory.grow(size);
+        }
+        self.kept.push_back(batch);
+    }
+
+    /// Lets go of batches that every reader has had.
+    fn forget(&mut self) {
+        let least = self.readers.iter().map(|place| match place {
+            Place::NotBegun => 0,
+            Place::Had(had) => *had,
+            Place::Away => usize::MAX,
+        });
+        let least = least.min().unwrap_or(usize::MAX);
+        while self.gone < least
+            && let Some(batch) = self.kept.pop_front()
+        {
+            self.memory.shrink(batch.get_array_memory_size());
+            self.gone += 1;
+        }
+    }
+}
+
+/// One reader's stream.
+struct Reader {
+    flow: Arc<Flow>,
+    reader: usize,
+}
+
+impl Stream for Reader {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.flow.poll(self.reader, context)
+    }
+}
+
+impl RecordBatchStream for Reader {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.flow.schema)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.flow.leave(self.reader);
+    }
+}
+
+/// The readers that wait. A source wakes who asked last, and that one may not come back: so all are woken.
+struct Wakers(Mutex<Vec<Option<Waker>>>);
+
+impl Wakers {
+    fn new(readers: usize) -> Self {
+        Self(Mutex::new(vec![None; readers]))
+    }
+
+    fn wait(&self, reader: usize, waker: &Waker) {
+        if let Some(waits) = self.0.lock().get_mut(reader) {
+            match waits {
+                Some(known) => known.clone_from(waker),
+                None => *waits = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// Wakes all but this one, which is awake.
+    fn wake_others(&self, reader: usize) {
+        let mut waiting = self.0.lock();
+        if let Some(own) = waiting.get_mut(reader) {
+            *own = None;
+        }
+        let others: Vec<Waker> = waiting.iter_mut().filter_map(Option::take).collect();
+        drop(waiting);
+        others.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        let waiting: Vec<Waker> = self.0.lock().iter_mut().filter_map(Option::take).collect();
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
