@@ -1,18 +1,22 @@
 //! Plans on the wire: Ballista's encoding, with a word for the aligned union, whose parts travel as any node's children do,
-//! and for what window functions do beside their name.
+//! for what window functions do beside their name, and for functions of which executors have their own.
 
 use std::sync::Arc;
 
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
-use datafusion::logical_expr::WindowUDF;
+use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 
 use crate::aligned::physical::{AlignedUnionExec, NAME};
+use crate::calendar::{self, CalendarPart};
 use crate::windows::Directed;
+
+/// Says of a function that executors have their own.
+const OURS: &[u8] = b"ours";
 
 /// Ballista's codec, and one node and some functions more.
 #[derive(Debug, Default)]
@@ -44,6 +48,20 @@ impl PhysicalExtensionCodec for PlanCodec {
         }
         self.0.try_encode(node, bytes, converter)
     }
+    fn try_encode_udf(&self, function: &ScalarUDF, bytes: &mut Vec<u8>) -> Result<()> {
+        if function.name() == calendar::NAME {
+            bytes.extend_from_slice(OURS);
+        }
+        Ok(())
+    }
+
+    fn try_decode_udf(&self, name: &str, bytes: &[u8]) -> Result<Arc<ScalarUDF>> {
+        match (name, bytes) {
+            (calendar::NAME, OURS) => Ok(CalendarPart::function()),
+            _ => internal_err!("the plan has a function {name} that cannot be read"),
+        }
+    }
+
     fn try_encode_udwf(&self, function: &WindowUDF, bytes: &mut Vec<u8>) -> Result<()> {
         Directed::encode(function, bytes);
         Ok(())

@@ -7,6 +7,7 @@ pub mod access;
 mod aligned;
 pub mod batch;
 pub mod bytesize;
+mod calendar;
 mod codec;
 pub mod config;
 pub mod failure;

@@ -26,6 +26,8 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Inp
 use futures::{StreamExt, TryStreamExt};
 use parcours_cluster::windows::shift;
 
+use super::aggregates::values;
+
 /// A function that is computed for many partitions at once.
 #[derive(Debug, Clone)]
 enum Windowed {
@@ -119,15 +121,6 @@ fn whole(frame: &WindowFrame, unordered: bool) -> bool {
         .all(|bound| bound.is_unbounded() || all_are_peers && matches!(bound, WindowFrameBound::CurrentRow))
 }
 
-fn values<'a>(
-    exprs: &'a [Arc<dyn PhysicalExpr>],
-    rows: &'a RecordBatch,
-) -> impl Iterator<Item = Result<ArrayRef>> + 'a {
-    exprs
-        .iter()
-        .map(|expr| expr.evaluate(rows)?.into_array(rows.num_rows()))
-}
-
 fn numbers(numbers: impl Iterator<Item = usize>) -> ArrayRef {
     Arc::new(UInt64Array::from_iter_values(numbers.map(|number| number as u64)))
 }
@@ -168,29 +161,23 @@ struct WholeWindows {
 }
 
 /// Our operator for this node; none if it is no window, or one that stays the engine's.
-pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
     let (exprs, input) = if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
-        if window.input_order_mode != InputOrderMode::Sorted {
-            return Ok(None);
-        }
-        (window.window_expr(), window.input())
-    } else if let Some(window) = node.downcast_ref::<WindowAggExec>() {
-        (window.window_expr(), window.input())
+        (window.input_order_mode == InputOrderMode::Sorted).then(|| (window.window_expr(), window.input()))?
     } else {
-        return Ok(None);
+        let window = node.downcast_ref::<WindowAggExec>()?;
+        (window.window_expr(), window.input())
     };
     let partition_by = exprs.first().map_or(&[][..], |expr| expr.partition_by());
     let functions: Option<Vec<Windowed>> = exprs.iter().map(Windowed::of).collect();
-    Ok(match functions {
-        Some(functions) if !partition_by.is_empty() => Some(Arc::new(WholeWindows {
-            input: Arc::clone(input),
-            functions,
-            partition_by: partition_by.to_vec(),
-            properties: Arc::clone(node.properties()),
-            metrics: ExecutionPlanMetricsSet::new(),
-        })),
-        _ => None,
-    })
+    (!partition_by.is_empty()).then_some(())?;
+    Some(Arc::new(WholeWindows {
+        input: Arc::clone(input),
+        functions: functions?,
+        partition_by: partition_by.to_vec(),
+        properties: Arc::clone(node.properties()),
+        metrics: ExecutionPlanMetricsSet::new(),
+    }))
 }
 
 impl DisplayAs for WholeWindows {
@@ -272,7 +259,7 @@ impl ExecutionPlan for WholeWindows {
 }
 
 /// The batch in parts of at most so many rows.
-fn split(batch: &RecordBatch, rows: usize) -> VecDeque<RecordBatch> {
+pub(super) fn split(batch: &RecordBatch, rows: usize) -> VecDeque<RecordBatch> {
     let starts = (0..batch.num_rows()).step_by(rows.max(1));
     starts
         .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))

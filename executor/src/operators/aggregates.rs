@@ -1,0 +1,66 @@
+//! Aggregates over groups that are numbered by whoever runs them.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::common::Result;
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+
+/// The values of these expressions for a batch.
+pub(super) fn values<'a>(
+    exprs: &'a [Arc<dyn PhysicalExpr>],
+    rows: &'a RecordBatch,
+) -> impl Iterator<Item = Result<ArrayRef>> + 'a {
+    exprs
+        .iter()
+        .map(|expr| expr.evaluate(rows)?.into_array(rows.num_rows()))
+}
+
+/// An aggregate, and the condition of the rows that count for it.
+#[derive(Debug, Clone)]
+pub(super) struct Aggregate {
+    function: Arc<AggregateFunctionExpr>,
+    arguments: Vec<Arc<dyn PhysicalExpr>>,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+}
+
+impl Aggregate {
+    /// This aggregate, if it can be computed for many groups at once and needs no order.
+    pub(super) fn of(function: &Arc<AggregateFunctionExpr>, filter: Option<&Arc<dyn PhysicalExpr>>) -> Option<Self> {
+        let known =
+            function.groups_accumulator_supported() && function.order_bys().is_empty() && !function.is_distinct();
+        known.then(|| Self {
+            function: Arc::clone(function),
+            arguments: function.expressions(),
+            filter: filter.cloned(),
+        })
+    }
+
+    /// Its state, without a row.
+    pub(super) fn begin(&self) -> Result<Box<dyn GroupsAccumulator>> {
+        self.function.create_groups_accumulator()
+    }
+
+    /// Adds the rows of a batch, each to its group.
+    pub(super) fn add(
+        &self,
+        state: &mut dyn GroupsAccumulator,
+        rows: &RecordBatch,
+        groups: &[usize],
+        count: usize,
+    ) -> Result<()> {
+        let arguments = values(&self.arguments, rows).collect::<Result<Vec<_>>>()?;
+        let filter = values(self.filter.as_slice(), rows).next().transpose()?;
+        let filter = filter.as_ref().map(|filter| filter.as_boolean());
+        state.update_batch(&arguments, groups, filter, count)
+    }
+}
+
+/// The results of the first so many groups.
+pub(super) fn first(state: &mut dyn GroupsAccumulator, groups: usize) -> Result<ArrayRef> {
+    let results = state.evaluate(EmitTo::First(groups))?;
+    debug_assert_eq!(results.len(), groups);
+    Ok(results)
+}

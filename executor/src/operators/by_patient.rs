@@ -1,0 +1,303 @@
+//! Groupings by patient, where rows come in the order of patients. The engine's grouping looks every row's patient up in a
+//! table; here a patient's rows are a run, and their number is counted up from one run to the next. `count(DISTINCT x)` of
+//! each patient, for which the engine keeps a set a patient, is a number for each value and the patient who had it last.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
+use arrow::compute::concat;
+use arrow::datatypes::{Field, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::GroupsAccumulator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties};
+use futures::{StreamExt, TryStreamExt};
+
+use super::aggregates::{Aggregate, first, values};
+use super::runs::{Neighbours, NewToRun, rows_of};
+
+/// What is computed for each patient.
+#[derive(Debug, Clone)]
+enum Computed {
+    Aggregate(Aggregate),
+    /// How many different values of an expression there are.
+    Distinct(Arc<dyn PhysicalExpr>),
+}
+
+impl Computed {
+    fn of(function: &Arc<AggregateFunctionExpr>, filter: Option<&Arc<dyn PhysicalExpr>>) -> Option<Self> {
+        if function.is_distinct() && function.fun().name() == "count" && filter.is_none() {
+            return match function.expressions().as_slice() {
+                [value] => Some(Self::Distinct(Arc::clone(value))),
+                _ => None,
+            };
+        }
+        Aggregate::of(function, filter).map(Self::Aggregate)
+    }
+
+    fn begin(&self, input: &SchemaRef) -> Result<State> {
+        Ok(match self {
+            Self::Aggregate(aggregate) => State::Aggregate(aggregate.clone(), aggregate.begin()?),
+            Self::Distinct(value) => {
+                let field = Arc::new(Field::new("value", value.data_type(input)?, true));
+                State::Distinct {
+                    value: Arc::clone(value),
+                    values: NewToRun::new(vec![field])?,
+                    counts: Vec::new(),
+                }
+            }
+        })
+    }
+}
+
+/// The groups to which a batch adds.
+struct Open {
+    /// The runs of its rows, each of which is a group's, from `first` on.
+    runs: Vec<Range<usize>>,
+    first: usize,
+    of_rows: Vec<usize>,
+    /// How many groups are open.
+    count: usize,
+    /// How many patients there were, the last group's included.
+    patients: u64,
+}
+
+/// The same, on its way.
+enum State {
+    Aggregate(Aggregate, Box<dyn GroupsAccumulator>),
+    Distinct {
+        value: Arc<dyn PhysicalExpr>,
+        values: NewToRun,
+        counts: Vec<i64>,
+    },
+}
+
+impl State {
+    /// Adds rows, each to its open group.
+    fn add(&mut self, rows: &RecordBatch, groups: &Open) -> Result<()> {
+        match self {
+            Self::Aggregate(aggregate, state) => aggregate.add(state.as_mut(), rows, &groups.of_rows, groups.count),
+            Self::Distinct { value, values, counts } => {
+                let column = value.evaluate(rows)?.into_array(rows.num_rows())?;
+                values.number(std::slice::from_ref(&column))?;
+                counts.resize(groups.count, 0);
+                for (group, rows) in (groups.first..).zip(&groups.runs) {
+                    let patient = groups.patients - (groups.count - 1 - group) as u64;
+                    values.each_new(rows.clone(), patient, |row, _| {
+                        counts[group] += i64::from(column.is_valid(row));
+                    });
+                }
+                values.forget_all_but(groups.patients)
+            }
+        }
+    }
+
+    /// Results of the first so many groups, which are closed.
+    fn close(&mut self, groups: usize) -> Result<ArrayRef> {
+        match self {
+            Self::Aggregate(_, state) => first(state.as_mut(), groups),
+            Self::Distinct { counts, .. } => Ok(Arc::new(counts.drain(..groups).collect::<Int64Array>())),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Aggregate(_, state) => state.size(),
+            Self::Distinct { values, counts, .. } => values.size() + counts.capacity() * 8,
+        }
+    }
+}
+
+/// A grouping by one expression, by which its input is ordered.
+#[derive(Debug)]
+struct ByPatient {
+    input: Arc<dyn ExecutionPlan>,
+    patient: Arc<dyn PhysicalExpr>,
+    computed: Vec<Computed>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// Our operator for this node; none if it is no grouping by patient alone, or has an aggregate that stays the engine's.
+pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    let grouping = node.downcast_ref::<AggregateExec>()?;
+    let whole = matches!(
+        grouping.mode(),
+        AggregateMode::Single | AggregateMode::SinglePartitioned
+    );
+    let ordered = *grouping.input_order_mode() == InputOrderMode::Sorted;
+    let group_by = grouping.group_expr();
+    let [(patient, _)] = group_by.expr() else { return None };
+    if !whole || !ordered || !group_by.is_single() || grouping.limit_options().is_some() {
+        return None;
+    }
+    let computed = grouping.aggr_expr().iter().zip(grouping.filter_expr());
+    let computed: Option<Vec<Computed>> = computed.map(|(of, filter)| Computed::of(of, filter.as_ref())).collect();
+    Some(Arc::new(ByPatient {
+        input: Arc::clone(grouping.input()),
+        patient: Arc::clone(patient),
+        computed: computed?,
+        properties: Arc::clone(node.properties()),
+        metrics: ExecutionPlanMetricsSet::new(),
+    }))
+}
+
+impl DisplayAs for ByPatient {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ByPatient: aggregates={}", self.computed.len())
+    }
+}
+
+impl ExecutionPlan for ByPatient {
+    fn name(&self) -> &str {
+        "ByPatient"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let Ok([input]) = <[_; 1]>::try_from(children) else {
+            return internal_err!("a grouping has one input");
+        };
+        Ok(Arc::new(Self {
+            input,
+            patient: Arc::clone(&self.patient),
+            computed: self.computed.clone(),
+            properties: Arc::clone(&self.properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
+    }
+
+    fn execute(&self, n: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let schema = self.input.schema();
+        let states = self.computed.iter().map(|computed| computed.begin(&schema));
+        let groups = Groups {
+            patient: Arc::clone(&self.patient),
+            schema: self.schema(),
+            batch: context.session_config().batch_size(),
+            neighbours: Neighbours::default(),
+            keys: Vec::new(),
+            open: 0,
+            patients: 0,
+            states: states.collect::<Result<_>>()?,
+            memory: MemoryConsumer::new("ByPatient").register(context.memory_pool()),
+        };
+        let measured = BaselineMetrics::new(&self.metrics, n);
+        let input = self.input.execute(n, context)?;
+        let ends = futures::stream::once(async { Ok(None) });
+        let closed = input
+            .map_ok(Some)
+            .chain(ends)
+            .scan(groups, |groups, rows| {
+                let closed = rows.and_then(|rows| match rows {
+                    Some(rows) => groups.add(&rows),
+                    None => groups.end(),
+                });
+                futures::future::ready(Some(closed))
+            })
+            .try_filter_map(move |closed| {
+                measured.record_output(closed.as_ref().map_or(0, RecordBatch::num_rows));
+                futures::future::ready(Ok(closed))
+            });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), closed)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// One partition of the grouping at work.
+struct Groups {
+    patient: Arc<dyn PhysicalExpr>,
+    schema: SchemaRef,
+    /// How many groups are closed at once.
+    batch: usize,
+    neighbours: Neighbours,
+    /// The patients of the open groups.
+    keys: Vec<ArrayRef>,
+    open: usize,
+    /// How many patients there were, the open ones included.
+    patients: u64,
+    states: Vec<State>,
+    memory: MemoryReservation,
+}
+
+impl Groups {
+    fn add(&mut self, rows: &RecordBatch) -> Result<Option<RecordBatch>> {
+        if rows.num_rows() == 0 {
+            return Ok(None);
+        }
+        let exprs = [Arc::clone(&self.patient)];
+        let Some(patients) = values(&exprs, rows).next().transpose()? else {
+            return internal_err!("a grouping by patient has a patient");
+        };
+        let runs = self.neighbours.runs(&patients)?;
+        let first = if runs.goes_on { self.open - 1 } else { self.open };
+        let starts = runs.ranges.iter().skip(usize::from(runs.goes_on));
+        self.keys.push(rows_of(&patients, starts.map(|range| range.start))?);
+        let count = first + runs.ranges.len();
+        self.patients += (count - self.open) as u64;
+        self.open = count;
+        let of_rows = (first..).zip(&runs.ranges);
+        let groups = Open {
+            of_rows: of_rows
+                .flat_map(|(group, rows)| std::iter::repeat_n(group, rows.len()))
+                .collect(),
+            runs: runs.ranges,
+            first,
+            count,
+            patients: self.patients,
+        };
+        for state in &mut self.states {
+            state.add(rows, &groups)?;
+        }
+        self.memory.try_resize(self.states.iter().map(State::size).sum())?;
+        match self.open > self.batch {
+            true => self.close(self.open - 1).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn end(&mut self) -> Result<Option<RecordBatch>> {
+        match self.open {
+            0 => Ok(None),
+            open => self.close(open).map(Some),
+        }
+    }
+
+    /// The first so many groups, which no row will be added to.
+    fn close(&mut self, groups: usize) -> Result<RecordBatch> {
+        let keys: Vec<&dyn Array> = self.keys.iter().map(AsRef::as_ref).collect();
+        let keys = concat(&keys)?;
+        let mut columns = vec![keys.slice(0, groups)];
+        for state in &mut self.states {
+            columns.push(state.close(groups)?);
+        }
+        self.keys = vec![rows_of(&keys, groups..keys.len())?];
+        self.open -= groups;
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+}
