@@ -93,7 +93,7 @@ impl Engine {
             return Ok(Arc::new(stock.stage(place, plan, nodes, shared)?));
         }
         let plan = self.with_own_readers(plan)?;
-        let plan = operators::put_into(open_for_reading(plan, &granted.scans)?)?;
+        let plan = open_for_reading(operators::put_into(plan)?, &granted.scans)?;
         tracing::debug!(query = granted.query, job = place.job, stage, task, "task starts");
         Ok(Arc::new(Stage {
             _running: running,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Int32Array};
 use datafusion::arrow::compute::unary;
-use datafusion::arrow::datatypes::{DataType, Date32Type, FieldRef, Int32Type};
+use datafusion::arrow::datatypes::{DataType, Date32Type, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions::datetime::date_part;
 use datafusion::logical_expr::{
@@ -16,8 +16,8 @@ use datafusion::logical_expr::{
 /// The name of the function that it stands for.
 pub(crate) const NAME: &str = "date_part";
 
-/// Days from 1970 on up to which the engine knows dates, either way; beyond, it answers NULL.
-const KNOWN_DAYS: u32 = 95_000_000;
+/// Days from 1970 on up to which dates are computed here, either way: some 30,000 years.
+const KNOWN_DAYS: u32 = 11_000_000;
 
 /// `date_part`, with a faster way for whole days.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -32,46 +32,39 @@ impl CalendarPart {
     }
 }
 
-/// A date of the Gregorian calendar.
-struct Civil {
-    year: i64,
-    month: i64,
-    day: i64,
-}
+/// Years that are added so that none is negative, 82 times 400, and their days with those from 1 March of year 0 to 1970.
+const YEARS: u32 = 82 * 400;
+const DAYS: u32 = 82 * 146_097 + 719_468;
 
-/// The date so many days after 1970-01-01. Years begin in March here, so that the day that a leap year has more is their
-/// last; 400 years have 146,097 days.
-fn civil(days: i32) -> Civil {
-    let days = i64::from(days) + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    Civil {
-        year: year + 400 * era + i64::from(month <= 2),
-        month,
-        day: of_year - (153 * from_march + 2) / 5 + 1,
-    }
+/// Year, month and day of the date so many days after 1970-01-01, less than [`KNOWN_DAYS`] from it. Multiplications take the
+/// place of divisions, as Neri and Schneider found them ("Euclidean affine functions and their application to calendar
+/// algorithms", 2022), so that a processor computes several at once. Years begin in March, so that the day that a leap
+/// year has more is their last.
+#[inline(always)]
+fn civil(days: i32) -> (i32, i32, i32) {
+    let of_all = 4 * DAYS.wrapping_add_signed(days) + 3;
+    let (century, of_century) = (of_all / 146_097, of_all % 146_097 / 4);
+    let years = 2_939_745 * u64::from(4 * of_century + 3);
+    let of_year = (years as u32) / 2_939_745 / 4;
+    let months = 2_141 * of_year + 197_913;
+    let (month, day) = (months >> 16, (months & 0xffff) / 2_141 + 1);
+    let next = of_year >= 306;
+    let year = (100 * century + (years >> 32) as u32 + u32::from(next)).wrapping_sub(YEARS);
+    (year as i32, (if next { month - 12 } else { month }) as i32, day as i32)
 }
 
 /// The part of each day; none if it is one, or there are days, that the engine has to see to.
 fn parts(part: &str, days: &ArrayRef) -> Option<ArrayRef> {
     let days = days.as_primitive_opt::<Date32Type>()?;
-    let of: fn(Civil) -> i64 = match part.to_ascii_lowercase().as_str() {
-        "year" => |date| date.year,
-        "month" => |date| date.month,
-        "day" => |date| date.day,
+    let farthest = days.values().iter().fold(0, |most, days| most.max(days.unsigned_abs()));
+    (farthest < KNOWN_DAYS).then_some(())?;
+    let parts: Int32Array = match part.to_ascii_lowercase().as_str() {
+        "year" => unary(days, |days| civil(days).0),
+        "month" => unary(days, |days| civil(days).1),
+        "day" => unary(days, |days| civil(days).2),
         _ => return None,
     };
-    let known = days.values().iter().all(|days| days.unsigned_abs() < KNOWN_DAYS);
-    let parts = || -> Int32Array { unary::<_, _, Int32Type>(days, |days| of(civil(days)) as i32) };
-    known.then(|| Arc::new(parts()) as ArrayRef)
+    Some(Arc::new(parts))
 }
 
 impl ScalarUDFImpl for CalendarPart {

@@ -38,6 +38,11 @@ impl Aggregate {
         })
     }
 
+    /// What it computes of a row.
+    pub(super) fn expressions(&mut self) -> impl Iterator<Item = &mut Arc<dyn PhysicalExpr>> {
+        self.arguments.iter_mut().chain(&mut self.filter)
+    }
+
     /// Its state, without a row.
     pub(super) fn begin(&self) -> Result<Box<dyn GroupsAccumulator>> {
         self.function.create_groups_accumulator()

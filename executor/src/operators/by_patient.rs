@@ -21,6 +21,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties};
 use futures::{StreamExt, TryStreamExt};
+use parcours_tables::scan::compute_in_scan;
 
 use super::aggregates::{Aggregate, first, values};
 use super::runs::{Neighbours, NewToRun, rows_of};
@@ -42,6 +43,14 @@ impl Computed {
             };
         }
         Aggregate::of(function, filter).map(Self::Aggregate)
+    }
+
+    /// What it computes of a row.
+    fn expressions(&mut self) -> Vec<&mut Arc<dyn PhysicalExpr>> {
+        match self {
+            Self::Aggregate(aggregate) => aggregate.expressions().collect(),
+            Self::Distinct(value) => vec![value],
+        }
     }
 
     fn begin(&self, input: &SchemaRef) -> Result<State> {
@@ -128,7 +137,17 @@ struct ByPatient {
 }
 
 /// Our operator for this node; none if it is no grouping by patient alone, or has an aggregate that stays the engine's.
-pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(mut ours) = of(node) else { return Ok(None) };
+    let computed = ours.computed.iter_mut().flat_map(Computed::expressions);
+    let expressions = computed.chain([&mut ours.patient]).collect();
+    if let Some(scan) = compute_in_scan(&ours.input, expressions)? {
+        ours.input = scan;
+    }
+    Ok(Some(Arc::new(ours)))
+}
+
+fn of(node: &Arc<dyn ExecutionPlan>) -> Option<ByPatient> {
     let grouping = node.downcast_ref::<AggregateExec>()?;
     let whole = matches!(
         grouping.mode(),
@@ -142,13 +161,13 @@ pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn Execu
     }
     let computed = grouping.aggr_expr().iter().zip(grouping.filter_expr());
     let computed: Option<Vec<Computed>> = computed.map(|(of, filter)| Computed::of(of, filter.as_ref())).collect();
-    Some(Arc::new(ByPatient {
+    Some(ByPatient {
         input: Arc::clone(grouping.input()),
         patient: Arc::clone(patient),
         computed: computed?,
         properties: Arc::clone(node.properties()),
         metrics: ExecutionPlanMetricsSet::new(),
-    }))
+    })
 }
 
 impl DisplayAs for ByPatient {

@@ -22,6 +22,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::{StreamExt, TryStreamExt};
+use parcours_tables::scan::compute_in_scan;
 
 use super::aggregates::{Aggregate, first, values};
 use super::runs::{Neighbours, NewToRun, Runs};
@@ -47,7 +48,20 @@ struct CountedPatients {
 }
 
 /// Our operator for this node; none if it is not the outer one of two such groupings.
-pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(mut ours) = of(node) else { return Ok(None) };
+    let parts = ours.parts.iter_mut().filter_map(|part| match part {
+        Part::Patients => None,
+        Part::Of(aggregate) => Some(aggregate.expressions()),
+    });
+    let expressions = parts.flatten().chain(&mut ours.group_by).chain([&mut ours.patient]);
+    if let Some(scan) = compute_in_scan(&ours.input, expressions.collect())? {
+        ours.input = scan;
+    }
+    Ok(Some(Arc::new(ours)))
+}
+
+fn of(node: &Arc<dyn ExecutionPlan>) -> Option<CountedPatients> {
     let outer = node.downcast_ref::<AggregateExec>()?;
     let inner = outer.input().downcast_ref::<AggregateExec>()?;
     let whole = matches!(inner.mode(), AggregateMode::Single | AggregateMode::SinglePartitioned);
@@ -67,14 +81,14 @@ pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn Execu
     let parts: Option<Vec<Part>> = parts.collect();
     let patient = &exprs.get(patient)?.0;
     (ordering.first().expr.as_ref() == patient.as_ref() && !by.is_empty()).then_some(())?;
-    Some(Arc::new(CountedPatients {
+    Some(CountedPatients {
         input: Arc::clone(inner.input()),
         group_by: group_by?,
         patient: Arc::clone(patient),
         parts: parts?,
         properties: Arc::clone(node.properties()),
         metrics: ExecutionPlanMetricsSet::new(),
-    }))
+    })
 }
 
 fn is_plain(grouping: &AggregateExec) -> bool {

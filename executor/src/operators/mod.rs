@@ -17,10 +17,11 @@ use datafusion::physical_plan::ExecutionPlan;
 pub(crate) fn put_into(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     // From above, since some stand in the place of two.
     plan.transform_down(|node| {
-        let ours = counted::in_place_of(&node)
-            .or_else(|| by_patient::in_place_of(&node))
-            .or_else(|| windows::in_place_of(&node));
-        Ok(match ours {
+        let mut ours = counted::in_place_of(&node)?;
+        if ours.is_none() {
+            ours = by_patient::in_place_of(&node)?;
+        }
+        Ok(match ours.or_else(|| windows::in_place_of(&node)) {
             Some(ours) => Transformed::yes(ours),
             None => Transformed::no(node),
         })

@@ -96,7 +96,7 @@ pub(super) fn as_dictionaries(schema: &Schema, columns: &BTreeSet<String>) -> Op
 }
 
 /// Whether a node, with all below it, is of the kinds that can be computed for values that no row may have.
-fn computes(expr: &Arc<dyn PhysicalExpr>) -> bool {
+pub(super) fn computes(expr: &Arc<dyn PhysicalExpr>) -> bool {
     !expr.is::<Column>() && !expr.is::<CastExpr>() && !expr.is::<Literal>() && is_plain(expr)
 }
 
@@ -127,7 +127,7 @@ fn is_read_as_text(expr: &Arc<dyn PhysicalExpr>) -> bool {
 }
 
 /// The one column that the expression reads, if it is one.
-fn only_column(expr: &Arc<dyn PhysicalExpr>) -> Option<Column> {
+pub(super) fn only_column(expr: &Arc<dyn PhysicalExpr>) -> Option<Column> {
     let mut found: Option<Column> = None;
     let mut several = false;
     let _ = expr.apply(|node| {

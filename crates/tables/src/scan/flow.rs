@@ -233,3 +233,110 @@ impl Wake for Wakers {
         waiting.into_iter().for_each(Waker::wake);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use futures::stream;
+
+    fn batch(first: i64, rows: i64) -> RecordBatch {
+        RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from_iter_values(first..first + rows)) as _)]).unwrap()
+    }
+
+    fn pool() -> Arc<dyn MemoryPool> {
+        Arc::new(GreedyMemoryPool::new(1 << 30))
+    }
+
+    /// A flow of these items for so many readers.
+    fn flow<S>(items: S, readers: usize, pool: &Arc<dyn MemoryPool>) -> Arc<Flow>
+    where
+        S: Stream<Item = Result<RecordBatch>> + Send + 'static,
+    {
+        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+        let source = Box::pin(RecordBatchStreamAdapter::new(schema, items));
+        Arc::new(Flow::new(source, readers, MemoryConsumer::new("flow").register(pool)))
+    }
+
+    fn batches(count: i64) -> impl Stream<Item = Result<RecordBatch>> + Send {
+        stream::iter((0..count).map(|n| Ok(batch(n, 1))))
+    }
+
+    async fn numbers(mut rows: SendableRecordBatchStream) -> Result<Vec<i64>> {
+        let mut found = Vec::new();
+        while let Some(batch) = rows.next().await {
+            found.extend(batch?.column(0).as_primitive::<Int64Type>().values());
+        }
+        Ok(found)
+    }
+
+    #[tokio::test]
+    async fn every_reader_has_every_row() {
+        let pool = pool();
+        let flow = flow(batches(50), 3, &pool);
+        let expected: Vec<i64> = (0..50).collect();
+        // One after the other, as a join reads its sides; then two at once.
+        assert_eq!(numbers(flow.begin(1).unwrap()).await.unwrap(), expected);
+        assert!(pool.reserved() > 0);
+        let both = futures::future::join(numbers(flow.begin(0).unwrap()), numbers(flow.begin(2).unwrap())).await;
+        assert_eq!((both.0.unwrap(), both.1.unwrap()), (expected.clone(), expected));
+        assert_eq!(pool.reserved(), 0);
+        assert!(flow.begin(1).is_none(), "a reader has the rows once");
+        assert!(flow.begin(3).is_none());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn readers_of_other_tasks_wait_for_each_other() {
+        for _ in 0..200 {
+            let source = batches(40).then(|item| async {
+                tokio::task::yield_now().await;
+                item
+            });
+            let flow = flow(source, 4, &pool());
+            let readers = (0..4).map(|reader| tokio::spawn(numbers(flow.begin(reader).unwrap())));
+            for found in futures::future::join_all(readers).await {
+                assert_eq!(found.unwrap().unwrap(), (0..40).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_leaves_holds_nobody_up() {
+        let pool = pool();
+        let flow = flow(batches(30), 2, &pool);
+        let mut first = flow.begin(0).unwrap();
+        first.next().await.unwrap().unwrap();
+        let second = flow.begin(1).unwrap();
+        drop(first);
+        assert_eq!(numbers(second).await.unwrap().len(), 30);
+        assert_eq!(pool.reserved(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_too_many_rows_reads_for_himself() {
+        let pool = pool();
+        let rows = 1 << 20;
+        let flow = flow(stream::iter((0..6).map(move |n| Ok(batch(n * rows, rows)))), 3, &pool);
+        let mut begun = flow.begin(1).unwrap();
+        begun.next().await.unwrap().unwrap();
+        assert_eq!(numbers(flow.begin(0).unwrap()).await.unwrap().len(), 6 << 20);
+        assert!(flow.begin(2).is_none());
+        // Who had begun has all the same what is left.
+        assert_eq!(numbers(begun).await.unwrap().len(), 5 << 20);
+        assert_eq!(pool.reserved(), 0);
+    }
+
+    #[tokio::test]
+    async fn every_reader_hears_of_a_failure() {
+        let failing = batches(3).chain(stream::iter([Err(DataFusionError::Execution("broken".to_owned()))]));
+        let flow = flow(failing, 2, &pool());
+        for reader in 0..2 {
+            let error = numbers(flow.begin(reader).unwrap()).await.unwrap_err();
+            assert!(error.to_string().contains("broken"), "{error}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod flow;
 mod footers;
 mod grants;
 mod merged;
+mod pushed;
 mod reader;
 mod shared;
 
@@ -39,6 +40,7 @@ pub use footers::{FooterCache, FooterCounters};
 use grants::GrantedService;
 pub use grants::Grants;
 use merged::{Apart, MergedScan, take_apart};
+pub use pushed::compute_in_scan;
 use reader::DecryptingReaderFactory;
 use shared::SharedScans;
 

@@ -1,0 +1,100 @@
+//! What an operator computes over codes, computed by the scan below it, which does so for the values of dictionaries. The
+//! engine moves projections into scans, but not what a grouping computes: the texts of all rows would be made for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::{FileSource, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::{ProjectionExpr, ProjectionExprs};
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::codes::{computes, only_column};
+
+/// Takes out of expressions over a scan's columns what can be computed by value. The scan that computes it, over whose columns
+/// the expressions are then; none, and no change, if `plan` is no scan of ours, or nothing of the kind is computed.
+pub fn compute_in_scan(
+    plan: &Arc<dyn ExecutionPlan>,
+    mut expressions: Vec<&mut Arc<dyn PhysicalExpr>>,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let scan = plan.downcast_ref::<DataSourceExec>();
+    let Some((config, source)) = scan.and_then(|scan| scan.downcast_to_file_source::<ParquetSource>()) else {
+        return Ok(None);
+    };
+    let Some(projection) = source.projection() else {
+        return Ok(None);
+    };
+    let schema = plan.schema();
+    let width = schema.fields().len();
+    let plain = |column: &Column| {
+        let read = projection.as_ref().get(column.index());
+        read.is_some_and(|read| read.expr.is::<Column>()) && *schema.field(column.index()).data_type() == DataType::Utf8
+    };
+    let mut computed: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
+    let mut taken = Vec::with_capacity(expressions.len());
+    for expr in &expressions {
+        let without = Arc::clone(expr).transform_down(|node| {
+            if only_column(&node).is_none_or(|column| !plain(&column)) || !computes(&node) {
+                return Ok(Transformed::no(node));
+            }
+            let known = computed.iter().position(|known| known.as_ref() == node.as_ref());
+            let n = known.unwrap_or(computed.len());
+            if known.is_none() {
+                computed.push(node);
+            }
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(&name(n), width + n));
+            Ok(Transformed::new(column, true, TreeNodeRecursion::Jump))
+        })?;
+        taken.push(without.data);
+    }
+    if computed.is_empty() {
+        return Ok(None);
+    }
+    let read: BTreeSet<usize> = taken
+        .iter()
+        .flat_map(collect_columns)
+        .map(|column| column.index())
+        .collect();
+    let kept: Vec<usize> = read.into_iter().filter(|column| *column < width).collect();
+    for (expr, without) in expressions.iter_mut().zip(taken) {
+        **expr = moved(without, &kept, width)?;
+    }
+    let columns = kept.iter().map(|n| {
+        let name = schema.field(*n).name();
+        ProjectionExpr::new(Arc::new(Column::new(name, *n)), name.clone())
+    });
+    let computed = computed.into_iter().enumerate();
+    let computed = computed.map(|(n, expr)| ProjectionExpr::new(expr, name(n)));
+    let Some(source) = source.try_pushdown_projection(&ProjectionExprs::new(columns.chain(computed)))? else {
+        return datafusion::common::internal_err!("a scan takes no projection");
+    };
+    let mut config = config.clone();
+    config.file_source = source;
+    Ok(Some(DataSourceExec::from_data_source(config)))
+}
+
+/// The column of the *n*-th computation.
+fn name(n: usize) -> String {
+    format!("__by_value_{n}")
+}
+
+/// The expression over a scan that puts out the columns that are kept of `width`, and the computations behind them.
+fn moved(expr: Arc<dyn PhysicalExpr>, kept: &[usize], width: usize) -> Result<Arc<dyn PhysicalExpr>> {
+    let moved = expr.transform_down(|node| {
+        let Some(column) = node.downcast_ref::<Column>() else {
+            return Ok(Transformed::no(node));
+        };
+        let place = match kept.binary_search(&column.index()) {
+            Ok(place) => place,
+            Err(_) => kept.len() + column.index().saturating_sub(width),
+        };
+        Ok(Transformed::yes(Arc::new(Column::new(column.name(), place)) as _))
+    })?;
+    Ok(moved.data)
+}
