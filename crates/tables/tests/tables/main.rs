@@ -13,6 +13,7 @@ mod rewrap_thousand;
 mod sandbox;
 mod scan_keys;
 mod scan_material;
+mod scan_shared;
 mod source_csv;
 mod source_globs;
 mod source_parquet;

@@ -1,0 +1,133 @@
+//! Scans of the same files in one plan, and computations over codes that a scan takes over: the rows are those of plain
+//! scans.
+
+use std::sync::Arc;
+
+use crate::sandbox::{Dispensing, Sandbox, all_granted, count_nodes, dispensings, lines, patients, plan, query};
+use datafusion::common::DFSchema;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::prelude::SessionContext;
+use parcours_tables::scan::{compute_in_scan, open_for_reading};
+
+async fn loaded(shards: usize) -> (Sandbox, Vec<Dispensing>) {
+    let sandbox = Sandbox::local(shards).await;
+    let rows = dispensings(300, 5_000, 1);
+    sandbox.write_patients(&patients(300));
+    sandbox.write_dispensings("1", &rows);
+    sandbox.write_labels();
+    sandbox.load().await.unwrap();
+    (sandbox, rows)
+}
+
+const PAIRS: &str = "SELECT count(*), sum(b.day - a.day) FROM dispensing a JOIN dispensing b ON b.patient = a.patient \
+                     AND b.day BETWEEN a.day AND a.day + 400 WHERE a.code LIKE 'HEALTHMARK00%' AND b.code LIKE '%7' AND b.quantity > 10";
+
+fn pairs(rows: &[Dispensing]) -> String {
+    let first = rows.iter().filter(|row| row.code.starts_with("HEALTHMARK00"));
+    let second = |row: &&Dispensing| row.code.ends_with('7') && row.quantity.is_some_and(|n| n > 10);
+    let pairs = first.flat_map(|a| {
+        let same = move |b: &&Dispensing| b.patient == a.patient && (a.day..=a.day + 400).contains(&b.day);
+        rows.iter()
+            .filter(second)
+            .filter(same)
+            .map(move |b| i64::from(b.day - a.day))
+    });
+    let days: Vec<i64> = pairs.collect();
+    format!("{}|{}", days.len(), days.iter().sum::<i64>())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_scans_of_a_table_are_one() {
+    let (sandbox, rows) = loaded(4).await;
+    let session = sandbox.session().await;
+    let keys = sandbox.reading().keys(all_granted());
+    let planned = plan(&session, PAIRS).await;
+    assert_eq!(count_nodes(&planned, "DataSourceExec"), 2);
+    let opened = open_for_reading(planned, &keys).unwrap();
+    assert_eq!(count_nodes(&opened, "SharedScan"), 2);
+    for _ in 0..2 {
+        // The second time, each reads for itself.
+        let found = collect(Arc::clone(&opened), session.task_ctx()).await.unwrap();
+        assert_eq!(lines(&found), [pairs(&rows)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_files_of_a_shard_stay_scans_of_their_own() {
+    let (sandbox, mut rows) = loaded(3).await;
+    let more = dispensings(300, 1_000, 2);
+    sandbox.write_dispensings("2", &more);
+    sandbox.load().await.unwrap();
+    rows.extend(more);
+    let session = sandbox.session().await;
+    let keys = sandbox.reading().keys(all_granted());
+    let opened = open_for_reading(plan(&session, PAIRS).await, &keys).unwrap();
+    assert_eq!(count_nodes(&opened, "SharedScan"), 0);
+    let found = collect(opened, session.task_ctx()).await.unwrap();
+    assert_eq!(lines(&found), [pairs(&rows)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scans_without_a_condition_or_with_a_limit_stay_their_own() {
+    let (sandbox, _) = loaded(2).await;
+    let session = sandbox.session().await;
+    let keys = sandbox.reading().keys(all_granted());
+    for sql in [
+        "SELECT count(*) FROM dispensing a JOIN dispensing b ON b.patient = a.patient WHERE b.code LIKE '%7'",
+        "SELECT count(*) FROM dispensing a JOIN patient b ON b.patient = a.patient WHERE a.code LIKE '%7' AND b.sex LIKE '%1'",
+    ] {
+        let opened = open_for_reading(plan(&session, sql).await, &keys).unwrap();
+        assert_eq!(count_nodes(&opened, "SharedScan"), 0, "{sql}");
+    }
+}
+
+fn expression(session: &SessionContext, scan: &Arc<dyn ExecutionPlan>, sql: &str) -> Arc<dyn PhysicalExpr> {
+    let schema = DFSchema::try_from(scan.schema().as_ref().clone()).unwrap();
+    let expr = session.parse_sql_expr(sql, &schema).unwrap();
+    session.create_physical_expr(expr, &schema).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn computations_over_codes_move_into_the_scan() {
+    let (sandbox, _) = loaded(2).await;
+    let session = sandbox.session().await;
+    let keys = sandbox.reading().keys(all_granted());
+    let scan = plan(&session, "SELECT patient, code, quantity FROM dispensing").await;
+    let computed = "substr(code, 11, 2), CASE WHEN code LIKE '%7' THEN quantity END, code LIKE '%7', patient";
+    let parts = [
+        "substr(code, 11, 2)",
+        "CASE WHEN code LIKE '%7' THEN quantity END",
+        "code LIKE '%7'",
+        "patient",
+    ];
+    let mut exprs = parts.map(|part| expression(&session, &scan, part));
+    let moved = compute_in_scan(&scan, exprs.iter_mut().collect()).unwrap().unwrap();
+    let columns: Vec<String> = moved
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    assert_eq!(columns, ["patient", "quantity", "__by_value_0", "__by_value_1"]);
+    let opened = open_for_reading(moved, &keys).unwrap();
+    let batches = collect(opened, session.task_ctx()).await.unwrap();
+    let mut found = Vec::new();
+    for batch in &batches {
+        let values = exprs
+            .iter()
+            .map(|expr| expr.evaluate(batch).unwrap().into_array(batch.num_rows()).unwrap());
+        let names = ["a", "b", "c", "d"].into_iter().zip(values);
+        found.extend(lines(&[arrow::array::RecordBatch::try_from_iter(names).unwrap()]));
+    }
+    let mut expected = lines(
+        &query(&session, &keys, &format!("SELECT {computed} FROM dispensing"))
+            .await
+            .unwrap(),
+    );
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+    let mut plain = ["quantity + 1", "patient > code"].map(|part| expression(&session, &scan, part));
+    assert!(compute_in_scan(&scan, plain.iter_mut().collect()).unwrap().is_none());
+}
