@@ -284,7 +284,7 @@ mod tests {
     async fn counts_of_patients_are_the_engines() {
         // Little memory makes it give its groups out many times.
         for limits in [(8192, 1 << 30), (7, 1 << 30), (64, 1 << 30), (16, 40_000)] {
-            let sql = "SELECT c, d, p, count(n) AS x, sum(n) AS y, min(n) AS z, max(d) AS w FROM t GROUP BY c, d, p";
+            let sql = "SELECT c, d, p, count(n), sum(n), min(n), max(d) FROM t GROUP BY c, d, p";
             let aggregates = [
                 (count_udaf(), 2),
                 (sum_udaf(), 3),
@@ -293,7 +293,7 @@ mod tests {
                 (max_udaf(), 6),
             ];
             counted(sql, 2, &aggregates, limits).await;
-            let sql = "SELECT substr(c, 1, 2), p, count(*) AS x FROM t WHERE n IS NOT NULL GROUP BY substr(c, 1, 2), p";
+            let sql = "SELECT substr(c, 1, 2), p, count(n) FROM t WHERE n IS NOT NULL GROUP BY substr(c, 1, 2), p";
             counted(sql, 1, &[(sum_udaf(), 2), (count_udaf(), 1)], limits).await;
         }
     }

@@ -147,10 +147,12 @@ fn find(token: &Use, template: &[Attribute]) -> Result<Vec<ObjectHandle>, Fault>
     if !logged_in.contains(&token.session.get_session_info()?.session_state()) {
         return Err(Fault::Lost("the login ended".to_owned()));
     }
-    if found.is_empty() {
-        token.is_there()?;
+    if !found.is_empty() {
+        return Ok(found);
     }
-    Ok(found)
+    token.is_there()?;
+    // The search may have come before another call's login, and the look at the session after it.
+    Ok(token.session.find_objects(template)?)
 }
 
 fn any_master_key() -> Vec<Attribute> {

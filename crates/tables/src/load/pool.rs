@@ -1,54 +1,44 @@
-//! The memory of a load's sorts, in two parts. DataFusion's sort hands its rows to a merge at the end of its input, batch by
-//! batch, and the merge asks the pool for each anew. In one pool, another sort takes what the first gave back in between,
-//! and the merge, which cannot spill, ends the load. So those that can spill have a part of their own, and a merge, which
-//! holds no more than its sort did, as much again.
+//! The memory of a load's sorts. DataFusion's sort hands its rows to a merge at the end of its input, batch by batch, and the
+//! merge asks the pool for each anew. In its fair pool, another sort takes what the first gave back in between, and the
+//! merge, which cannot spill, ends the load. Here sorts share a part of the pool, and the rest is for those that cannot
+//! spill, with whatever the sorts do not hold.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use datafusion::common::resources_datafusion_err;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{
-    FairSpillPool, GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
+    FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
 };
 
-/// What each part has of the pool's bytes. A batch is with the sort or with its merge, so that both together come to little
-/// more than one and a half of the sorts' part.
-const PART: f64 = 0.6;
+/// The part of the pool that sorts share. Two that are full at once have half of it each; when one has given its rows to its
+/// merge and the other has all of it, that is nine tenths of the pool.
+const FOR_SORTS: f64 = 0.6;
 
-/// A part for sorts, and one for merges.
+/// A pool of which a part is for what can spill.
 #[derive(Debug)]
 pub(super) struct SortPool {
     sorts: FairSpillPool,
-    merges: GreedyMemoryPool,
+    /// Held by those that cannot spill.
+    fixed: AtomicUsize,
     bytes: usize,
 }
 
 impl SortPool {
     /// A pool of so many bytes.
     pub(super) fn new(bytes: usize) -> Self {
-        let part = Self::part(bytes);
         Self {
-            sorts: FairSpillPool::new(part),
-            merges: GreedyMemoryPool::new(part),
+            sorts: FairSpillPool::new((bytes as f64 * FOR_SORTS) as usize),
+            fixed: AtomicUsize::new(0),
             bytes,
-        }
-    }
-
-    /// The bytes of which either part of a pool of `bytes` has to make do.
-    pub(super) fn part(bytes: usize) -> usize {
-        (bytes as f64 * PART) as usize
-    }
-
-    fn of(&self, consumer: &MemoryConsumer) -> &dyn MemoryPool {
-        match consumer.can_spill() {
-            true => &self.sorts,
-            false => &self.merges,
         }
     }
 }
 
 impl fmt::Display for SortPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} bytes", self.name(), self.bytes)
+        write!(f, "sorts of at most {}", human_readable_size(self.bytes))
     }
 }
 
@@ -58,27 +48,46 @@ impl MemoryPool for SortPool {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.of(consumer).register(consumer);
+        self.sorts.register(consumer);
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
-        self.of(consumer).unregister(consumer);
+        self.sorts.unregister(consumer);
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.of(reservation.consumer()).grow(reservation, additional);
+        match reservation.consumer().can_spill() {
+            true => self.sorts.grow(reservation, additional),
+            false => drop(self.fixed.fetch_add(additional, Ordering::Relaxed)),
+        }
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
-        self.of(reservation.consumer()).shrink(reservation, shrink);
+        match reservation.consumer().can_spill() {
+            true => self.sorts.shrink(reservation, shrink),
+            false => drop(self.fixed.fetch_sub(shrink, Ordering::Relaxed)),
+        }
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        self.of(reservation.consumer()).try_grow(reservation, additional)
+        if reservation.consumer().can_spill() {
+            return self.sorts.try_grow(reservation, additional);
+        }
+        let free = self.bytes.saturating_sub(self.sorts.reserved());
+        let more = |fixed: usize| (fixed + additional <= free).then_some(fixed + additional);
+        let grown = self.fixed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        grown.map(drop).map_err(|fixed| {
+            resources_datafusion_err!(
+                "{} needs {} more than the {} of {self} that are free",
+                reservation.consumer().name(),
+                human_readable_size(additional),
+                human_readable_size(free.saturating_sub(fixed))
+            )
+        })
     }
 
     fn reserved(&self) -> usize {
-        self.sorts.reserved() + self.merges.reserved()
+        self.sorts.reserved() + self.fixed.load(Ordering::Relaxed)
     }
 
     fn memory_limit(&self) -> MemoryLimit {
@@ -106,5 +115,10 @@ mod tests {
         }
         assert_eq!(pool.reserved(), 600);
         second.try_grow(1).unwrap_err();
+        // Without sorts, all of the pool is there for merges.
+        second.free();
+        merge.try_grow(700).unwrap();
+        let refused = merge.try_grow(1).unwrap_err().to_string();
+        assert!(refused.contains("merge needs"), "{refused}");
     }
 }

@@ -59,7 +59,7 @@ impl Sorter {
     /// What a plan with so many sorts at once runs in.
     pub(super) fn context(&self, sorts: usize) -> Arc<TaskContext> {
         // What every sort keeps back to merge with; more than its share and it could not even begin.
-        let reserve = (SortPool::part(self.bytes) / (4 * sorts.max(1))).min(10 << 20);
+        let reserve = (self.bytes / (4 * sorts.max(1))).min(10 << 20);
         let config = SessionConfig::new()
             .with_batch_size(BATCH_ROWS)
             .with_sort_spill_reservation_bytes(reserve);
