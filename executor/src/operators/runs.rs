@@ -51,7 +51,7 @@ pub(super) fn rows_of(array: &ArrayRef, rows: impl Iterator<Item = usize>) -> Re
 }
 
 /// More values than this are let go of when the next run begins.
-const MANY_VALUES: usize = 1 << 16;
+const MANY_VALUES: usize = if cfg!(test) { 8 } else { 1 << 16 };
 
 /// Counts the values that are new to their run: a number for each value, and the run in which it was seen last.
 pub(super) struct NewToRun {
@@ -101,7 +101,10 @@ impl NewToRun {
     /// The values in the order of their numbers; there are none after that.
     pub(super) fn emit(&mut self) -> Result<Vec<ArrayRef>> {
         self.seen.clear();
-        self.values.emit(EmitTo::All)
+        let values = self.values.emit(EmitTo::All)?;
+        // It gives its values out and goes on finding them, unless it is told not to.
+        self.values.clear_shrink(0);
+        Ok(values)
     }
 
     /// Forgets values that this run has not had, should there be many.
