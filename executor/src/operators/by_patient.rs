@@ -2,28 +2,22 @@
 //! table; here a patient's rows are a run, and their number is counted up from one run to the next. `count(DISTINCT x)` of
 //! each patient, for which the engine keeps a set a patient, is a number for each value and the patient who had it last.
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::concat;
 use arrow::datatypes::{Field, SchemaRef};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::common::Result;
 use datafusion::logical_expr::GroupsAccumulator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties};
-use futures::{StreamExt, TryStreamExt};
+use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use parcours_tables::scan::compute_in_scan;
 
-use super::aggregates::{Aggregate, first, values};
+use super::aggregates::{Aggregate, first};
+use super::node::{Node, Operator, Partition, Run};
 use super::runs::{Neighbours, NewToRun, rows_of};
 
 /// What is computed for each patient.
@@ -129,25 +123,24 @@ impl State {
 /// A grouping by one expression, by which its input is ordered.
 #[derive(Debug)]
 struct ByPatient {
-    input: Arc<dyn ExecutionPlan>,
     patient: Arc<dyn PhysicalExpr>,
     computed: Vec<Computed>,
-    properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
 /// Our operator for this node; none if it is no grouping by patient alone, or has an aggregate that stays the engine's.
 pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(mut ours) = of(node) else { return Ok(None) };
+    let Some((mut ours, mut input)) = of(node) else {
+        return Ok(None);
+    };
     let computed = ours.computed.iter_mut().flat_map(Computed::expressions);
     let expressions = computed.chain([&mut ours.patient]).collect();
-    if let Some(scan) = compute_in_scan(&ours.input, expressions)? {
-        ours.input = scan;
+    if let Some(scan) = compute_in_scan(&input, expressions)? {
+        input = scan;
     }
-    Ok(Some(Arc::new(ours)))
+    Ok(Some(Node::over(input, ours, node.properties())))
 }
 
-fn of(node: &Arc<dyn ExecutionPlan>) -> Option<ByPatient> {
+fn of(node: &Arc<dyn ExecutionPlan>) -> Option<(ByPatient, Arc<dyn ExecutionPlan>)> {
     let grouping = node.downcast_ref::<AggregateExec>()?;
     let whole = matches!(
         grouping.mode(),
@@ -161,99 +154,34 @@ fn of(node: &Arc<dyn ExecutionPlan>) -> Option<ByPatient> {
     }
     let computed = grouping.aggr_expr().iter().zip(grouping.filter_expr());
     let computed: Option<Vec<Computed>> = computed.map(|(of, filter)| Computed::of(of, filter.as_ref())).collect();
-    Some(ByPatient {
-        input: Arc::clone(grouping.input()),
+    let ours = ByPatient {
         patient: Arc::clone(patient),
         computed: computed?,
-        properties: Arc::clone(node.properties()),
-        metrics: ExecutionPlanMetricsSet::new(),
-    })
+    };
+    Some((ours, Arc::clone(grouping.input())))
 }
 
-impl DisplayAs for ByPatient {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ByPatient: aggregates={}", self.computed.len())
-    }
-}
+impl Operator for ByPatient {
+    const NAME: &'static str = "ByPatient";
 
-impl ExecutionPlan for ByPatient {
-    fn name(&self) -> &str {
-        "ByPatient"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([input]) = <[_; 1]>::try_from(children) else {
-            return internal_err!("a grouping has one input");
-        };
-        Ok(Arc::new(Self {
-            input,
+    fn begin(&self, partition: Partition) -> Result<Box<dyn Run>> {
+        let states = self.computed.iter().map(|computed| computed.begin(&partition.input));
+        Ok(Box::new(Groups {
             patient: Arc::clone(&self.patient),
-            computed: self.computed.clone(),
-            properties: Arc::clone(&self.properties),
-            metrics: ExecutionPlanMetricsSet::new(),
-        }))
-    }
-
-    fn execute(&self, n: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let schema = self.input.schema();
-        let states = self.computed.iter().map(|computed| computed.begin(&schema));
-        let groups = Groups {
-            patient: Arc::clone(&self.patient),
-            schema: self.schema(),
-            batch: context.session_config().batch_size(),
+            states: states.collect::<Result<_>>()?,
+            partition,
             neighbours: Neighbours::default(),
             keys: Vec::new(),
             open: 0,
             patients: 0,
-            states: states.collect::<Result<_>>()?,
-            memory: MemoryConsumer::new("ByPatient").register(context.memory_pool()),
-        };
-        let measured = BaselineMetrics::new(&self.metrics, n);
-        let input = self.input.execute(n, context)?;
-        let ends = futures::stream::once(async { Ok(None) });
-        let closed = input
-            .map_ok(Some)
-            .chain(ends)
-            .scan(groups, |groups, rows| {
-                let closed = rows.and_then(|rows| match rows {
-                    Some(rows) => groups.add(&rows),
-                    None => groups.end(),
-                });
-                futures::future::ready(Some(closed))
-            })
-            .try_filter_map(move |closed| {
-                measured.record_output(closed.as_ref().map_or(0, RecordBatch::num_rows));
-                futures::future::ready(Ok(closed))
-            });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), closed)))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
+        }))
     }
 }
 
 /// One partition of the grouping at work.
 struct Groups {
     patient: Arc<dyn PhysicalExpr>,
-    schema: SchemaRef,
-    /// How many groups are closed at once.
-    batch: usize,
+    partition: Partition,
     neighbours: Neighbours,
     /// The patients of the open groups.
     keys: Vec<ArrayRef>,
@@ -261,18 +189,14 @@ struct Groups {
     /// How many patients there were, the open ones included.
     patients: u64,
     states: Vec<State>,
-    memory: MemoryReservation,
 }
 
-impl Groups {
-    fn add(&mut self, rows: &RecordBatch) -> Result<Option<RecordBatch>> {
+impl Run for Groups {
+    fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
         if rows.num_rows() == 0 {
             return Ok(None);
         }
-        let exprs = [Arc::clone(&self.patient)];
-        let Some(patients) = values(&exprs, rows).next().transpose()? else {
-            return internal_err!("a grouping by patient has a patient");
-        };
+        let patients = self.patient.evaluate(&rows)?.into_array(rows.num_rows())?;
         let runs = self.neighbours.runs(&patients)?;
         let first = if runs.goes_on { self.open - 1 } else { self.open };
         let starts = runs.ranges.iter().skip(usize::from(runs.goes_on));
@@ -291,10 +215,12 @@ impl Groups {
             patients: self.patients,
         };
         for state in &mut self.states {
-            state.add(rows, &groups)?;
+            state.add(&rows, &groups)?;
         }
-        self.memory.try_resize(self.states.iter().map(State::size).sum())?;
-        match self.open > self.batch {
+        self.partition
+            .memory
+            .try_resize(self.states.iter().map(State::size).sum())?;
+        match self.open > self.partition.batch {
             true => self.close(self.open - 1).map(Some),
             false => Ok(None),
         }
@@ -306,7 +232,9 @@ impl Groups {
             open => self.close(open).map(Some),
         }
     }
+}
 
+impl Groups {
     /// The first so many groups, which no row will be added to.
     fn close(&mut self, groups: usize) -> Result<RecordBatch> {
         let keys: Vec<&dyn Array> = self.keys.iter().map(AsRef::as_ref).collect();
@@ -317,6 +245,6 @@ impl Groups {
         }
         self.keys = vec![rows_of(&keys, groups..keys.len())?];
         self.open -= groups;
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+        Ok(RecordBatch::try_new(Arc::clone(&self.partition.output), columns)?)
     }
 }

@@ -2,31 +2,23 @@
 //! else, and one over it (ADR 14): that needs no exchange by patient, but a group for nearly every row. Where rows come in the
 //! order of patients, it is enough to know of each group which patient it was counted for last; both groupings become one.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, SchemaRef};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::Result;
 use datafusion::logical_expr::GroupsAccumulator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
-use futures::{StreamExt, TryStreamExt};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use parcours_tables::scan::compute_in_scan;
 
 use super::aggregates::{Aggregate, first, values};
+use super::node::{Node, Operator, Partition, Run};
 use super::runs::{Neighbours, NewToRun, Runs};
-use super::windows::split;
 
 /// What is computed for each group.
 #[derive(Debug, Clone)]
@@ -38,30 +30,29 @@ enum Part {
 /// Two groupings as one.
 #[derive(Debug)]
 struct CountedPatients {
-    input: Arc<dyn ExecutionPlan>,
     group_by: Vec<Arc<dyn PhysicalExpr>>,
     patient: Arc<dyn PhysicalExpr>,
     parts: Vec<Part>,
-    /// Those of the outer grouping, which is a partial one.
-    properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
 /// Our operator for this node; none if it is not the outer one of two such groupings.
 pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(mut ours) = of(node) else { return Ok(None) };
+    let Some((mut ours, mut input)) = of(node) else {
+        return Ok(None);
+    };
     let parts = ours.parts.iter_mut().filter_map(|part| match part {
         Part::Patients => None,
         Part::Of(aggregate) => Some(aggregate.expressions()),
     });
     let expressions = parts.flatten().chain(&mut ours.group_by).chain([&mut ours.patient]);
-    if let Some(scan) = compute_in_scan(&ours.input, expressions.collect())? {
-        ours.input = scan;
+    if let Some(scan) = compute_in_scan(&input, expressions.collect())? {
+        input = scan;
     }
-    Ok(Some(Arc::new(ours)))
+    // The outer grouping is a partial one, and so is what ours gives out.
+    Ok(Some(Node::over(input, ours, node.properties())))
 }
 
-fn of(node: &Arc<dyn ExecutionPlan>) -> Option<CountedPatients> {
+fn of(node: &Arc<dyn ExecutionPlan>) -> Option<(CountedPatients, Arc<dyn ExecutionPlan>)> {
     let outer = node.downcast_ref::<AggregateExec>()?;
     let inner = outer.input().downcast_ref::<AggregateExec>()?;
     let whole = matches!(inner.mode(), AggregateMode::Single | AggregateMode::SinglePartitioned);
@@ -81,14 +72,12 @@ fn of(node: &Arc<dyn ExecutionPlan>) -> Option<CountedPatients> {
     let parts: Option<Vec<Part>> = parts.collect();
     let patient = &exprs.get(patient)?.0;
     (ordering.first().expr.as_ref() == patient.as_ref() && !by.is_empty()).then_some(())?;
-    Some(CountedPatients {
-        input: Arc::clone(inner.input()),
+    let ours = CountedPatients {
         group_by: group_by?,
         patient: Arc::clone(patient),
         parts: parts?,
-        properties: Arc::clone(node.properties()),
-        metrics: ExecutionPlanMetricsSet::new(),
-    })
+    };
+    Some((ours, Arc::clone(inner.input())))
 }
 
 fn is_plain(grouping: &AggregateExec) -> bool {
@@ -120,146 +109,104 @@ fn of_both(outer: &Arc<AggregateFunctionExpr>, inner: &AggregateExec, patient: u
     }
 }
 
-impl DisplayAs for CountedPatients {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CountedPatients: aggregates={}", self.parts.len())
-    }
-}
+impl Operator for CountedPatients {
+    const NAME: &'static str = "CountedPatients";
 
-impl ExecutionPlan for CountedPatients {
-    fn name(&self) -> &str {
-        "CountedPatients"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([input]) = <[_; 1]>::try_from(children) else {
-            return internal_err!("a grouping has one input");
+    fn begin(&self, partition: Partition) -> Result<Box<dyn Run>> {
+        let field = |by: &Arc<dyn PhysicalExpr>| {
+            let of = by.data_type(&partition.input)?;
+            Ok(Arc::new(Field::new("group", of, true)))
         };
-        Ok(Arc::new(Self {
-            input,
+        let fields = self.group_by.iter().map(field).collect::<Result<Vec<_>>>()?;
+        let states = self.parts.iter().map(|part| match part {
+            Part::Patients => Ok(None),
+            Part::Of(aggregate) => Ok(Some((aggregate.clone(), aggregate.begin()?))),
+        });
+        Ok(Box::new(Groups {
             group_by: self.group_by.clone(),
             patient: Arc::clone(&self.patient),
-            parts: self.parts.clone(),
-            properties: Arc::clone(&self.properties),
-            metrics: ExecutionPlanMetricsSet::new(),
+            states: states.collect::<Result<_>>()?,
+            partition,
+            neighbours: Neighbours::default(),
+            patients: 0,
+            groups: NewToRun::new(fields)?,
+            counts: Vec::new(),
+            short: false,
         }))
-    }
-
-    fn execute(&self, n: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = context.session_config().batch_size();
-        let groups = Groups::begin(self, &context)?;
-        let measured = BaselineMetrics::new(&self.metrics, n);
-        let input = self.input.execute(n, context)?;
-        let ends = futures::stream::once(async { Ok(None) });
-        let results = input
-            .map_ok(Some)
-            .chain(ends)
-            .scan(groups, |groups, rows| {
-                let results = rows.and_then(|rows| match rows {
-                    Some(rows) => groups.add(&rows),
-                    None => groups.results(),
-                });
-                futures::future::ready(Some(results))
-            })
-            .map_ok(move |results| {
-                measured.record_output(results.as_ref().map_or(0, RecordBatch::num_rows));
-                let parts: VecDeque<RecordBatch> = results.iter().flat_map(|results| split(results, rows)).collect();
-                futures::stream::iter(parts).map(Ok)
-            })
-            .try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), results)))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
     }
 }
 
 /// One partition of the grouping at work.
 struct Groups {
     group_by: Vec<Arc<dyn PhysicalExpr>>,
-    /// Alone, as expressions are evaluated.
-    patient: [Arc<dyn PhysicalExpr>; 1],
-    schema: SchemaRef,
+    patient: Arc<dyn PhysicalExpr>,
+    partition: Partition,
     neighbours: Neighbours,
     /// How many patients there were.
     patients: u64,
     groups: NewToRun,
     counts: Vec<i64>,
     states: Vec<Option<(Aggregate, Box<dyn GroupsAccumulator>)>>,
-    memory: MemoryReservation,
     /// Memory is short: what there is is given out when the next patient begins.
     short: bool,
 }
 
-impl Groups {
-    fn begin(node: &CountedPatients, context: &TaskContext) -> Result<Self> {
-        let input = node.input.schema();
-        let field = |by: &Arc<dyn PhysicalExpr>| Ok(Arc::new(Field::new("group", by.data_type(&input)?, true)));
-        let fields = node.group_by.iter().map(field).collect::<Result<Vec<_>>>()?;
-        let states = node.parts.iter().map(|part| match part {
-            Part::Patients => Ok(None),
-            Part::Of(aggregate) => Ok(Some((aggregate.clone(), aggregate.begin()?))),
-        });
-        Ok(Self {
-            group_by: node.group_by.clone(),
-            patient: [Arc::clone(&node.patient)],
-            schema: node.schema(),
-            neighbours: Neighbours::default(),
-            patients: 0,
-            groups: NewToRun::new(fields)?,
-            counts: Vec::new(),
-            states: states.collect::<Result<_>>()?,
-            memory: MemoryConsumer::new("CountedPatients").register(context.memory_pool()),
-            short: false,
-        })
+impl Run for Groups {
+    fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
+        let patients = self.patient.evaluate(&rows)?.into_array(rows.num_rows())?;
+        let runs = self.neighbours.runs(&patients)?;
+        if self.short {
+            return self.add_between(&rows, &patients, &runs);
+        }
+        self.add_runs(&rows, &patients, &runs)?;
+        self.reserve().map(|()| None)
     }
 
-    fn add(&mut self, rows: &RecordBatch) -> Result<Option<RecordBatch>> {
-        let Some(patients) = values(&self.patient, rows).next().transpose()? else {
-            return internal_err!("a count of patients has a patient");
-        };
-        let runs = self.neighbours.runs(&patients)?;
-        if !self.short {
-            self.add_runs(rows, &patients, &runs)?;
-            return self.reserve().map(|()| None);
+    /// What was counted so far, as a partial grouping gives it out.
+    fn end(&mut self) -> Result<Option<RecordBatch>> {
+        let count = self.groups.len();
+        if count == 0 {
+            return Ok(None);
         }
-        // A patient who was counted must not come again once the counts are given out.
+        let mut columns = self.groups.emit()?;
+        let counts: ArrayRef = Arc::new(Int64Array::from(std::mem::take(&mut self.counts)));
+        for state in &mut self.states {
+            columns.push(match state {
+                Some((_, state)) => first(state.as_mut(), count)?,
+                None => Arc::clone(&counts),
+            });
+        }
+        let columns = columns.into_iter().zip(self.partition.output.fields());
+        let columns = columns.map(|(column, field)| as_type(column, field.data_type()));
+        let schema = Arc::clone(&self.partition.output);
+        Ok(Some(RecordBatch::try_new(schema, columns.collect::<Result<_>>()?)?))
+    }
+}
+
+impl Groups {
+    /// Adds rows, and gives out what there is before the first patient who begins in them: one who was counted must not come
+    /// again once the counts are given out.
+    fn add_between(&mut self, rows: &RecordBatch, patients: &ArrayRef, runs: &Runs) -> Result<Option<RecordBatch>> {
         let next = runs.ranges.get(usize::from(runs.goes_on));
         let start = next.map_or(rows.num_rows(), |next| next.start);
-        let (before, after) = (rows.slice(0, start), rows.slice(start, rows.num_rows() - start));
         let head = Runs {
             ranges: runs.ranges.iter().take(usize::from(runs.goes_on)).cloned().collect(),
             goes_on: runs.goes_on,
         };
-        self.add_runs(&before, &patients.slice(0, start), &head)?;
+        self.add_runs(&rows.slice(0, start), &patients.slice(0, start), &head)?;
         if next.is_none() {
             return self.reserve().map(|()| None);
         }
-        let results = self.results()?;
+        let given = self.end()?;
         self.short = false;
         let tail = runs.ranges.iter().skip(head.ranges.len());
         let tail = Runs {
             ranges: tail.map(|run| run.start - start..run.end - start).collect(),
             goes_on: false,
         };
-        self.add_runs(&after, &patients.slice(start, rows.num_rows() - start), &tail)?;
-        self.reserve().map(|()| results)
+        let left = rows.num_rows() - start;
+        self.add_runs(&rows.slice(start, left), &patients.slice(start, left), &tail)?;
+        self.reserve().map(|()| given)
     }
 
     fn add_runs(&mut self, rows: &RecordBatch, patients: &ArrayRef, runs: &Runs) -> Result<()> {
@@ -286,7 +233,7 @@ impl Groups {
     fn reserve(&mut self) -> Result<()> {
         let states = self.states.iter().flatten().map(|(_, state)| state.size());
         let size = states.sum::<usize>() + self.groups.size() + self.counts.capacity() * 8;
-        match self.memory.try_resize(size) {
+        match self.partition.memory.try_resize(size) {
             Ok(()) => Ok(()),
             Err(error) if self.short => Err(error),
             Err(_) => {
@@ -294,26 +241,6 @@ impl Groups {
                 Ok(())
             }
         }
-    }
-
-    /// What was counted so far, as a partial grouping gives it out.
-    fn results(&mut self) -> Result<Option<RecordBatch>> {
-        let count = self.groups.len();
-        if count == 0 {
-            return Ok(None);
-        }
-        let mut columns = self.groups.emit()?;
-        let counts: ArrayRef = Arc::new(Int64Array::from(std::mem::take(&mut self.counts)));
-        for state in &mut self.states {
-            columns.push(match state {
-                Some((_, state)) => first(state.as_mut(), count)?,
-                None => Arc::clone(&counts),
-            });
-        }
-        let columns = columns.into_iter().zip(self.schema.fields());
-        let columns = columns.map(|(column, field)| as_type(column, field.data_type()));
-        let results = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?)?;
-        Ok(Some(results))
     }
 }
 

@@ -4,6 +4,7 @@
 mod aggregates;
 mod by_patient;
 mod counted;
+mod node;
 mod runs;
 mod windows;
 

@@ -3,30 +3,22 @@
 //! computed for all of these patients in a few passes. Knows the functions of [`Windowed`]; a window of any other stays the
 //! engine's.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, partition, take};
-use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, WindowFrame, WindowFrameBound, WindowFrameUnits};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::{PlainAggregateWindowExpr, StandardWindowExpr, WindowExpr};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowUDFExpr};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties};
-use futures::{StreamExt, TryStreamExt};
+use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use parcours_cluster::windows::shift;
 
 use super::aggregates::values;
+use super::node::{Node, Operator, Partition, Run};
 
 /// A function that is computed for many partitions at once.
 #[derive(Debug, Clone)]
@@ -153,11 +145,8 @@ fn ranks<'a>(
 /// A window whose input is ordered by its partitions.
 #[derive(Debug)]
 struct WholeWindows {
-    input: Arc<dyn ExecutionPlan>,
     functions: Vec<Windowed>,
     partition_by: Vec<Arc<dyn PhysicalExpr>>,
-    properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
 /// Our operator for this node; none if it is no window, or one that stays the engine's.
@@ -171,131 +160,65 @@ pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn Execu
     let partition_by = exprs.first().map_or(&[][..], |expr| expr.partition_by());
     let functions: Option<Vec<Windowed>> = exprs.iter().map(Windowed::of).collect();
     (!partition_by.is_empty()).then_some(())?;
-    Some(Arc::new(WholeWindows {
-        input: Arc::clone(input),
+    let ours = WholeWindows {
         functions: functions?,
         partition_by: partition_by.to_vec(),
-        properties: Arc::clone(node.properties()),
-        metrics: ExecutionPlanMetricsSet::new(),
-    }))
+    };
+    Some(Node::over(Arc::clone(input), ours, node.properties()))
 }
 
-impl DisplayAs for WholeWindows {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WholeWindows: functions={}", self.functions.len())
-    }
-}
+impl Operator for WholeWindows {
+    const NAME: &'static str = "WholeWindows";
 
-impl ExecutionPlan for WholeWindows {
-    fn name(&self) -> &str {
-        "WholeWindows"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([input]) = <[_; 1]>::try_from(children) else {
-            return internal_err!("a window has one input");
-        };
-        Ok(Arc::new(Self {
-            input,
+    fn begin(&self, partition: Partition) -> Result<Box<dyn Run>> {
+        Ok(Box::new(Windows {
             functions: self.functions.clone(),
             partition_by: self.partition_by.clone(),
-            properties: Arc::clone(&self.properties),
-            metrics: ExecutionPlanMetricsSet::new(),
-        }))
-    }
-
-    fn execute(&self, n: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = context.session_config().batch_size();
-        let windows = Windows {
-            functions: self.functions.clone(),
-            partition_by: self.partition_by.clone(),
-            schema: self.schema(),
             held: Vec::new(),
             rows: 0,
-            batch: rows,
-            enough: rows,
-            memory: MemoryConsumer::new("WholeWindows").register(context.memory_pool()),
-        };
-        let measured = BaselineMetrics::new(&self.metrics, n);
-        let input = self.input.execute(n, context)?;
-        let ends = futures::stream::once(async { Ok(None) });
-        let batches = input
-            .map_ok(Some)
-            .chain(ends)
-            .scan(windows, |windows, batch| {
-                let done = batch.and_then(|batch| windows.take(batch));
-                futures::future::ready(Some(done))
-            })
-            .map_ok(move |done| {
-                measured.record_output(done.as_ref().map_or(0, RecordBatch::num_rows));
-                futures::stream::iter(done.into_iter().flat_map(move |done| split(&done, rows)).map(Ok))
-            })
-            .try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+            enough: partition.batch,
+            partition,
+        }))
     }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-}
-
-/// The batch in parts of at most so many rows.
-pub(super) fn split(batch: &RecordBatch, rows: usize) -> VecDeque<RecordBatch> {
-    let starts = (0..batch.num_rows()).step_by(rows.max(1));
-    starts
-        .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))
-        .collect()
 }
 
 /// One partition of the plan at work: the rows of which the last window may go on.
 struct Windows {
     functions: Vec<Windowed>,
     partition_by: Vec<Arc<dyn PhysicalExpr>>,
-    schema: SchemaRef,
+    partition: Partition,
     held: Vec<RecordBatch>,
     rows: usize,
-    /// How many rows a batch has.
-    batch: usize,
     /// How many rows are awaited before it is looked for a window's end again.
     enough: usize,
-    memory: MemoryReservation,
+}
+
+impl Run for Windows {
+    fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
+        self.partition.memory.try_grow(rows.get_array_memory_size())?;
+        self.rows += rows.num_rows();
+        self.held.push(rows);
+        match self.rows < self.enough {
+            true => Ok(None),
+            false => self.computed(false),
+        }
+    }
+
+    fn end(&mut self) -> Result<Option<RecordBatch>> {
+        self.computed(true)
+    }
 }
 
 impl Windows {
-    /// Takes the input's next batch, or its end. The rows whose windows are whole by now, with their functions.
-    fn take(&mut self, batch: Option<RecordBatch>) -> Result<Option<RecordBatch>> {
-        let last = batch.is_none();
-        if let Some(batch) = batch {
-            self.memory.try_grow(batch.get_array_memory_size())?;
-            self.rows += batch.num_rows();
-            self.held.push(batch);
-        }
-        if self.rows == 0 || (!last && self.rows < self.enough) {
-            return Ok(None);
-        }
+    /// The rows whose windows are whole by now, with their functions; all of them behind the `last` row.
+    fn computed(&mut self, last: bool) -> Result<Option<RecordBatch>> {
         let Some(schema) = self.held.first().map(RecordBatch::schema) else {
             return Ok(None);
         };
         let rows = concat_batches(&schema, &self.held)?;
+        if rows.num_rows() == 0 {
+            return Ok(None);
+        }
         let keys = values(&self.partition_by, &rows).collect::<Result<Vec<_>>>()?;
         let mut partitions = partition(&keys)?.ranges();
         if !last {
@@ -313,9 +236,9 @@ impl Windows {
     /// Keeps the rows of a window that goes on. It is looked at again when there are twice as many, so that a long one costs
     /// a copy or two a row.
     fn hold(&mut self, rest: RecordBatch) {
-        self.enough = self.batch.max(2 * rest.num_rows());
+        self.enough = self.partition.batch.max(2 * rest.num_rows());
         self.rows = rest.num_rows();
-        self.memory.resize(if self.rows == 0 {
+        self.partition.memory.resize(if self.rows == 0 {
             0
         } else {
             rest.get_array_memory_size()
@@ -333,6 +256,6 @@ impl Windows {
         for function in &self.functions {
             columns.push(function.column(rows, keys, partitions)?);
         }
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+        Ok(RecordBatch::try_new(Arc::clone(&self.partition.output), columns)?)
     }
 }
