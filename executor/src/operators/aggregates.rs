@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::common::Result;
-use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use datafusion::logical_expr::GroupsAccumulator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 
@@ -61,11 +61,4 @@ impl Aggregate {
         let filter = filter.as_ref().map(|filter| filter.as_boolean());
         state.update_batch(&arguments, groups, filter, count)
     }
-}
-
-/// The results of the first so many groups.
-pub(super) fn first(state: &mut dyn GroupsAccumulator, groups: usize) -> Result<ArrayRef> {
-    let results = state.evaluate(EmitTo::First(groups))?;
-    debug_assert_eq!(results.len(), groups);
-    Ok(results)
 }

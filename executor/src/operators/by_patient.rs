@@ -9,14 +9,14 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::concat;
 use arrow::datatypes::{Field, SchemaRef};
 use datafusion::common::Result;
-use datafusion::logical_expr::GroupsAccumulator;
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use parcours_tables::scan::compute_in_scan;
 
-use super::aggregates::{Aggregate, first};
+use super::aggregates::Aggregate;
 use super::node::{Node, Operator, Partition, Run};
 use super::runs::{Neighbours, NewToRun, rows_of};
 
@@ -107,7 +107,7 @@ impl State {
     /// Results of the first so many groups, which are closed.
     fn close(&mut self, groups: usize) -> Result<ArrayRef> {
         match self {
-            Self::Aggregate(_, state) => first(state.as_mut(), groups),
+            Self::Aggregate(_, state) => state.evaluate(EmitTo::First(groups)),
             Self::Distinct { counts, .. } => Ok(Arc::new(counts.drain(..groups).collect::<Int64Array>())),
         }
     }

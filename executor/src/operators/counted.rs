@@ -1,6 +1,7 @@
 //! Distinct patients, counted as they go by. A query that asks for them is planned as two groupings, one by patient and all
 //! else, and one over it (ADR 14): that needs no exchange by patient, but a group for nearly every row. Where rows come in the
 //! order of patients, it is enough to know of each group which patient it was counted for last; both groupings become one.
+//! When memory is short, what was counted is given out, and counting begins again.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
-use datafusion::logical_expr::GroupsAccumulator;
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -16,9 +17,9 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use parcours_tables::scan::compute_in_scan;
 
-use super::aggregates::{Aggregate, first, values};
+use super::aggregates::{Aggregate, values};
 use super::node::{Node, Operator, Partition, Run};
-use super::runs::{Neighbours, NewToRun, Runs};
+use super::runs::{Neighbours, NewToRun};
 
 /// What is computed for each group.
 #[derive(Debug, Clone)]
@@ -131,7 +132,6 @@ impl Operator for CountedPatients {
             patients: 0,
             groups: NewToRun::new(fields)?,
             counts: Vec::new(),
-            short: false,
         }))
     }
 }
@@ -147,72 +147,34 @@ struct Groups {
     groups: NewToRun,
     counts: Vec<i64>,
     states: Vec<Option<(Aggregate, Box<dyn GroupsAccumulator>)>>,
-    /// Memory is short: what there is is given out when the next patient begins.
-    short: bool,
 }
 
 impl Run for Groups {
     fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
-        let patients = self.patient.evaluate(&rows)?.into_array(rows.num_rows())?;
-        let runs = self.neighbours.runs(&patients)?;
-        if self.short {
-            return self.add_between(&rows, &patients, &runs);
-        }
-        self.add_runs(&rows, &patients, &runs)?;
-        self.reserve().map(|()| None)
-    }
-
-    /// What was counted so far, as a partial grouping gives it out.
-    fn end(&mut self) -> Result<Option<RecordBatch>> {
-        let count = self.groups.len();
-        if count == 0 {
+        if rows.num_rows() == 0 {
             return Ok(None);
         }
-        let mut columns = self.groups.emit()?;
-        let counts: ArrayRef = Arc::new(Int64Array::from(std::mem::take(&mut self.counts)));
-        for state in &mut self.states {
-            columns.push(match state {
-                Some((_, state)) => first(state.as_mut(), count)?,
-                None => Arc::clone(&counts),
-            });
+        self.add_runs(&rows)?;
+        if self.partition.memory.try_resize(self.size()).is_ok() {
+            return Ok(None);
         }
-        let columns = columns.into_iter().zip(self.partition.output.fields());
-        let columns = columns.map(|(column, field)| as_type(column, field.data_type()));
-        let schema = Arc::clone(&self.partition.output);
-        Ok(Some(RecordBatch::try_new(schema, columns.collect::<Result<_>>()?)?))
+        let given = self.give()?;
+        self.partition.memory.try_resize(self.size())?;
+        Ok(Some(given))
+    }
+
+    fn end(&mut self) -> Result<Option<RecordBatch>> {
+        match self.groups.len() {
+            0 => Ok(None),
+            _ => self.give().map(Some),
+        }
     }
 }
 
 impl Groups {
-    /// Adds rows, and gives out what there is before the first patient who begins in them: one who was counted must not come
-    /// again once the counts are given out.
-    fn add_between(&mut self, rows: &RecordBatch, patients: &ArrayRef, runs: &Runs) -> Result<Option<RecordBatch>> {
-        let next = runs.ranges.get(usize::from(runs.goes_on));
-        let start = next.map_or(rows.num_rows(), |next| next.start);
-        let head = Runs {
-            ranges: runs.ranges.iter().take(usize::from(runs.goes_on)).cloned().collect(),
-            goes_on: runs.goes_on,
-        };
-        self.add_runs(&rows.slice(0, start), &patients.slice(0, start), &head)?;
-        if next.is_none() {
-            return self.reserve().map(|()| None);
-        }
-        let given = self.end()?;
-        self.short = false;
-        let tail = runs.ranges.iter().skip(head.ranges.len());
-        let tail = Runs {
-            ranges: tail.map(|run| run.start - start..run.end - start).collect(),
-            goes_on: false,
-        };
-        let left = rows.num_rows() - start;
-        self.add_runs(&rows.slice(start, left), &patients.slice(start, left), &tail)?;
-        self.reserve().map(|()| given)
-    }
-
-    fn add_runs(&mut self, rows: &RecordBatch, patients: &ArrayRef, runs: &Runs) -> Result<()> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
+    fn add_runs(&mut self, rows: &RecordBatch) -> Result<()> {
+        let patients = self.patient.evaluate(rows)?.into_array(rows.num_rows())?;
+        let runs = self.neighbours.runs(&patients)?;
         let columns = values(&self.group_by, rows).collect::<Result<Vec<_>>>()?;
         let ids = self.groups.number(&columns)?.to_vec();
         let count = self.groups.len();
@@ -230,17 +192,33 @@ impl Groups {
         Ok(())
     }
 
-    fn reserve(&mut self) -> Result<()> {
+    fn size(&self) -> usize {
         let states = self.states.iter().flatten().map(|(_, state)| state.size());
-        let size = states.sum::<usize>() + self.groups.size() + self.counts.capacity() * 8;
-        match self.partition.memory.try_resize(size) {
-            Ok(()) => Ok(()),
-            Err(error) if self.short => Err(error),
-            Err(_) => {
-                self.short = true;
-                Ok(())
-            }
+        states.sum::<usize>() + self.groups.size() + self.counts.capacity() * 8
+    }
+
+    /// What was counted so far, as a partial grouping gives it out. The groups for which the last patient was counted stay,
+    /// with nothing in them, since that patient may go on.
+    fn give(&mut self) -> Result<RecordBatch> {
+        let none = RecordBatch::new_empty(Arc::clone(&self.partition.input));
+        let count = self.groups.len();
+        let mut columns = self.groups.emit_but_keep(self.patients)?;
+        let counts = std::mem::replace(&mut self.counts, vec![0; self.groups.len()]);
+        let counts: ArrayRef = Arc::new(Int64Array::from(counts));
+        for state in &mut self.states {
+            columns.push(match state {
+                Some((aggregate, state)) => {
+                    // A group that stayed may have had no row since.
+                    aggregate.add(state.as_mut(), &none, &[], count)?;
+                    state.evaluate(EmitTo::All)?
+                }
+                None => Arc::clone(&counts),
+            });
         }
+        let columns = columns.into_iter().zip(self.partition.output.fields());
+        let columns = columns.map(|(column, field)| as_type(column, field.data_type()));
+        let schema = Arc::clone(&self.partition.output);
+        Ok(RecordBatch::try_new(schema, columns.collect::<Result<_>>()?)?)
     }
 }
 

@@ -98,26 +98,26 @@ impl NewToRun {
         }
     }
 
-    /// The values in the order of their numbers; there are none after that.
-    pub(super) fn emit(&mut self) -> Result<Vec<ArrayRef>> {
-        self.seen.clear();
+    /// The values in the order of their numbers. Those that this run has had are numbered anew, and not new to it; there are
+    /// no others after that.
+    pub(super) fn emit_but_keep(&mut self, run: u64) -> Result<Vec<ArrayRef>> {
+        let in_run: BooleanArray = self.seen.iter().map(|seen| Some(*seen == run)).collect();
         let values = self.values.emit(EmitTo::All)?;
         // It gives its values out and goes on finding them, unless it is told not to.
         self.values.clear_shrink(0);
+        self.seen.clear();
+        let kept = values.iter().map(|values| filter(values, &in_run));
+        let kept = kept.collect::<std::result::Result<Vec<_>, _>>()?;
+        self.number(&kept)?;
+        self.seen.fill(run);
         Ok(values)
     }
 
     /// Forgets values that this run has not had, should there be many.
     pub(super) fn forget_all_but(&mut self, run: u64) -> Result<()> {
-        if self.len() <= MANY_VALUES {
-            return Ok(());
+        if self.len() > MANY_VALUES {
+            self.emit_but_keep(run)?;
         }
-        let in_run: BooleanArray = self.seen.iter().map(|seen| Some(*seen == run)).collect();
-        let values = self.emit()?;
-        let kept = values.iter().map(|values| filter(values, &in_run));
-        let kept = kept.collect::<std::result::Result<Vec<_>, _>>()?;
-        self.number(&kept)?;
-        self.seen.fill(run);
         Ok(())
     }
 }
