@@ -87,7 +87,7 @@ impl Engine {
         };
         #[cfg(feature = "measure-plain")]
         if let Some(stock) = &self.stock {
-            let plan = vec![open_for_reading(plan, &granted.scans)?];
+            let plan = vec![open_for_reading(operators::put_into(plan)?, &granted.scans)?];
             let plan = datafusion::physical_plan::replace_children_if_necessary(writer.clone(), plan)?;
             let shared = (self.pool.clone(), self.wake.clone(), running);
             return Ok(Arc::new(stock.stage(place, plan, nodes, shared)?));
