@@ -81,10 +81,10 @@ def copy_statement(spec, table, folder):
     patient = spec["patient_id"]
     source, order = f"read_parquet({table['sources']!r})", ", ".join([patient, *table["order"]])
     if all(column["name"] != patient for column in table["columns"]):
-        return f"COPY (SELECT * FROM {source}) TO '{folder}/all.parquet' (FORMAT parquet, COMPRESSION zstd)"
+        return f"COPY (SELECT * FROM {source}) TO '{folder}/all.parquet' (FORMAT parquet, COMPRESSION lz4_raw)"
     shard = " + ".join(f"({patient} >= '{split}')::INTEGER" for split in spec["splits"])
     select = f"SELECT *, {shard} AS shard FROM {source} ORDER BY {order}"
-    return f"COPY ({select}) TO '{folder}' (FORMAT parquet, PARTITION_BY (shard), COMPRESSION zstd, OVERWRITE)"
+    return f"COPY ({select}) TO '{folder}' (FORMAT parquet, PARTITION_BY (shard), COMPRESSION lz4_raw, OVERWRITE)"
 
 
 def main(parcours, runs=3, *patients):

@@ -9,7 +9,7 @@ use std::thread;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
@@ -211,7 +211,7 @@ impl TableFile {
             path: path.clone(),
             source,
         })?;
-        let writer = properties().and_then(|properties| ArrowWriter::try_new(file, shape.schema(), Some(properties)));
+        let writer = ArrowWriter::try_new(file, shape.schema(), Some(properties()));
         let writer = writer.map_err(|source| GenerateError::Encode {
             path: path.clone(),
             source,
@@ -245,10 +245,11 @@ impl TableFile {
     }
 }
 
-fn properties() -> Result<WriterProperties, ParquetError> {
-    let compression = Compression::ZSTD(ZstdLevel::try_new(1)?);
-    Ok(WriterProperties::builder()
-        .set_compression(compression)
+/// As the tables are written: engines that read these files beside ours have the same to decompress.
+fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::LZ4_RAW)
+        .set_data_page_row_count_limit(65_536)
         .set_max_row_group_row_count(Some(262_144))
-        .build())
+        .build()
 }

@@ -11,7 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parcours_keys::{ColumnClass, ExternalMaterial, FileContext, KeyService};
 use parquet::arrow::{ArrowSchemaConverter, AsyncArrowWriter};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use uuid::Uuid;
 
@@ -23,8 +23,12 @@ use crate::load::{LoadError, LoadOptions, Progress};
 use crate::sidecar::{self, SidecarError};
 use crate::snapshot::{DatasetRoot, class_of};
 
-/// zstd's level: higher ones cost much time for few bytes here.
-const ZSTD_LEVEL: i32 = 3;
+/// Files are a fifth larger than with zstd, and the processor time of queries less by a twelfth (ADR 19).
+const COMPRESSION: Compression = Compression::LZ4_RAW;
+
+/// Rows in a page. Those of a patient lie together, those of a code or a day everywhere: smaller pages would be read all the
+/// same, each to be asked for, opened and begun.
+const PAGE_ROWS: usize = 65_536;
 
 /// Writes the files of one table.
 pub(crate) struct TableWriter<'a> {
@@ -114,9 +118,9 @@ impl<'a> TableWriter<'a> {
             .map_err(refuse)?;
         parcours_keys::check_columns(context, &parquet_schema, &columns)?;
         let encryption = parcours_keys::external_encryption(self.keys.as_ref(), context, &columns).await?;
-        let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(refuse)?;
         let builder = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
+            .set_compression(COMPRESSION)
+            .set_data_page_row_count_limit(PAGE_ROWS)
             .set_max_row_group_row_count(Some(self.options.row_group_rows))
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_dictionary_enabled(true)
