@@ -353,18 +353,21 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|entry| below(entry.path())).collect()
 }
 
-/// Free ports of loopback, all different. Another process could take one before it is used; among so many that is rare.
+/// Free ports of loopback, all different. They lie below those that systems give to outgoing connections, of which tests
+/// make so many that one would now and then be gone before its server binds it.
 pub fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
-    let held: Vec<TcpListener> = (0..N)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-        .collect::<std::io::Result<_>>()?;
-    let ports: Vec<SocketAddr> = held
-        .iter()
-        .map(TcpListener::local_addr)
-        .collect::<std::io::Result<_>>()?;
-    ports
-        .try_into()
-        .map_err(|_| anyhow::anyhow!("fewer ports than asked for"))
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test programs that run side by side begin far from each other.
+    let begin = std::process::id().wrapping_mul(7_919);
+    let candidates = (0..PORTS).map(|_| FIRST + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS);
+    let addresses = candidates.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port as u16)));
+    let free: Vec<SocketAddr> = addresses
+        .filter(|address| TcpListener::bind(address).is_ok())
+        .take(N)
+        .collect();
+    free.try_into().map_err(|_| anyhow::anyhow!("no free port on loopback"))
 }
 
 /// Where sandboxes lie: under the target directory, or where other users can reach them.
