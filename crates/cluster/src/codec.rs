@@ -6,10 +6,9 @@ use std::sync::Arc;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
-
-use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 
 use crate::aligned::physical::{AlignedUnionExec, NAME};
 use crate::calendar::{self, CalendarPart};
@@ -48,6 +47,7 @@ impl PhysicalExtensionCodec for PlanCodec {
         }
         self.0.try_encode(node, bytes, converter)
     }
+
     fn try_encode_udf(&self, function: &ScalarUDF, bytes: &mut Vec<u8>) -> Result<()> {
         if function.name() == calendar::NAME {
             bytes.extend_from_slice(OURS);

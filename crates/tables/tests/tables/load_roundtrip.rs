@@ -5,20 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::sandbox::{
-    self, Sandbox, all_granted, count_nodes, dispensings, lines, patients, plan, query, shown_sorted,
+    self, Sandbox, all_granted, count_nodes, dispensings, lines, loaded, patients, plan, query, shown_sorted,
 };
 use datafusion::physical_plan::Partitioning;
 use parcours_tables::Catalog;
-
-async fn loaded(shards: usize) -> (Sandbox, Vec<sandbox::Dispensing>) {
-    let sandbox = Sandbox::local(shards).await;
-    let rows = dispensings(300, 5_000, 1);
-    sandbox.write_patients(&patients(300));
-    sandbox.write_dispensings("1", &rows);
-    sandbox.write_labels();
-    sandbox.load().await.unwrap();
-    (sandbox, rows)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_come_back_as_they_were() {

@@ -322,6 +322,17 @@ pub fn all_granted() -> Grants {
     Grants::none().with("claims", ColumnClass::ALL)
 }
 
+/// A sandbox with 300 patients and 5,000 dispensings, loaded, and these dispensings.
+pub async fn loaded(shards: usize) -> (Sandbox, Vec<Dispensing>) {
+    let sandbox = Sandbox::local(shards).await;
+    let rows = dispensings(300, 5_000, 1);
+    sandbox.write_patients(&patients(300));
+    sandbox.write_dispensings("1", &rows);
+    sandbox.write_labels();
+    sandbox.load().await.unwrap();
+    (sandbox, rows)
+}
+
 pub async fn plan(session: &SessionContext, sql: &str) -> Arc<dyn ExecutionPlan> {
     session.sql(sql).await.unwrap().create_physical_plan().await.unwrap()
 }
