@@ -7,6 +7,7 @@ use datafusion::common::Result;
 use datafusion::logical_expr::GroupsAccumulator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 
 /// The values of these expressions for a batch.
 pub(super) fn values<'a>(
@@ -29,8 +30,7 @@ pub(super) struct Aggregate {
 impl Aggregate {
     /// This aggregate, if it can be computed for many groups at once and needs no order.
     pub(super) fn of(function: &Arc<AggregateFunctionExpr>, filter: Option<&Arc<dyn PhysicalExpr>>) -> Option<Self> {
-        let known =
-            function.groups_accumulator_supported() && function.order_bys().is_empty() && !function.is_distinct();
+        let known = function.groups_accumulator_supported() && function.order_bys().is_empty();
         known.then(|| Self {
             function: Arc::clone(function),
             arguments: function.expressions(),
@@ -61,4 +61,15 @@ impl Aggregate {
         let filter = filter.as_ref().map(|filter| filter.as_boolean());
         state.update_batch(&arguments, groups, filter, count)
     }
+}
+
+/// Whether a grouping has its groups whole, and no more to it than its keys and aggregates.
+pub(super) fn is_whole(grouping: &AggregateExec) -> bool {
+    let mode = grouping.mode();
+    matches!(mode, AggregateMode::Single | AggregateMode::SinglePartitioned) && is_plain(grouping)
+}
+
+/// Whether there is no more to a grouping than its keys and aggregates.
+pub(super) fn is_plain(grouping: &AggregateExec) -> bool {
+    grouping.group_expr().is_single() && grouping.limit_options().is_none()
 }

@@ -12,13 +12,13 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
-use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
-use parcours_tables::scan::compute_in_scan;
+use parcours_tables::scan::{Wanted, compute_in_scan};
 
-use super::aggregates::Aggregate;
+use super::aggregates::{Aggregate, is_whole};
 use super::node::{Node, Operator, Partition, Run};
-use super::runs::{Neighbours, NewToRun, rows_of};
+use super::runs::{Neighbours, NewToRun, groups_of, rows_of};
 
 /// What is computed for each patient.
 #[derive(Debug, Clone)]
@@ -30,20 +30,20 @@ enum Computed {
 
 impl Computed {
     fn of(function: &Arc<AggregateFunctionExpr>, filter: Option<&Arc<dyn PhysicalExpr>>) -> Option<Self> {
-        if function.is_distinct() && function.fun().name() == "count" && filter.is_none() {
-            return match function.expressions().as_slice() {
-                [value] => Some(Self::Distinct(Arc::clone(value))),
-                _ => None,
-            };
+        if !function.is_distinct() {
+            return Aggregate::of(function, filter).map(Self::Aggregate);
         }
-        Aggregate::of(function, filter).map(Self::Aggregate)
+        match function.expressions().as_slice() {
+            [value] if function.fun().name() == "count" && filter.is_none() => Some(Self::Distinct(Arc::clone(value))),
+            _ => None,
+        }
     }
 
     /// What it computes of a row.
-    fn expressions(&mut self) -> Vec<&mut Arc<dyn PhysicalExpr>> {
+    fn expressions(&mut self) -> Vec<Wanted<'_>> {
         match self {
-            Self::Aggregate(aggregate) => aggregate.expressions().collect(),
-            Self::Distinct(value) => vec![value],
+            Self::Aggregate(aggregate) => aggregate.expressions().map(Wanted::Values).collect(),
+            Self::Distinct(value) => vec![Wanted::Codes(value)],
         }
     }
 
@@ -62,6 +62,16 @@ impl Computed {
     }
 }
 
+/// The same, on its way.
+enum State {
+    Aggregate(Aggregate, Box<dyn GroupsAccumulator>),
+    Distinct {
+        value: Arc<dyn PhysicalExpr>,
+        values: NewToRun,
+        counts: Vec<i64>,
+    },
+}
+
 /// The groups to which a batch adds.
 struct Open {
     /// The runs of its rows, each of which is a group's, from `first` on.
@@ -74,16 +84,6 @@ struct Open {
     patients: u64,
 }
 
-/// The same, on its way.
-enum State {
-    Aggregate(Aggregate, Box<dyn GroupsAccumulator>),
-    Distinct {
-        value: Arc<dyn PhysicalExpr>,
-        values: NewToRun,
-        counts: Vec<i64>,
-    },
-}
-
 impl State {
     /// Adds rows, each to its open group.
     fn add(&mut self, rows: &RecordBatch, groups: &Open) -> Result<()> {
@@ -93,10 +93,13 @@ impl State {
                 let column = value.evaluate(rows)?.into_array(rows.num_rows())?;
                 values.number(std::slice::from_ref(&column))?;
                 counts.resize(groups.count, 0);
+                // A dictionary may have NULL among its values.
+                let nulls = column.logical_nulls();
+                let known = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
                 for (group, rows) in (groups.first..).zip(&groups.runs) {
                     let patient = groups.patients - (groups.count - 1 - group) as u64;
                     values.each_new(rows.clone(), patient, |row, _| {
-                        counts[group] += i64::from(column.is_valid(row));
+                        counts[group] += i64::from(known(row));
                     });
                 }
                 values.forget_all_but(groups.patients)
@@ -133,7 +136,7 @@ pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dy
         return Ok(None);
     };
     let computed = ours.computed.iter_mut().flat_map(Computed::expressions);
-    let expressions = computed.chain([&mut ours.patient]).collect();
+    let expressions = computed.chain([Wanted::Codes(&mut ours.patient)]).collect();
     if let Some(scan) = compute_in_scan(&input, expressions)? {
         input = scan;
     }
@@ -142,14 +145,10 @@ pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dy
 
 fn of(node: &Arc<dyn ExecutionPlan>) -> Option<(ByPatient, Arc<dyn ExecutionPlan>)> {
     let grouping = node.downcast_ref::<AggregateExec>()?;
-    let whole = matches!(
-        grouping.mode(),
-        AggregateMode::Single | AggregateMode::SinglePartitioned
-    );
     let ordered = *grouping.input_order_mode() == InputOrderMode::Sorted;
     let group_by = grouping.group_expr();
     let [(patient, _)] = group_by.expr() else { return None };
-    if !whole || !ordered || !group_by.is_single() || grouping.limit_options().is_some() {
+    if !is_whole(grouping) || !ordered {
         return None;
     }
     let computed = grouping.aggr_expr().iter().zip(grouping.filter_expr());
@@ -204,11 +203,8 @@ impl Run for Groups {
         let count = first + runs.ranges.len();
         self.patients += (count - self.open) as u64;
         self.open = count;
-        let of_rows = (first..).zip(&runs.ranges);
         let groups = Open {
-            of_rows: of_rows
-                .flat_map(|(group, rows)| std::iter::repeat_n(group, rows.len()))
-                .collect(),
+            of_rows: groups_of(first, &runs.ranges),
             runs: runs.ranges,
             first,
             count,

@@ -15,9 +15,9 @@ use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use parcours_tables::scan::compute_in_scan;
+use parcours_tables::scan::{Wanted, compute_in_scan};
 
-use super::aggregates::{Aggregate, values};
+use super::aggregates::{Aggregate, is_plain, is_whole, values};
 use super::node::{Node, Operator, Partition, Run};
 use super::runs::{Neighbours, NewToRun};
 
@@ -45,8 +45,9 @@ pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dy
         Part::Patients => None,
         Part::Of(aggregate) => Some(aggregate.expressions()),
     });
-    let expressions = parts.flatten().chain(&mut ours.group_by).chain([&mut ours.patient]);
-    if let Some(scan) = compute_in_scan(&input, expressions.collect())? {
+    let values = parts.flatten().map(Wanted::Values);
+    let keys = ours.group_by.iter_mut().chain([&mut ours.patient]).map(Wanted::Codes);
+    if let Some(scan) = compute_in_scan(&input, values.chain(keys).collect())? {
         input = scan;
     }
     // The outer grouping is a partial one, and so is what ours gives out.
@@ -56,8 +57,12 @@ pub(super) fn in_place_of(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dy
 fn of(node: &Arc<dyn ExecutionPlan>) -> Option<(CountedPatients, Arc<dyn ExecutionPlan>)> {
     let outer = node.downcast_ref::<AggregateExec>()?;
     let inner = outer.input().downcast_ref::<AggregateExec>()?;
-    let whole = matches!(inner.mode(), AggregateMode::Single | AggregateMode::SinglePartitioned);
-    if *outer.mode() != AggregateMode::Partial || !whole || !is_plain(outer) || !is_plain(inner) {
+    if *outer.mode() != AggregateMode::Partial
+        || !is_plain(outer)
+        || !is_whole(inner)
+        || filters(outer)
+        || filters(inner)
+    {
         return None;
     }
     let exprs = inner.group_expr().expr();
@@ -81,10 +86,8 @@ fn of(node: &Arc<dyn ExecutionPlan>) -> Option<(CountedPatients, Arc<dyn Executi
     Some((ours, Arc::clone(inner.input())))
 }
 
-fn is_plain(grouping: &AggregateExec) -> bool {
-    grouping.group_expr().is_single()
-        && grouping.limit_options().is_none()
-        && grouping.filter_expr().iter().all(Option::is_none)
+fn filters(grouping: &AggregateExec) -> bool {
+    grouping.filter_expr().iter().any(Option::is_some)
 }
 
 fn column(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
@@ -104,8 +107,10 @@ fn of_both(outer: &Arc<AggregateFunctionExpr>, inner: &AggregateExec, patient: u
     }
     let of = argument.checked_sub(inner.group_expr().expr().len())?;
     let of = inner.aggr_expr().get(of)?;
-    match (name, of.fun().name()) {
-        ("sum", "count" | "sum") | ("min", "min") | ("max", "max") => Aggregate::of(of, None).map(Part::Of),
+    match (name, of.fun().name(), of.is_distinct()) {
+        ("sum", "count" | "sum", false) | ("min", "min", false) | ("max", "max", false) => {
+            Aggregate::of(of, None).map(Part::Of)
+        }
         _ => None,
     }
 }
@@ -176,7 +181,7 @@ impl Groups {
         let patients = self.patient.evaluate(rows)?.into_array(rows.num_rows())?;
         let runs = self.neighbours.runs(&patients)?;
         let columns = values(&self.group_by, rows).collect::<Result<Vec<_>>>()?;
-        let ids = self.groups.number(&columns)?.to_vec();
+        self.groups.number(&columns)?;
         let count = self.groups.len();
         self.counts.resize(count, 0);
         for (n, run) in runs.ranges.iter().enumerate() {
@@ -187,7 +192,7 @@ impl Groups {
                 .each_new(run.clone(), self.patients, |_, group| counts[group] += known);
         }
         for (aggregate, state) in self.states.iter_mut().flatten() {
-            aggregate.add(state.as_mut(), rows, &ids, count)?;
+            aggregate.add(state.as_mut(), rows, self.groups.ids(), count)?;
         }
         Ok(())
     }

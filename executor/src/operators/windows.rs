@@ -11,14 +11,14 @@ use arrow::compute::{concat_batches, partition, take};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, WindowFrame, WindowFrameBound, WindowFrameUnits};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::{PlainAggregateWindowExpr, StandardWindowExpr, WindowExpr};
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowUDFExpr};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use parcours_cluster::windows::shift;
 
-use super::aggregates::values;
+use super::aggregates::{Aggregate, values};
 use super::node::{Node, Operator, Partition, Run};
+use super::runs::groups_of;
 
 /// A function that is computed for many partitions at once.
 #[derive(Debug, Clone)]
@@ -33,10 +33,7 @@ enum Windowed {
     /// `lag` and `lead`: the value of the row so many rows further on; NULL beyond the partition's ends.
     Shift { value: Arc<dyn PhysicalExpr>, by: i64 },
     /// An aggregate of all of the partition's rows.
-    Total {
-        aggregate: Arc<AggregateFunctionExpr>,
-        arguments: Vec<Arc<dyn PhysicalExpr>>,
-    },
+    Total(Aggregate),
 }
 
 impl Windowed {
@@ -44,13 +41,9 @@ impl Windowed {
     fn of(expr: &Arc<dyn WindowExpr>) -> Option<Self> {
         let any = expr.as_any();
         if let Some(total) = any.downcast_ref::<PlainAggregateWindowExpr>() {
-            let aggregate = total.get_aggregate_expr();
-            let known =
-                whole(expr.get_window_frame(), expr.order_by().is_empty()) && aggregate.groups_accumulator_supported();
-            return known.then(|| Self::Total {
-                aggregate: Arc::new(aggregate.clone()),
-                arguments: expr.expressions(),
-            });
+            whole(expr.get_window_frame(), expr.order_by().is_empty()).then_some(())?;
+            let aggregate = Arc::new(total.get_aggregate_expr().clone());
+            return Aggregate::of(&aggregate, None).map(Self::Total);
         }
         let function = any.downcast_ref::<StandardWindowExpr>()?.get_standard_func_expr();
         let function = function.as_any().downcast_ref::<WindowUDFExpr>()?;
@@ -90,14 +83,10 @@ impl Windowed {
                     .collect();
                 Ok(take(&value, &from, None)?)
             }
-            Self::Total { aggregate, arguments } => {
-                let arguments = values(arguments, rows).collect::<Result<Vec<_>>>()?;
-                let groups = partitions.iter().enumerate();
-                let groups: Vec<usize> = groups
-                    .flat_map(|(group, partition)| std::iter::repeat_n(group, partition.len()))
-                    .collect();
-                let mut totals = aggregate.create_groups_accumulator()?;
-                totals.update_batch(&arguments, &groups, None, partitions.len())?;
+            Self::Total(aggregate) => {
+                let groups = groups_of(0, partitions);
+                let mut totals = aggregate.begin()?;
+                aggregate.add(totals.as_mut(), rows, &groups, partitions.len())?;
                 let totals = totals.evaluate(EmitTo::All)?;
                 Ok(take(&totals, &numbers(groups.into_iter()), None)?)
             }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, new_null_array};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, SchemaRef};
@@ -28,6 +28,7 @@ use datafusion::physical_expr_adapter::{
 };
 use parking_lot::Mutex;
 
+use super::by_value::ByValue;
 use super::conditions;
 
 /// Functions that fail for no text, so that computing them for a value of no row does no harm.
@@ -57,7 +58,7 @@ const COMPARING: [Operator; 8] = [
 ];
 
 /// The type in which codes are read.
-fn dictionary() -> DataType {
+pub(super) fn dictionary() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
@@ -67,13 +68,15 @@ pub(super) fn code_columns(expressions: &[Arc<dyn PhysicalExpr>]) -> BTreeSet<St
     for expr in expressions {
         // Nothing here fails: the visitor is asked for a result, and gives the same one always.
         let _ = expr.apply(|node| {
-            Ok(match only_column(node).filter(|_| computes(node)) {
-                Some(column) => {
-                    found.insert(column.name().to_owned());
-                    TreeNodeRecursion::Jump
-                }
-                None => TreeNodeRecursion::Continue,
-            })
+            Ok(
+                match only_column(node).filter(|_| computes(node) || node.is::<ByValue>()) {
+                    Some(column) => {
+                        found.insert(column.name().to_owned());
+                        TreeNodeRecursion::Jump
+                    }
+                    None => TreeNodeRecursion::Continue,
+                },
+            )
         });
     }
     found
@@ -121,7 +124,7 @@ fn is_plain(expr: &Arc<dyn PhysicalExpr>) -> bool {
 }
 
 /// Whether this is a column that is turned from a dictionary into texts.
-fn is_read_as_text(expr: &Arc<dyn PhysicalExpr>) -> bool {
+pub(super) fn is_read_as_text(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let cast = expr.downcast_ref::<CastExpr>();
     cast.is_some_and(|cast| *cast.cast_type() == DataType::Utf8 && cast.expr().is::<Column>())
 }
@@ -185,7 +188,7 @@ impl PhysicalExprAdapter for OnCodes {
 
 /// An expression over one column of codes, computed once for each value of its dictionary.
 #[derive(Debug)]
-struct OnDictionary {
+pub(super) struct OnDictionary {
     /// The column of codes.
     codes: Arc<dyn PhysicalExpr>,
     /// What is computed, over a batch whose only column holds values.
@@ -221,7 +224,7 @@ impl OnDictionary {
     /// What comes out for each value, and behind them for NULL.
     fn for_values(&self, values: &ArrayRef) -> Result<ArrayRef> {
         if let Some((known, result)) = self.last.lock().as_ref()
-            && Arc::ptr_eq(known, values)
+            && is_same(known, values)
         {
             return Ok(result.clone());
         }
@@ -235,30 +238,51 @@ impl OnDictionary {
     }
 }
 
+impl OnDictionary {
+    /// The rows' keys, and what comes out for each value and, behind them, for NULL.
+    fn by_key(&self, batch: &RecordBatch) -> Result<(Int32Array, ArrayRef)> {
+        let codes = self.codes.evaluate(batch)?.into_array(batch.num_rows())?;
+        let Some(codes) = codes.as_dictionary_opt::<Int32Type>() else {
+            return internal_err!("codes must come as a dictionary, not as {}", codes.data_type());
+        };
+        Ok((codes.keys().clone(), self.for_values(codes.values())?))
+    }
+
+    /// The texts that come out, as a dictionary; the same one in memory for batches whose codes have one dictionary.
+    pub(super) fn texts(&self, batch: &RecordBatch) -> Result<ArrayRef> {
+        let (keys, texts) = self.by_key(batch)?;
+        let null = texts.len().saturating_sub(1);
+        let keys = match texts.is_null(null) {
+            true => keys,
+            false => with_null_at(&keys, null),
+        };
+        Ok(Arc::new(DictionaryArray::try_new(keys, texts)?))
+    }
+}
+
+/// The same keys, with this one for NULL.
+fn with_null_at(keys: &Int32Array, null: usize) -> Int32Array {
+    match keys.null_count() {
+        0 => keys.clone(),
+        _ => keys
+            .iter()
+            .map(|key| key.unwrap_or(null as i32))
+            .collect::<Vec<_>>()
+            .into(),
+    }
+}
+
 impl PhysicalExpr for OnDictionary {
     fn return_field(&self, _: &Schema) -> Result<FieldRef> {
         Ok(self.field.clone())
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let codes = self.codes.evaluate(batch)?.into_array(batch.num_rows())?;
-        let Some(codes) = codes.as_dictionary_opt::<Int32Type>() else {
-            return internal_err!("codes must come as a dictionary, not as {}", codes.data_type());
-        };
-        let result = self.for_values(codes.values())?;
-        let keys = codes.keys();
+        let (keys, result) = self.by_key(batch)?;
         if let Some(answers) = result.as_boolean_opt() {
-            return Ok(ColumnarValue::Array(Arc::new(answers_by_row(keys, answers))));
+            return Ok(ColumnarValue::Array(Arc::new(answers_by_row(&keys, answers))));
         }
-        let null = codes.values().len() as u32;
-        let places: UInt32Array = match keys.null_count() {
-            0 => keys.values().iter().map(|key| *key as u32).collect::<Vec<_>>().into(),
-            _ => keys
-                .iter()
-                .map(|key| key.map_or(null, |key| key as u32))
-                .collect::<Vec<_>>()
-                .into(),
-        };
+        let places = with_null_at(&keys, result.len().saturating_sub(1));
         Ok(ColumnarValue::Array(take(result.as_ref(), &places, None)?))
     }
 
@@ -290,32 +314,61 @@ impl fmt::Display for OnDictionary {
     }
 }
 
+/// Whether two dictionaries are one in memory. Batches of a row group come with an array of their own each, over the same
+/// buffers.
+fn is_same(one: &ArrayRef, other: &ArrayRef) -> bool {
+    Arc::ptr_eq(one, other) || one.to_data().ptr_eq(&other.to_data())
+}
+
 /// The answer to each row from those to each value and, behind them, to NULL. What `take` does for any type, for a condition
 /// that is asked of every row of a table, at a fraction of its price.
 fn answers_by_row(keys: &Int32Array, answers: &BooleanArray) -> BooleanArray {
     let of_null = answers.len().saturating_sub(1);
+    let null_is_null = answers.is_null(of_null);
     let by_row = |of: &BooleanBuffer| {
-        let table: Vec<bool> = of.iter().collect();
-        let answer = |place: usize| table.get(place).copied().unwrap_or(false);
-        match keys.null_count() == 0 || answers.is_null(of_null) {
+        let rows = looked_up(keys.values(), of);
+        match keys.nulls() {
             // What stands at the place of a NULL does not matter where its answer is NULL.
-            true => BooleanBuffer::collect_bool(keys.len(), |row| answer(keys.values()[row] as usize)),
-            false => BooleanBuffer::collect_bool(keys.len(), |row| match keys.is_null(row) {
-                true => answer(of_null),
-                false => answer(keys.value(row) as usize),
-            }),
+            Some(valid) if !null_is_null && of.value(of_null) => &rows | &!valid.inner(),
+            Some(valid) if !null_is_null => &rows & valid.inner(),
+            _ => rows,
         }
     };
     let valid = match (answers.nulls(), answers.null_count()) {
         (None, _) | (_, 0) => None,
-        (_, 1) if answers.is_null(of_null) => keys.nulls().cloned(),
+        (_, 1) if null_is_null => keys.nulls().cloned(),
         (Some(valid), _) => {
             let of_values = NullBuffer::new(by_row(valid.inner()));
-            let of_keys = keys.nulls().filter(|_| answers.is_null(of_null));
+            let of_keys = keys.nulls().filter(|_| null_is_null);
             NullBuffer::union(Some(&of_values), of_keys)
         }
     };
     BooleanArray::new(by_row(answers.values()), valid)
+}
+
+/// Most values for which a table of fixed size is filled, in which no place has to be checked.
+const TABLE: usize = 4096;
+
+/// The bit at each of these places.
+fn looked_up(places: &[i32], bits: &BooleanBuffer) -> BooleanBuffer {
+    let answers = bits.iter().map(u8::from);
+    if bits.len() > TABLE {
+        let table: Vec<u8> = answers.collect();
+        return packed(places, |place| table.get(place as usize).copied().unwrap_or_default());
+    }
+    let mut table = [0; TABLE];
+    table.iter_mut().zip(answers).for_each(|(answer, bit)| *answer = bit);
+    packed(places, |place| table[place as usize % TABLE])
+}
+
+/// The bits (0 or 1) of these places, eight in a byte.
+fn packed(places: &[i32], bit: impl Fn(i32) -> u8) -> BooleanBuffer {
+    let byte = |eight: &[i32; 8]| (0..8).fold(0, |byte, n| byte | bit(eight[n]) << n);
+    let (eights, rest) = places.as_chunks::<8>();
+    let mut bytes = Vec::with_capacity(eights.len() + 1);
+    bytes.extend(eights.iter().map(byte));
+    bytes.push(rest.iter().rev().fold(0, |byte, place| byte << 1 | bit(*place)));
+    BooleanBuffer::new(bytes.into(), 0, places.len())
 }
 
 impl PartialEq for OnDictionary {
@@ -337,6 +390,7 @@ impl Hash for OnDictionary {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use arrow::array::UInt32Array;
 
     /// What `take` says, which is looked up otherwise.
     fn taken(keys: &Int32Array, answers: &BooleanArray) -> BooleanArray {
@@ -359,6 +413,31 @@ mod tests {
                 assert_eq!(answers_by_row(&all, &answers), taken(&all, &answers));
             }
         }
+    }
+
+    #[test]
+    fn rows_beyond_whole_bytes_are_answered() {
+        for values in [300, 5_000] {
+            let answers = (0..values).map(|value| Some(value % 3 == 0));
+            let answers: BooleanArray = answers.chain([None]).collect();
+            for rows in [1, 7, 8, 9, 63, 64, 65, 1000] {
+                let keys: Int32Array = (0..rows)
+                    .map(|row| (row % 11 != 4).then_some(row * 7 % values))
+                    .collect();
+                for keys in [keys.slice(1, keys.len() - 1), keys] {
+                    assert_eq!(answers_by_row(&keys, &answers), taken(&keys, &answers));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dictionaries_over_the_same_texts_are_one() {
+        let values: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["a", "b"]));
+        let again = arrow::array::make_array(values.to_data());
+        let like: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["a", "b"]));
+        assert!(is_same(&values, &again));
+        assert!(!is_same(&values, &like));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! decrypts what the query was granted. Refuses every other source by name and every column whose class was not granted.
 //! Footers are decoded once and kept ([`FooterCache`]); `reader.rs` is where a file is opened.
 
+mod by_value;
 mod codes;
 mod conditions;
 mod flow;
@@ -40,7 +41,7 @@ pub use footers::{FooterCache, FooterCounters};
 use grants::GrantedService;
 pub use grants::Grants;
 use merged::{Apart, MergedScan, take_apart};
-pub use pushed::compute_in_scan;
+pub use pushed::{Wanted, compute_in_scan};
 use reader::DecryptingReaderFactory;
 use shared::SharedScans;
 

@@ -15,13 +15,39 @@ use datafusion::physical_expr::projection::{ProjectionExpr, ProjectionExprs};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::by_value::ByValue;
 use super::codes::{computes, only_column};
+use super::merged::take_apart;
+use super::repeated_patient;
+
+/// An expression of an operator over a scan.
+#[derive(Debug)]
+pub enum Wanted<'a> {
+    /// Its values are wanted in its type.
+    Values(&'a mut Arc<dyn PhysicalExpr>),
+    /// If it is of texts that can be computed by value, they are wanted as a dictionary (of `Int32` and `Utf8`).
+    Codes(&'a mut Arc<dyn PhysicalExpr>),
+}
+
+impl Wanted<'_> {
+    fn expr(&self) -> &Arc<dyn PhysicalExpr> {
+        match self {
+            Self::Values(expr) | Self::Codes(expr) => expr,
+        }
+    }
+
+    fn expr_mut(&mut self) -> &mut Arc<dyn PhysicalExpr> {
+        match self {
+            Self::Values(expr) | Self::Codes(expr) => expr,
+        }
+    }
+}
 
 /// Takes out of expressions over a scan's columns what can be computed by value. The scan that computes it, over whose columns
 /// the expressions are then; none, and no change, if `plan` is no scan of ours, or nothing of the kind is computed.
 pub fn compute_in_scan(
     plan: &Arc<dyn ExecutionPlan>,
-    mut expressions: Vec<&mut Arc<dyn PhysicalExpr>>,
+    mut wanted: Vec<Wanted<'_>>,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let scan = plan.downcast_ref::<DataSourceExec>();
     let Some((config, source)) = scan.and_then(|scan| scan.downcast_to_file_source::<ParquetSource>()) else {
@@ -36,13 +62,29 @@ pub fn compute_in_scan(
         let read = projection.as_ref().get(column.index());
         read.is_some_and(|read| read.expr.is::<Column>()) && *schema.field(column.index()).data_type() == DataType::Utf8
     };
+    // Of a table with a row for each patient, a dictionary of patients would have to be made; and files of a shard are merged
+    // by a column.
+    let patients_as_codes = repeated_patient(config).is_some() && matches!(take_apart(config), Ok(None));
+    let patient = config.output_ordering.first().map(|order| &order.first().expr);
+    let patient = patient.and_then(|patient| patient.downcast_ref::<Column>());
+    let is_code = |column: &Column| patients_as_codes || patient.is_none_or(|patient| patient.name() != column.name());
     let mut computed: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
-    let mut taken = Vec::with_capacity(expressions.len());
-    for expr in &expressions {
-        let without = Arc::clone(expr).transform_down(|node| {
-            if only_column(&node).is_none_or(|column| !plain(&column)) || !computes(&node) {
+    let mut taken = Vec::with_capacity(wanted.len());
+    for wanted in &wanted {
+        let whole = match wanted {
+            Wanted::Codes(expr) if expr.data_type(&schema)? == DataType::Utf8 => Some(expr),
+            _ => None,
+        };
+        let without = Arc::clone(wanted.expr()).transform_down(|node| {
+            let as_codes = whole.is_some_and(|whole| Arc::ptr_eq(whole, &node));
+            let computed_here = computes(&node) || (as_codes && node.downcast_ref().is_some_and(is_code));
+            if only_column(&node).is_none_or(|column| !plain(&column)) || !computed_here {
                 return Ok(Transformed::no(node));
             }
+            let node = match as_codes {
+                true => Arc::new(ByValue(node)),
+                false => node,
+            };
             let known = computed.iter().position(|known| known.as_ref() == node.as_ref());
             let n = known.unwrap_or(computed.len());
             if known.is_none() {
@@ -62,8 +104,8 @@ pub fn compute_in_scan(
         .map(|column| column.index())
         .collect();
     let kept: Vec<usize> = read.into_iter().filter(|column| *column < width).collect();
-    for (expr, without) in expressions.iter_mut().zip(taken) {
-        **expr = moved(without, &kept, width)?;
+    for (wanted, without) in wanted.iter_mut().zip(taken) {
+        *wanted.expr_mut() = moved(without, &kept, width)?;
     }
     let columns = kept.iter().map(|n| {
         let name = schema.field(*n).name();

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileSource, ParquetSource};
@@ -16,9 +16,10 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, DynamicFilterPhysicalExpr};
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_expr::projection::{ProjectionExpr, ProjectionExprs};
 use datafusion::physical_expr::utils::reassign_expr_columns;
+use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -27,6 +28,8 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use parking_lot::Mutex;
 
+use super::by_value::ByValue;
+use super::codes::{OnCodesFactory, code_columns};
 use super::flow::Flow;
 use super::merged::take_apart;
 use super::{ScanKeys, expressions, needed_columns, open_parquet};
@@ -154,12 +157,21 @@ impl Source {
             .iter()
             .flat_map(|scan| needed_columns(&expressions(scan.source)))
             .collect();
-        let columns = columns.iter().map(|name| schema.index_of(name));
-        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+        let codes = code_columns(&conditions.into_iter().cloned().collect::<Vec<_>>());
+        let read = |name: &String| {
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, schema.index_of(name)?));
+            let is_text = *schema.field_with_name(name)?.data_type() == DataType::Utf8;
+            let column = match is_text && codes.contains(name) {
+                true => Arc::new(ByValue(column)),
+                false => column,
+            };
+            Ok(ProjectionExpr::new(column, name))
+        };
+        let columns = columns.iter().map(read).collect::<Result<Vec<_>>>()?;
         let source = ParquetSource::new(table.clone())
             .with_table_parquet_options(first.source.table_parquet_options().clone())
             .with_predicate(filter);
-        let Some(source) = source.try_pushdown_projection(&ProjectionExprs::from_indices(&columns, schema))? else {
+        let Some(source) = source.try_pushdown_projection(&ProjectionExprs::new(columns))? else {
             return internal_err!("a scan takes no projection");
         };
         let Some(source) = source.downcast_ref::<ParquetSource>() else {
@@ -202,6 +214,8 @@ impl Source {
 struct Part {
     source: Arc<Source>,
     reader: usize,
+    /// Fits expressions over the table's texts to the common scan's dictionaries.
+    on_codes: Arc<dyn PhysicalExprAdapter>,
     /// Over the columns of the common scan, as is the output.
     filter: Arc<dyn PhysicalExpr>,
     output: Vec<ProjectionExpr>,
@@ -210,6 +224,12 @@ struct Part {
 impl Part {
     fn of(source: &Arc<Source>, reader: usize, scan: &Candidate) -> Result<Self> {
         let schema = source.scan.schema();
+        let table = scan.source.table_schema().table_schema();
+        let texts = schema
+            .fields()
+            .iter()
+            .map(|field| table.field_with_name(field.name()).cloned());
+        let texts = Schema::new(texts.collect::<std::result::Result<Vec<_>, _>>()?);
         let mut output = match scan.source.projection() {
             Some(projection) => projection.as_ref().to_vec(),
             None => return internal_err!("a scan puts nothing out"),
@@ -220,6 +240,7 @@ impl Part {
         Ok(Self {
             source: Arc::clone(source),
             reader,
+            on_codes: OnCodesFactory.create(Arc::new(texts), Arc::clone(&schema))?,
             filter: reassign_expr_columns(Arc::clone(&scan.filter), &schema)?,
             output,
         })
@@ -231,8 +252,15 @@ impl Part {
             stream: Mutex::new(Some(rows)),
         });
         let rows = StreamingTableExec::try_new(Arc::clone(rows.schema()), vec![rows], None, [], false, None)?;
-        let rows = FilterExec::try_new(Arc::clone(&self.filter), Arc::new(rows))?;
-        ProjectionExec::try_new(self.output.clone(), Arc::new(rows))?.execute(0, context)
+        // Anew for each partition, since each has dictionaries of its own.
+        let filter = self.on_codes.rewrite(Arc::clone(&self.filter))?;
+        let output = self.output.iter().cloned().map(|mut column| {
+            column.expr = self.on_codes.rewrite(column.expr)?;
+            Ok(column)
+        });
+        let output = output.collect::<Result<Vec<_>>>()?;
+        let rows = FilterExec::try_new(filter, Arc::new(rows))?;
+        ProjectionExec::try_new(output, Arc::new(rows))?.execute(0, context)
     }
 }
 

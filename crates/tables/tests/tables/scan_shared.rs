@@ -3,22 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::sandbox::{Dispensing, Sandbox, all_granted, count_nodes, dispensings, lines, patients, plan, query};
+use crate::sandbox::{Dispensing, Sandbox, all_granted, count_nodes, dispensings, lines, loaded, plan, query};
 use datafusion::common::DFSchema;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::SessionContext;
-use parcours_tables::scan::{compute_in_scan, open_for_reading};
-
-async fn loaded(shards: usize) -> (Sandbox, Vec<Dispensing>) {
-    let sandbox = Sandbox::local(shards).await;
-    let rows = dispensings(300, 5_000, 1);
-    sandbox.write_patients(&patients(300));
-    sandbox.write_dispensings("1", &rows);
-    sandbox.write_labels();
-    sandbox.load().await.unwrap();
-    (sandbox, rows)
-}
+use parcours_tables::scan::{Wanted, compute_in_scan, open_for_reading};
 
 const PAIRS: &str = "SELECT count(*), sum(b.day - a.day) FROM dispensing a JOIN dispensing b ON b.patient = a.patient \
                      AND b.day BETWEEN a.day AND a.day + 400 WHERE a.code LIKE 'HEALTHMARK00%' AND b.code LIKE '%7' AND b.quantity > 10";
@@ -96,46 +86,97 @@ fn expression(session: &SessionContext, scan: &Arc<dyn ExecutionPlan>, sql: &str
     session.create_physical_expr(expr, &schema).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn computations_over_codes_move_into_the_scan() {
-    let (sandbox, _) = loaded(2).await;
+/// These expressions over the table of dispensings, computed by the scan, in lines; and the scan's columns.
+async fn computed(sandbox: &Sandbox, parts: &[&str], as_codes: bool) -> (Vec<String>, Vec<String>) {
     let session = sandbox.session().await;
     let keys = sandbox.reading().keys(all_granted());
     let scan = plan(&session, "SELECT patient, code, quantity FROM dispensing").await;
-    let computed = "substr(code, 11, 2), CASE WHEN code LIKE '%7' THEN quantity END, code LIKE '%7', patient";
-    let parts = [
-        "substr(code, 11, 2)",
-        "CASE WHEN code LIKE '%7' THEN quantity END",
-        "code LIKE '%7'",
-        "patient",
-    ];
-    let mut exprs = parts.map(|part| expression(&session, &scan, part));
-    let moved = compute_in_scan(&scan, exprs.iter_mut().collect()).unwrap().unwrap();
-    let columns: Vec<String> = moved
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
-    assert_eq!(columns, ["patient", "quantity", "__by_value_0", "__by_value_1"]);
+    let mut exprs: Vec<_> = parts.iter().map(|part| expression(&session, &scan, part)).collect();
+    let wanted = exprs.iter_mut().map(match as_codes {
+        true => Wanted::Codes,
+        false => Wanted::Values,
+    });
+    let moved = compute_in_scan(&scan, wanted.collect()).unwrap().unwrap();
+    let columns = moved.schema();
+    let columns = columns.fields().iter();
+    let columns = columns.map(|field| format!("{} {}", field.name(), field.data_type()));
+    let columns = columns.collect();
     let opened = open_for_reading(moved, &keys).unwrap();
-    let batches = collect(opened, session.task_ctx()).await.unwrap();
     let mut found = Vec::new();
-    for batch in &batches {
+    for batch in &collect(opened, session.task_ctx()).await.unwrap() {
         let values = exprs
             .iter()
             .map(|expr| expr.evaluate(batch).unwrap().into_array(batch.num_rows()).unwrap());
         let names = ["a", "b", "c", "d"].into_iter().zip(values);
         found.extend(lines(&[arrow::array::RecordBatch::try_from_iter(names).unwrap()]));
     }
-    let mut expected = lines(
-        &query(&session, &keys, &format!("SELECT {computed} FROM dispensing"))
-            .await
-            .unwrap(),
-    );
     found.sort();
-    expected.sort();
-    assert_eq!(found, expected);
+    (found, columns)
+}
+
+/// The same, as the engine computes it.
+async fn selected(sandbox: &Sandbox, parts: &[&str]) -> Vec<String> {
+    let session = sandbox.session().await;
+    let keys = sandbox.reading().keys(all_granted());
+    let sql = format!("SELECT {} FROM dispensing", parts.join(", "));
+    let mut lines = lines(&query(&session, &keys, &sql).await.unwrap());
+    lines.sort();
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn computations_over_codes_move_into_the_scan() {
+    let (sandbox, _) = loaded(2).await;
+    let parts = [
+        "substr(code, 11, 2)",
+        "CASE WHEN code LIKE '%7' THEN quantity END",
+        "code LIKE '%7'",
+        "patient",
+    ];
+    let (found, columns) = computed(&sandbox, &parts, false).await;
+    assert_eq!(found, selected(&sandbox, &parts).await);
+    let expected = [
+        "patient Utf8",
+        "quantity Int32",
+        "__by_value_0 Utf8",
+        "__by_value_1 Boolean",
+    ];
+    assert_eq!(columns, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_that_are_grouped_by_stay_dictionaries() {
+    let (sandbox, _) = loaded(2).await;
+    let parts = [
+        "substr(code, 11, 2)",
+        "CASE WHEN code LIKE '%7' THEN 'seven' WHEN code IS NULL THEN 'none' END",
+        "patient",
+        "code LIKE '%7'",
+    ];
+    let texts = "Dictionary(Int32, Utf8)";
+    let expected = [0, 1, 2].map(|n| format!("__by_value_{n} {texts}"));
+    for several in [false, true] {
+        let (found, columns) = computed(&sandbox, &parts, true).await;
+        assert_eq!(found, selected(&sandbox, &parts).await);
+        match several {
+            false => assert_eq!(
+                columns,
+                [expected.as_slice(), &["__by_value_3 Boolean".to_owned()]].concat()
+            ),
+            // Files are merged by patient.
+            true => assert_eq!(columns[0], "patient Utf8"),
+        }
+        sandbox.write_dispensings("2", &dispensings(300, 1_000, 2));
+        sandbox.load().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_computed_by_value_stays() {
+    let (sandbox, _) = loaded(1).await;
+    let session = sandbox.session().await;
+    let scan = plan(&session, "SELECT patient, code, quantity FROM dispensing").await;
     let mut plain = ["quantity + 1", "patient > code"].map(|part| expression(&session, &scan, part));
-    assert!(compute_in_scan(&scan, plain.iter_mut().collect()).unwrap().is_none());
+    let wanted = plain.iter_mut().map(Wanted::Codes).collect();
+    assert!(compute_in_scan(&scan, wanted).unwrap().is_none());
 }
