@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
@@ -141,7 +142,7 @@ impl State {
     }
 
     fn keep(&mut self, batch: RecordBatch) {
-        let size = batch.get_array_memory_size();
+        let size = size_of(&batch);
         let within = self.memory.size() + size <= MOST_KEPT && self.memory.try_grow(size).is_ok();
         if !within {
             for place in &mut self.readers {
@@ -166,10 +167,20 @@ impl State {
         while self.gone < least
             && let Some(batch) = self.kept.pop_front()
         {
-            self.memory.shrink(batch.get_array_memory_size());
+            self.memory.shrink(size_of(&batch));
             self.gone += 1;
         }
     }
+}
+
+/// Bytes of a batch's own. A dictionary is that of all batches of a row group, and has at most 1 MiB in a file.
+fn size_of(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    let own = columns.map(|column| match column.as_any_dictionary_opt() {
+        Some(codes) => codes.keys().get_array_memory_size(),
+        None => column.get_array_memory_size(),
+    });
+    own.sum()
 }
 
 /// One reader's stream.
@@ -238,7 +249,7 @@ impl Wake for Wakers {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use arrow::array::{AsArray, Int64Array};
+    use arrow::array::Int64Array;
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};
     use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
     use datafusion::physical_plan::stream::RecordBatchStreamAdapter;

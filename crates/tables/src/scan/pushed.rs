@@ -58,16 +58,19 @@ pub fn compute_in_scan(
     };
     let schema = plan.schema();
     let width = schema.fields().len();
-    let plain = |column: &Column| {
+    // The column of the table that the scan puts out as this one, maybe under another name.
+    let read = |column: &Column| {
         let read = projection.as_ref().get(column.index());
-        read.is_some_and(|read| read.expr.is::<Column>()) && *schema.field(column.index()).data_type() == DataType::Utf8
+        read.and_then(|read| read.expr.downcast_ref::<Column>())
     };
+    let plain = |column: &Column| read(column).is_some() && *schema.field(column.index()).data_type() == DataType::Utf8;
     // Of a table with a row for each patient, a dictionary of patients would have to be made; and files of a shard are merged
     // by a column.
     let patients_as_codes = repeated_patient(config).is_some() && matches!(take_apart(config), Ok(None));
     let patient = config.output_ordering.first().map(|order| &order.first().expr);
     let patient = patient.and_then(|patient| patient.downcast_ref::<Column>());
-    let is_code = |column: &Column| patients_as_codes || patient.is_none_or(|patient| patient.name() != column.name());
+    let is_patient = |column: &Column| patient.map(Column::name) == read(column).map(Column::name);
+    let is_code = |column: &Column| patients_as_codes || !is_patient(column);
     let mut computed: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
     let mut taken = Vec::with_capacity(wanted.len());
     for wanted in &wanted {

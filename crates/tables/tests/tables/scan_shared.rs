@@ -90,7 +90,11 @@ fn expression(session: &SessionContext, scan: &Arc<dyn ExecutionPlan>, sql: &str
 async fn computed(sandbox: &Sandbox, parts: &[&str], as_codes: bool) -> (Vec<String>, Vec<String>) {
     let session = sandbox.session().await;
     let keys = sandbox.reading().keys(all_granted());
-    let scan = plan(&session, "SELECT patient, code, quantity FROM dispensing").await;
+    let scan = plan(
+        &session,
+        "SELECT patient, patient AS person, code, quantity FROM dispensing",
+    )
+    .await;
     let mut exprs: Vec<_> = parts.iter().map(|part| expression(&session, &scan, part)).collect();
     let wanted = exprs.iter_mut().map(match as_codes {
         true => Wanted::Codes,
@@ -118,7 +122,10 @@ async fn computed(sandbox: &Sandbox, parts: &[&str], as_codes: bool) -> (Vec<Str
 async fn selected(sandbox: &Sandbox, parts: &[&str]) -> Vec<String> {
     let session = sandbox.session().await;
     let keys = sandbox.reading().keys(all_granted());
-    let sql = format!("SELECT {} FROM dispensing", parts.join(", "));
+    let sql = format!(
+        "SELECT {} FROM (SELECT *, patient AS person FROM dispensing)",
+        parts.join(", ")
+    );
     let mut lines = lines(&query(&session, &keys, &sql).await.unwrap());
     lines.sort();
     lines
@@ -166,6 +173,9 @@ async fn texts_that_are_grouped_by_stay_dictionaries() {
             // Files are merged by patient.
             true => assert_eq!(columns[0], "patient Utf8"),
         }
+        let (found, columns) = computed(&sandbox, &["person", "substr(code, 11, 2)"], true).await;
+        assert_eq!(found, selected(&sandbox, &["person", "substr(code, 11, 2)"]).await);
+        assert_eq!(columns[0] == "person Utf8", several, "{columns:?}");
         sandbox.write_dispensings("2", &dispensings(300, 1_000, 2));
         sandbox.load().await.unwrap();
     }
