@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::GroupsAccumulator;
 use datafusion::physical_expr::PhysicalExpr;
@@ -72,4 +74,12 @@ pub(super) fn is_whole(grouping: &AggregateExec) -> bool {
 /// Whether there is no more to a grouping than its keys and aggregates.
 pub(super) fn is_plain(grouping: &AggregateExec) -> bool {
     grouping.group_expr().is_single() && grouping.limit_options().is_none()
+}
+
+/// The column in the type in which the plan says that it comes.
+pub(super) fn as_type(column: ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+    if column.data_type() == wanted {
+        return Ok(column);
+    }
+    Ok(cast(&column, wanted)?)
 }

@@ -16,7 +16,7 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use parcours_tables::scan::{Wanted, compute_in_scan};
 
-use super::aggregates::{Aggregate, is_whole};
+use super::aggregates::{Aggregate, as_type, is_whole};
 use super::node::{Node, Operator, Partition, Run};
 use super::runs::{Neighbours, NewToRun, groups_of, rows_of};
 
@@ -235,7 +235,8 @@ impl Groups {
     fn close(&mut self, groups: usize) -> Result<RecordBatch> {
         let keys: Vec<&dyn Array> = self.keys.iter().map(AsRef::as_ref).collect();
         let keys = concat(&keys)?;
-        let mut columns = vec![keys.slice(0, groups)];
+        let key = self.partition.output.field(0).data_type();
+        let mut columns = vec![as_type(keys.slice(0, groups), key)?];
         for state in &mut self.states {
             columns.push(state.close(groups)?);
         }

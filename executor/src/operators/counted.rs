@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::Field;
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
@@ -17,7 +16,7 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use parcours_tables::scan::{Wanted, compute_in_scan};
 
-use super::aggregates::{Aggregate, is_plain, is_whole, values};
+use super::aggregates::{Aggregate, as_type, is_plain, is_whole, values};
 use super::node::{Node, Operator, Partition, Run};
 use super::runs::{Neighbours, NewToRun};
 
@@ -220,17 +219,10 @@ impl Groups {
                 None => Arc::clone(&counts),
             });
         }
+        // The sum of sums may have a wider type than the sum.
         let columns = columns.into_iter().zip(self.partition.output.fields());
         let columns = columns.map(|(column, field)| as_type(column, field.data_type()));
         let schema = Arc::clone(&self.partition.output);
         Ok(RecordBatch::try_new(schema, columns.collect::<Result<_>>()?)?)
     }
-}
-
-/// The sum of sums may have a wider type than the sum.
-fn as_type(column: ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
-    if column.data_type() == wanted {
-        return Ok(column);
-    }
-    Ok(cast(&column, wanted)?)
 }

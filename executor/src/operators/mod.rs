@@ -156,6 +156,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn dictionaries_of_a_query_are_grouped() {
+        let of = |key: &str| format!("arrow_cast(c, 'Dictionary({key}, Utf8)')");
+        let queries = [
+            format!(
+                "SELECT p, count(DISTINCT {}), count(DISTINCT n) FROM t GROUP BY p",
+                of("UInt8")
+            ),
+            format!(
+                "SELECT p, count(DISTINCT {}), count(DISTINCT n) FROM t GROUP BY p",
+                of("Int32")
+            ),
+        ];
+        all_the_same("ByPatient", &queries).await;
+    }
+
+    #[tokio::test]
     async fn shifts_are_the_engines() {
         // `lag` and `lead` say how they look only where they come from a session of ours.
         for shift in [

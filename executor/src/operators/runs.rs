@@ -77,6 +77,9 @@ pub(super) fn rows_of(array: &ArrayRef, rows: impl Iterator<Item = usize>) -> Re
 /// More values than this are let go of when the next run begins.
 const MANY_VALUES: usize = if cfg!(test) { 8 } else { 1 << 16 };
 
+/// As many texts, of which a dictionary may have some that no row has.
+const MANY_TEXTS: usize = 4 * MANY_VALUES;
+
 /// Counts the values that are new to their run: a number for each value, and the run in which it was seen last.
 pub(super) struct NewToRun {
     /// For each column that comes as a dictionary, its texts; in `values` stand their numbers.
@@ -165,7 +168,8 @@ impl NewToRun {
 
     /// Forgets values that this run has not had, should there be many.
     pub(super) fn forget_all_but(&mut self, run: u64) -> Result<()> {
-        if self.len() > MANY_VALUES {
+        let texts = self.texts.iter().flatten().map(|texts| texts.values.len());
+        if self.len() > MANY_VALUES || texts.max().is_some_and(|texts| texts > MANY_TEXTS) {
             self.emit_but_keep(run)?;
         }
         Ok(())
@@ -182,8 +186,9 @@ struct Texts {
 impl Texts {
     /// For a column of this type, if it is a dictionary.
     fn of(field: &Field) -> Option<Result<Self>> {
-        let DataType::Dictionary(_, of) = field.data_type() else {
-            return None;
+        let of = match field.data_type() {
+            DataType::Dictionary(key, of) if **key == DataType::Int32 => of,
+            _ => return None,
         };
         let texts = Arc::new(field.clone().with_data_type(of.as_ref().clone()));
         Some(group_values(vec![texts]).map(|values| Self { values, last: None }))

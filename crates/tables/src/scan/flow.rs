@@ -28,7 +28,8 @@ pub(super) struct Flow {
 struct State {
     source: SendableRecordBatchStream,
     end: Option<End>,
-    kept: VecDeque<RecordBatch>,
+    /// Each with the bytes that it is counted for.
+    kept: VecDeque<(RecordBatch, usize)>,
     /// How many batches came before the first that is kept.
     gone: usize,
     readers: Vec<Place>,
@@ -130,7 +131,7 @@ impl State {
             Some(Place::Had(had)) => *had,
             _ => return Some(None),
         };
-        if let Some(batch) = self.kept.get(had - self.gone).cloned() {
+        if let Some((batch, _)) = self.kept.get(had - self.gone).cloned() {
             self.readers[reader] = Place::Had(had + 1);
             self.forget();
             return Some(Some(Ok(batch)));
@@ -142,7 +143,7 @@ impl State {
     }
 
     fn keep(&mut self, batch: RecordBatch) {
-        let size = size_of(&batch);
+        let size = size_after(self.kept.back().map(|(last, _)| last), &batch);
         let within = self.memory.size() + size <= MOST_KEPT && self.memory.try_grow(size).is_ok();
         if !within {
             for place in &mut self.readers {
@@ -153,7 +154,7 @@ impl State {
             self.forget();
             self.memory.grow(size);
         }
-        self.kept.push_back(batch);
+        self.kept.push_back((batch, size));
     }
 
     /// Lets go of batches that every reader has had.
@@ -165,22 +166,30 @@ impl State {
         });
         let least = least.min().unwrap_or(usize::MAX);
         while self.gone < least
-            && let Some(batch) = self.kept.pop_front()
+            && let Some((_, size)) = self.kept.pop_front()
         {
-            self.memory.shrink(size_of(&batch));
+            self.memory.shrink(size);
             self.gone += 1;
         }
     }
 }
 
-/// Bytes of a batch's own. A dictionary is that of all batches of a row group, and has at most 1 MiB in a file.
-fn size_of(batch: &RecordBatch) -> usize {
-    let columns = batch.columns().iter();
-    let own = columns.map(|column| match column.as_any_dictionary_opt() {
-        Some(codes) => codes.keys().get_array_memory_size(),
-        None => column.get_array_memory_size(),
+/// Bytes that a batch adds to the one before it: dictionaries are shared by the batches of a row group.
+fn size_after(before: Option<&RecordBatch>, batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter().enumerate().map(|(n, column)| {
+        let Some(codes) = column.as_any_dictionary_opt() else {
+            return column.get_array_memory_size();
+        };
+        let before = before.and_then(|before| before.columns().get(n)?.as_any_dictionary_opt());
+        let shared = before.is_some_and(|before| before.values().to_data().ptr_eq(&codes.values().to_data()));
+        let values = if shared {
+            0
+        } else {
+            codes.values().get_array_memory_size()
+        };
+        codes.keys().get_array_memory_size() + values
     });
-    own.sum()
+    columns.sum()
 }
 
 /// One reader's stream.

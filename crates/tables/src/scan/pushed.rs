@@ -64,13 +64,14 @@ pub fn compute_in_scan(
         read.and_then(|read| read.expr.downcast_ref::<Column>())
     };
     let plain = |column: &Column| read(column).is_some() && *schema.field(column.index()).data_type() == DataType::Utf8;
-    // Of a table with a row for each patient, a dictionary of patients would have to be made; and files of a shard are merged
-    // by a column.
-    let patients_as_codes = repeated_patient(config).is_some() && matches!(take_apart(config), Ok(None));
+    // Files of a shard are merged by what the plan's order reads, which is columns. And of a table with a row for each patient,
+    // a dictionary of patients would have to be made.
+    let merged = !matches!(take_apart(config), Ok(None));
+    let all_different = repeated_patient(config).is_none();
     let patient = config.output_ordering.first().map(|order| &order.first().expr);
     let patient = patient.and_then(|patient| patient.downcast_ref::<Column>());
     let is_patient = |column: &Column| patient.map(Column::name) == read(column).map(Column::name);
-    let is_code = |column: &Column| patients_as_codes || !is_patient(column);
+    let is_code = |column: &Column| !(merged || all_different && is_patient(column));
     let mut computed: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
     let mut taken = Vec::with_capacity(wanted.len());
     for wanted in &wanted {
