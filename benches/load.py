@@ -80,11 +80,12 @@ def copy(dataset, target):
 def copy_statement(spec, table, folder):
     patient = spec["patient_id"]
     source, order = f"read_parquet({table['sources']!r})", ", ".join([patient, *table["order"]])
+    form = "FORMAT parquet, COMPRESSION lz4_raw"
     if all(column["name"] != patient for column in table["columns"]):
-        return f"COPY (SELECT * FROM {source}) TO '{folder}/all.parquet' (FORMAT parquet, COMPRESSION lz4_raw)"
+        return f"COPY (SELECT * FROM {source}) TO '{folder}/all.parquet' ({form})"
     shard = " + ".join(f"({patient} >= '{split}')::INTEGER" for split in spec["splits"])
     select = f"SELECT *, {shard} AS shard FROM {source} ORDER BY {order}"
-    return f"COPY ({select}) TO '{folder}' (FORMAT parquet, PARTITION_BY (shard), COMPRESSION lz4_raw, OVERWRITE)"
+    return f"COPY ({select}) TO '{folder}' ({form}, PARTITION_BY (shard), OVERWRITE)"
 
 
 def main(parcours, runs=3, *patients):

@@ -11,6 +11,7 @@ use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::EmitTo;
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
+use parcours_tables::scan::is_same_dictionary;
 
 /// The runs of a batch, and whether the first goes on with the last of the batch before.
 pub(super) struct Runs {
@@ -145,8 +146,8 @@ impl NewToRun {
         }
     }
 
-    /// The values in the order of their numbers, texts as texts. Those that this run has had are numbered anew, and not new to it; there are
-    /// no others after that.
+    /// The values in the order of their numbers, texts as texts. Those that this run has had are numbered anew, and not new to
+    /// it; there are no others after that.
     pub(super) fn emit_but_keep(&mut self, run: u64) -> Result<Vec<ArrayRef>> {
         let in_run: BooleanArray = self.seen.iter().map(|seen| Some(*seen == run)).collect();
         let values = all_of(&mut self.values)?;
@@ -205,7 +206,7 @@ impl Texts {
             return Ok(Arc::new(self.numbers(column)?));
         };
         let known = match &self.last {
-            Some((last, numbers)) if last.to_data().ptr_eq(&codes.values().to_data()) => numbers.clone(),
+            Some((last, numbers)) if is_same_dictionary(last, codes.values()) => numbers.clone(),
             _ => {
                 let numbers = self.numbers(codes.values())?;
                 self.last = Some((Arc::clone(codes.values()), numbers.clone()));
@@ -283,6 +284,7 @@ mod tests {
             assert!(!given[0].is_empty() && by_code.len() == 0);
         }
     }
+
     #[test]
     fn runs_of_codes_are_those_of_texts() {
         let (a, b) = (Some("a"), Some("b"));

@@ -224,7 +224,7 @@ impl OnDictionary {
     /// What comes out for each value, and behind them for NULL.
     fn for_values(&self, values: &ArrayRef) -> Result<ArrayRef> {
         if let Some((known, result)) = self.last.lock().as_ref()
-            && is_same(known, values)
+            && is_same_dictionary(known, values)
         {
             return Ok(result.clone());
         }
@@ -236,9 +236,7 @@ impl OnDictionary {
         *self.last.lock() = Some((values.clone(), result.clone()));
         Ok(result)
     }
-}
 
-impl OnDictionary {
     /// The rows' keys, and what comes out for each value and, behind them, for NULL.
     fn by_key(&self, batch: &RecordBatch) -> Result<(Int32Array, ArrayRef)> {
         let codes = self.codes.evaluate(batch)?.into_array(batch.num_rows())?;
@@ -316,7 +314,7 @@ impl fmt::Display for OnDictionary {
 
 /// Whether two dictionaries are one in memory. Batches of a row group come with an array of their own each, over the same
 /// buffers.
-fn is_same(one: &ArrayRef, other: &ArrayRef) -> bool {
+pub fn is_same_dictionary(one: &ArrayRef, other: &ArrayRef) -> bool {
     Arc::ptr_eq(one, other) || one.to_data().ptr_eq(&other.to_data())
 }
 
@@ -436,8 +434,8 @@ mod tests {
         let values: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["a", "b"]));
         let again = arrow::array::make_array(values.to_data());
         let like: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["a", "b"]));
-        assert!(is_same(&values, &again));
-        assert!(!is_same(&values, &like));
+        assert!(is_same_dictionary(&values, &again));
+        assert!(!is_same_dictionary(&values, &like));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 
+use super::codes::is_same_dictionary;
+
 /// Most bytes of rows that are kept for readers that have not begun.
 const MOST_KEPT: usize = 32 << 20;
 
@@ -181,7 +183,7 @@ fn size_after(before: Option<&RecordBatch>, batch: &RecordBatch) -> usize {
             return column.get_array_memory_size();
         };
         let before = before.and_then(|before| before.columns().get(n)?.as_any_dictionary_opt());
-        let shared = before.is_some_and(|before| before.values().to_data().ptr_eq(&codes.values().to_data()));
+        let shared = before.is_some_and(|before| is_same_dictionary(before.values(), codes.values()));
         let values = if shared {
             0
         } else {

@@ -31,9 +31,18 @@ pub(super) struct Apart {
     pub(super) partitions: Vec<Range<usize>>,
 }
 
+/// Whether a scan names several files as one.
+pub(super) fn names_several(config: &FileScanConfig) -> bool {
+    let mut files = config.file_groups.iter().flat_map(|group| group.iter());
+    files.any(|file| apart(&file.object_meta.location).is_some())
+}
+
 /// The scan with its files one by one; none if it names no several as one.
 pub(super) fn take_apart(config: &FileScanConfig) -> Result<Option<Apart>, ScanError> {
-    let (mut files, mut partitions, mut several) = (Vec::new(), Vec::new(), false);
+    if !names_several(config) {
+        return Ok(None);
+    }
+    let (mut files, mut partitions) = (Vec::new(), Vec::new());
     for group in &config.file_groups {
         let start = files.len();
         for file in group.iter() {
@@ -44,17 +53,11 @@ pub(super) fn take_apart(config: &FileScanConfig) -> Result<Option<Apart>, ScanE
                         path: file.object_meta.location.to_string(),
                     });
                 }
-                Some(parts) => {
-                    several = true;
-                    files.extend(parts.into_iter().map(|(path, size)| named(path, size)));
-                }
+                Some(parts) => files.extend(parts.into_iter().map(|(path, size)| named(path, size))),
                 None => files.push(PartitionedFile::clone(file)),
             }
         }
         partitions.push(start..files.len());
-    }
-    if !several {
-        return Ok(None);
     }
     let groups = files.into_iter().map(|file| FileGroup::new(vec![file])).collect();
     let config = FileScanConfigBuilder::from(config.clone())

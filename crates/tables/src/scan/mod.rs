@@ -37,6 +37,7 @@ use crate::provider::partitioned;
 use crate::snapshot::{DataFile, TableSnapshot, class_of};
 use crate::store::{StoreError, Stores};
 
+pub use codes::is_same_dictionary;
 pub use footers::{FooterCache, FooterCounters};
 use grants::GrantedService;
 pub use grants::Grants;

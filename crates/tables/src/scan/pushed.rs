@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::datasource::physical_plan::{FileSource, ParquetSource};
+use datafusion::datasource::physical_plan::{FileScanConfig, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -17,7 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::by_value::ByValue;
 use super::codes::{computes, only_column};
-use super::merged::take_apart;
+use super::merged::names_several;
 use super::repeated_patient;
 
 /// An expression of an operator over a scan.
@@ -64,14 +64,6 @@ pub fn compute_in_scan(
         read.and_then(|read| read.expr.downcast_ref::<Column>())
     };
     let plain = |column: &Column| read(column).is_some() && *schema.field(column.index()).data_type() == DataType::Utf8;
-    // Files of a shard are merged by what the plan's order reads, which is columns. And of a table with a row for each patient,
-    // a dictionary of patients would have to be made.
-    let merged = !matches!(take_apart(config), Ok(None));
-    let all_different = repeated_patient(config).is_none();
-    let patient = config.output_ordering.first().map(|order| &order.first().expr);
-    let patient = patient.and_then(|patient| patient.downcast_ref::<Column>());
-    let is_patient = |column: &Column| patient.map(Column::name) == read(column).map(Column::name);
-    let is_code = |column: &Column| !(merged || all_different && is_patient(column));
     let mut computed: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
     let mut taken = Vec::with_capacity(wanted.len());
     for wanted in &wanted {
@@ -81,7 +73,12 @@ pub fn compute_in_scan(
         };
         let without = Arc::clone(wanted.expr()).transform_down(|node| {
             let as_codes = whole.is_some_and(|whole| Arc::ptr_eq(whole, &node));
-            let computed_here = computes(&node) || (as_codes && node.downcast_ref().is_some_and(is_code));
+            let is_code = || {
+                node.downcast_ref()
+                    .and_then(read)
+                    .is_some_and(|column| may_be_code(config, column))
+            };
+            let computed_here = computes(&node) || (as_codes && is_code());
             if only_column(&node).is_none_or(|column| !plain(&column)) || !computed_here {
                 return Ok(Transformed::no(node));
             }
@@ -123,6 +120,15 @@ pub fn compute_in_scan(
     let mut config = config.clone();
     config.file_source = source;
     Ok(Some(DataSourceExec::from_data_source(config)))
+}
+
+/// Whether this column of a table may be put out as codes alone. Files of a shard are merged by what the plan's order reads,
+/// which is columns; and of a table with a row for each patient, a dictionary of patients would have to be made.
+fn may_be_code(config: &FileScanConfig, column: &Column) -> bool {
+    let patient = config.output_ordering.first().map(|order| &order.first().expr);
+    let patient = patient.and_then(|patient| patient.downcast_ref::<Column>());
+    let is_patient = patient.is_some_and(|patient| patient.name() == column.name());
+    !names_several(config) && (!is_patient || repeated_patient(config).is_some())
 }
 
 /// The column of the *n*-th computation.

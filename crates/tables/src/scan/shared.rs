@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 use super::by_value::ByValue;
 use super::codes::{OnCodesFactory, code_columns};
 use super::flow::Flow;
-use super::merged::take_apart;
+use super::merged::names_several;
 use super::{ScanKeys, expressions, needed_columns, open_parquet};
 
 /// A scan that may be one with others.
@@ -45,7 +45,7 @@ impl<'a> Candidate<'a> {
     fn of(scan: &'a DataSourceExec) -> Option<Self> {
         let (config, source) = scan.downcast_to_file_source::<ParquetSource>()?;
         let filter = source.filter().filter(is_fixed)?;
-        let single = config.limit.is_none() && matches!(take_apart(config), Ok(None));
+        let single = config.limit.is_none() && !names_several(config);
         single.then_some(Self { config, source, filter })
     }
 
