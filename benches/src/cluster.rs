@@ -21,6 +21,59 @@ pub struct Cluster {
     _demo: Option<Child>,
 }
 
+/// What kind of cluster of Parcours is started.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Encrypted, with so many executors.
+    Executors(u16),
+    /// The build that writes files and partitions in clear, with as many executors as the cluster it is compared with.
+    InClear,
+}
+
+impl Kind {
+    /// What its columns are called beside others.
+    pub fn name(self) -> String {
+        match self {
+            Kind::Executors(1) => "1 executor".to_owned(),
+            Kind::Executors(executors) => format!("{executors} executors"),
+            Kind::InClear => "in clear".to_owned(),
+        }
+    }
+
+    /// A sentence on how it runs.
+    pub fn about(self, options: &Options) -> String {
+        match self {
+            Kind::Executors(_) => format!("{}: the same, encrypted, in a cluster of its own.", self.name()),
+            Kind::InClear if options.stock_shuffle => STOCK.to_owned(),
+            Kind::InClear => IN_CLEAR.to_owned(),
+        }
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Kind::Executors(_) => "parcours",
+            Kind::InClear => "parcours-plain",
+        }
+    }
+
+    fn folder(self) -> String {
+        match self {
+            Kind::Executors(executors) => format!("parcours-{executors}"),
+            Kind::InClear => "parcours-plain".to_owned(),
+        }
+    }
+
+    fn executors(self, options: &Options) -> u16 {
+        match self {
+            Kind::Executors(executors) => executors,
+            Kind::InClear => options.executors,
+        }
+    }
+}
+
+const IN_CLEAR: &str = "In clear: the same program built with `measure-plain`, plain Parquet and partitions.";
+const STOCK: &str = "In clear: the same program built with `measure-plain`, plain Parquet, Ballista's own shuffle.";
+
 /// The content of `connect.json`.
 #[derive(Debug, Deserialize)]
 pub struct Connect {
@@ -31,10 +84,10 @@ pub struct Connect {
 }
 
 impl Cluster {
-    /// Starts a cluster, loads generated patients and waits until it answers; or finds the one that `options` names.
+    /// The cluster that all else is compared with: one that is started, or the one that `options` name.
     pub async fn reach(options: &Options) -> anyhow::Result<Self> {
         let Some(file) = &options.connect else {
-            return Self::start(options, "parcours").await;
+            return Self::start(options, Kind::Executors(options.executors)).await;
         };
         let folder = file.parent().unwrap_or(Path::new("."));
         Ok(Self {
@@ -44,26 +97,20 @@ impl Cluster {
         })
     }
 
-    /// Starts a cluster of the build that writes in clear, if `options` ask for one.
-    pub async fn plain(options: &Options) -> anyhow::Result<Option<Self>> {
-        match options.plain {
-            true => Self::start(options, "parcours-plain").await.map(Some),
-            false => Ok(None),
-        }
-    }
-
-    async fn start(options: &Options, name: &str) -> anyhow::Result<Self> {
-        let program = beside_this_program(name)?;
+    /// Starts a cluster, loads generated patients and waits until it answers.
+    pub async fn start(options: &Options, kind: Kind) -> anyhow::Result<Self> {
+        let program = beside_this_program(kind.program())?;
         let folder = match &options.data {
-            Some(folder) => folder.join(name),
-            None => data_folder(&program, options)?.join(name),
+            Some(folder) => folder.clone(),
+            None => data_folder(&program, options)?,
         };
+        let folder = folder.join(kind.folder());
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let file = folder.join("connect.json");
         if file.exists() {
             std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
         }
-        let mut demo = demo_command(&program, &folder, options);
+        let mut demo = demo_command(&program, &folder, kind, options);
         let mut demo = demo
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
@@ -76,12 +123,12 @@ impl Cluster {
     }
 }
 
-fn demo_command(program: &Path, folder: &Path, options: &Options) -> Command {
+fn demo_command(program: &Path, folder: &Path, kind: Kind, options: &Options) -> Command {
     let mut command = Command::new(program);
     command.arg("demo").arg("--keep").arg("--json").arg("--dir").arg(folder);
     command.arg("--patients").arg(options.patients.to_string());
     command.arg("--seed").arg(options.seed.to_string());
-    command.arg("--executors").arg(options.executors.to_string());
+    command.arg("--executors").arg(kind.executors(options).to_string());
     if options.stock_shuffle {
         // Only the build in clear reads it.
         command.env("PARCOURS_STOCK_SHUFFLE", "1");

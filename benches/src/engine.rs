@@ -1,7 +1,8 @@
-//! What takes turns with Parcours: the same program in clear, and other engines in processes of their own. DuckDB is
-//! always there, the others when they are asked for.
+//! What takes turns with Parcours: clusters of it with other numbers of executors or in clear, Ballista as it comes, and
+//! other engines in processes of their own. DuckDB is always there, the others when they are asked for.
 
-use crate::cluster::Cluster;
+use crate::ballista_side::Ballista;
+use crate::cluster::{Cluster, Kind};
 use crate::line_engine::{DATAFUSION, DUCKDB, LineEngine, SPARK};
 use crate::measure::Answer;
 use crate::options::Options;
@@ -9,26 +10,33 @@ use crate::parcours_side::Parcours;
 
 /// An engine beside Parcours.
 pub enum Engine {
-    /// The build that writes in clear.
-    InClear(Parcours),
+    /// Another cluster of Parcours, which lives as long as this.
+    Cluster {
+        kind: Kind,
+        parcours: Parcours,
+        _cluster: Box<Cluster>,
+    },
+    /// Ballista, without anything of ours.
+    Ballista(Ballista),
     /// A process that answers lines.
     Line(Box<LineEngine>),
 }
 
 impl Engine {
     /// What its columns are called.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> String {
         match self {
-            Engine::InClear(_) => "in clear",
-            Engine::Line(engine) => engine.side.name,
+            Engine::Cluster { kind, .. } => kind.name(),
+            Engine::Ballista(_) => "Ballista".to_owned(),
+            Engine::Line(engine) => engine.side.name.to_owned(),
         }
     }
 
     /// A sentence on how it runs here.
     pub fn about(&self, options: &Options) -> String {
         match self {
-            Engine::InClear(_) if options.stock_shuffle => STOCK.to_owned(),
-            Engine::InClear(_) => IN_CLEAR.to_owned(),
+            Engine::Cluster { kind, .. } => kind.about(options),
+            Engine::Ballista(_) => Ballista::about(options),
             Engine::Line(engine) => {
                 let (name, over) = (engine.side.name, engine.side.over);
                 format!("{name} {}: {} threads, {over}.", engine.version, options.threads)
@@ -39,20 +47,31 @@ impl Engine {
     /// Runs a statement to its last row.
     pub async fn run(&mut self, sql: &str) -> anyhow::Result<Answer> {
         match self {
-            Engine::InClear(parcours) => parcours.run(sql).await,
+            Engine::Cluster { parcours, .. } => parcours.run(sql).await,
+            Engine::Ballista(ballista) => ballista.run(sql).await,
             Engine::Line(engine) => engine.run(sql).await,
         }
     }
+
+    async fn cluster(kind: Kind, options: &Options) -> anyhow::Result<Self> {
+        let cluster = Cluster::start(options, kind).await?;
+        Ok(Engine::Cluster {
+            kind,
+            parcours: Parcours::connect(&cluster.connect).await?,
+            _cluster: Box::new(cluster),
+        })
+    }
 }
 
-const IN_CLEAR: &str = "In clear: the same program built with `measure-plain`, plain Parquet and partitions.";
-const STOCK: &str = "In clear: the same program built with `measure-plain`, plain Parquet, Ballista's own shuffle.";
-
-/// Starts the engines that `options` ask for, over the files that the cluster's tables were loaded from.
-pub async fn beside(options: &Options, cluster: &Cluster, plain: Option<&Cluster>) -> anyhow::Result<Vec<Engine>> {
+/// Starts the engines that `options` ask for; those that are not Parcours answer from the files that the cluster's tables
+/// were loaded from.
+pub async fn beside(options: &Options, cluster: &Cluster) -> anyhow::Result<Vec<Engine>> {
     let mut engines = Vec::new();
-    if let Some(plain) = plain {
-        engines.push(Engine::InClear(Parcours::connect(&plain.connect).await?));
+    if options.plain {
+        engines.push(Engine::cluster(Kind::InClear, options).await?);
+    }
+    for &executors in &options.also_executors {
+        engines.push(Engine::cluster(Kind::Executors(executors), options).await?);
     }
     for (side, asked) in [
         (&DUCKDB, true),
@@ -63,6 +82,9 @@ pub async fn beside(options: &Options, cluster: &Cluster, plain: Option<&Cluster
             let engine = LineEngine::start(side, options, &cluster.source).await?;
             engines.push(Engine::Line(Box::new(engine)));
         }
+    }
+    if options.ballista {
+        engines.push(Engine::Ballista(Ballista::start(options, &cluster.source).await?));
     }
     Ok(engines)
 }

@@ -2,6 +2,7 @@
 //! (encrypted, sharded, over mTLS), by DuckDB on plain Parquet and by other engines that are asked for, taking turns in
 //! one run. Answers must agree row for row, or the run fails; the times go into a Markdown table, as they are.
 
+mod ballista_side;
 mod cluster;
 mod compare;
 mod engine;
@@ -28,10 +29,9 @@ use parcours_side::Parcours;
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let cluster = Cluster::reach(&options).await?;
-    let plain = Cluster::plain(&options).await?;
     let mut engines = Engines {
         parcours: Parcours::connect(&cluster.connect).await?,
-        beside: engine::beside(&options, &cluster, plain.as_ref()).await?,
+        beside: engine::beside(&options, &cluster).await?,
     };
     let mut measured = Vec::new();
     for question in questions::chosen(&options.queries)? {

@@ -32,7 +32,7 @@ pub struct Measured {
 
 /// All runs of one query on another engine.
 pub struct Beside {
-    pub name: &'static str,
+    pub name: String,
     /// Seconds of every timed run.
     pub seconds: Vec<f64>,
     /// The first difference between Parcours' answer and this engine's.

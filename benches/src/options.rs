@@ -23,6 +23,9 @@ pub struct Options {
     /// Executors of the cluster
     #[arg(long, default_value_t = 2)]
     pub executors: u16,
+    /// Measure clusters with these numbers of executors, too
+    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with = "connect")]
+    pub also_executors: Vec<u16>,
     /// Threads of every other engine
     #[arg(long, default_value_t = 2)]
     pub threads: u16,
@@ -41,6 +44,9 @@ pub struct Options {
     /// Measure Spark over Parquet that it encrypts itself, too; needs a JDK
     #[arg(long)]
     pub spark: bool,
+    /// Measure Ballista as it comes over plain Parquet, too: a scheduler and an executor within this process
+    #[arg(long)]
+    pub ballista: bool,
     /// Python with the packages of the engines (benches/requirements.txt)
     #[arg(long, env = "PARCOURS_PYTHON", default_value = "python3", value_name = "FILE")]
     pub python: PathBuf,

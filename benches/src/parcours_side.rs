@@ -45,7 +45,8 @@ impl Parcours {
     }
 }
 
-fn rows(batches: &[RecordBatch]) -> anyhow::Result<Rows> {
+/// Every cell as text or NULL.
+pub fn rows(batches: &[RecordBatch]) -> anyhow::Result<Rows> {
     let options = FormatOptions::default();
     let mut rows = Rows::new();
     for batch in batches {

@@ -15,14 +15,16 @@ const MIDDLE: f64 = TITLES + FIGURE + REACH;
 const WIDTH: f64 = MIDDLE + REACH + FIGURE;
 const BAR: f64 = 12.0;
 const GAP: f64 = 8.0;
-const COLOURS: [&str; 4] = ["#4477aa", "#ee9933", "#228855", "#aa3377"];
+const COLOURS: [&str; 7] = [
+    "#4477aa", "#ee9933", "#228855", "#aa3377", "#66bbdd", "#997700", "#777777",
+];
 
 /// The picture of the ratios of Parcours to each engine.
 pub fn svg(measured: &[Measured]) -> String {
     let total = Medians::total(measured);
-    let names: Vec<_> = measured
-        .first()
-        .map_or(Vec::new(), |one| one.beside.iter().map(|beside| beside.name).collect());
+    let names: Vec<_> = measured.first().map_or(Vec::new(), |one| {
+        one.beside.iter().map(|beside| beside.name.as_str()).collect()
+    });
     let mut rows: Vec<_> = measured
         .iter()
         .map(|one| (one.question.title, Medians::of(one)))

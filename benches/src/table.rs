@@ -21,7 +21,7 @@ pub fn markdown(options: &Options, cluster: &Cluster, engines: &[Engine], measur
     text
 }
 
-fn columns(names: &[&str]) -> String {
+fn columns(names: &[String]) -> String {
     let titles: String = names.iter().map(|name| format!(" {name}, ms | Ratio |")).collect();
     let marks = "--:|--:|".repeat(names.len());
     format!("| Query | Rows | Parcours, ms |{titles} Same rows |\n|---|--:|--:|{marks}---|\n")
@@ -82,7 +82,7 @@ mod tests {
         };
         assert_eq!(figures(&medians), "500 | 250 | 2.00 | 1000 | 0.50");
         assert_eq!(
-            columns(&["DuckDB", "Spark"]),
+            columns(&["DuckDB".to_owned(), "Spark".to_owned()]),
             "| Query | Rows | Parcours, ms | DuckDB, ms | Ratio | Spark, ms | Ratio | Same rows |\n\
              |---|--:|--:|--:|--:|--:|--:|---|\n"
         );
@@ -90,8 +90,8 @@ mod tests {
 
     #[test]
     fn who_differs_is_named() {
-        let answered = |name, difference| Beside {
-            name,
+        let answered = |name: &str, difference| Beside {
+            name: name.to_owned(),
             seconds: Vec::new(),
             difference,
         };

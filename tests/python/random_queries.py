@@ -67,7 +67,7 @@ class Maker:
             return self.base()
         make = self.one(
             self.filtered, self.filtered, self.union, self.union, self.distinct, self.by_patient, self.by_patient_and_more,
-            self.join, self.join, self.exists, self.exists, self.within, self.window, self.window, self.labelled, self.above,
+            self.join, self.join, self.both, self.exists, self.exists, self.within, self.window, self.window, self.labelled, self.above,
         )
         return make(depth - 1)
 
@@ -118,6 +118,24 @@ class Maker:
         shown = self.one("a.d, b.c", "b.d, a.c", "a.d, a.c", "coalesce(b.d, a.d) AS d, coalesce(a.c, b.c) AS c")
         number = self.one("a.n", "b.n", "a.n + coalesce(b.n, 0) AS n", "CAST(b.d - a.d AS BIGINT) AS n")
         return f"SELECT {pid} AS pid, {shown}, {number} FROM ({left}) AS a {kind} ({right}) AS b ON {on}", few and also
+
+    def both(self, depth):
+        """Groups and ranks by the days of both sides of a join, of which many rows of a side are of the same day."""
+        left, few = self.relation(depth)
+        right, also = self.relation(self.random.randint(0, depth))
+        if not (few or also):
+            right = f"SELECT pid, d, min(c) AS c, CAST(sum(n) AS BIGINT) AS n FROM ({right}) AS g WHERE d > DATE '2023-10-01' GROUP BY pid, d"
+            left = f"SELECT * FROM ({left}) AS l WHERE d > DATE '2023-11-01'"
+        kind, pid = self.one(("JOIN", "a.pid"), ("JOIN", "b.pid"), ("LEFT JOIN", "a.pid"), ("RIGHT JOIN", "b.pid"))
+        days = self.one("", f" AND b.d > a.d AND b.d <= a.d + {self.random.randint(1, 90)}", " AND a.d >= b.d - 30 AND b.c <> a.c", " AND b.n >= a.n AND b.d < a.d")
+        joined = f"({left}) AS a {kind} ({right}) AS b ON a.pid = b.pid{days}"
+        one, other = self.one(("a.d", "b.d"), ("b.d", "a.d"))
+        return self.one(
+            f"SELECT {pid} AS pid, {one}, max(a.c) AS c, count(*) AS n FROM {joined} GROUP BY {pid}, {one}, {other}",
+            f"SELECT {pid} AS pid, {other}, min(b.c) AS c, CAST(sum(a.n) AS BIGINT) AS n FROM {joined} GROUP BY {pid}, {one}, {other}",
+            f"SELECT {pid} AS pid, {other}, a.c, CAST(rank() OVER (PARTITION BY {pid} ORDER BY {one} NULLS LAST, {other} NULLS LAST) AS BIGINT) AS n FROM {joined}",
+            f"SELECT {pid} AS pid, {one}, b.c, CAST(dense_rank() OVER (PARTITION BY {pid} ORDER BY {one} NULLS LAST, {other} NULLS LAST) AS BIGINT) AS n FROM {joined}",
+        ), few and also
 
     def exists(self, depth):
         sql, few = self.relation(depth)

@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
-use arrow::compute::{concat_batches, partition, take};
+use arrow::compute::{partition, take};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, WindowFrame, WindowFrameBound, WindowFrameUnits};
 use datafusion::physical_expr::PhysicalExpr;
@@ -17,6 +18,7 @@ use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 use parcours_cluster::windows::shift;
 
 use super::aggregates::{Aggregate, values};
+use super::held::{Groups, Held};
 use super::node::{Node, Operator, Partition, Run};
 use super::runs::groups_of;
 
@@ -163,88 +165,38 @@ impl Operator for WholeWindows {
         Ok(Box::new(Windows {
             functions: self.functions.clone(),
             partition_by: self.partition_by.clone(),
-            held: Vec::new(),
-            rows: 0,
-            enough: partition.batch,
-            partition,
+            output: partition.output,
+            held: Held::new(partition.batch, partition.memory),
         }))
     }
 }
 
-/// One partition of the plan at work: the rows of which the last window may go on.
+/// One partition of the plan at work.
 struct Windows {
     functions: Vec<Windowed>,
     partition_by: Vec<Arc<dyn PhysicalExpr>>,
-    partition: Partition,
-    held: Vec<RecordBatch>,
-    rows: usize,
-    /// How many rows are awaited before it is looked for a window's end again.
-    enough: usize,
+    output: SchemaRef,
+    held: Held,
 }
 
 impl Run for Windows {
     fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
-        self.partition.memory.try_grow(rows.get_array_memory_size())?;
-        self.rows += rows.num_rows();
-        self.held.push(rows);
-        match self.rows < self.enough {
-            true => Ok(None),
-            false => self.computed(false),
-        }
+        let windows = self.held.add(rows, &self.partition_by)?;
+        windows.map(|windows| self.with_functions(&windows)).transpose()
     }
 
     fn end(&mut self) -> Result<Option<RecordBatch>> {
-        self.computed(true)
+        let windows = self.held.end(&self.partition_by)?;
+        windows.map(|windows| self.with_functions(&windows)).transpose()
     }
 }
 
 impl Windows {
-    /// The rows whose windows are whole by now, with their functions; all of them behind the `last` row.
-    fn computed(&mut self, last: bool) -> Result<Option<RecordBatch>> {
-        let Some(schema) = self.held.first().map(RecordBatch::schema) else {
-            return Ok(None);
-        };
-        let rows = concat_batches(&schema, &self.held)?;
-        if rows.num_rows() == 0 {
-            return Ok(None);
-        }
-        let keys = values(&self.partition_by, &rows).collect::<Result<Vec<_>>>()?;
-        let mut partitions = partition(&keys)?.ranges();
-        if !last {
-            partitions.pop();
-        }
-        let end = partitions.last().map_or(0, |partition| partition.end);
-        self.hold(rows.slice(end, rows.num_rows() - end));
-        if end == 0 {
-            return Ok(None);
-        }
-        let keys: Vec<ArrayRef> = keys.iter().map(|key| key.slice(0, end)).collect();
-        self.with_functions(&rows.slice(0, end), &keys, &partitions).map(Some)
-    }
-
-    /// Keeps the rows of a window that goes on. It is looked at again when there are twice as many, so that a long one costs
-    /// a copy or two a row.
-    fn hold(&mut self, rest: RecordBatch) {
-        self.enough = self.partition.batch.max(2 * rest.num_rows());
-        self.rows = rest.num_rows();
-        self.partition.memory.resize(if self.rows == 0 {
-            0
-        } else {
-            rest.get_array_memory_size()
-        });
-        self.held = vec![rest];
-    }
-
-    fn with_functions(
-        &self,
-        rows: &RecordBatch,
-        keys: &[ArrayRef],
-        partitions: &[Range<usize>],
-    ) -> Result<RecordBatch> {
-        let mut columns = rows.columns().to_vec();
+    fn with_functions(&self, windows: &Groups) -> Result<RecordBatch> {
+        let mut columns = windows.rows.columns().to_vec();
         for function in &self.functions {
-            columns.push(function.column(rows, keys, partitions)?);
+            columns.push(function.column(&windows.rows, &windows.keys, &windows.ranges)?);
         }
-        Ok(RecordBatch::try_new(Arc::clone(&self.partition.output), columns)?)
+        Ok(RecordBatch::try_new(Arc::clone(&self.output), columns)?)
     }
 }

@@ -1,0 +1,95 @@
+//! Rows that are held until it is known where their group ends, where rows of a group follow each other.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{concat_batches, partition};
+use datafusion::common::Result;
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::aggregates::values;
+
+/// The rows of which the last group may go on.
+pub(super) struct Held {
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    /// How many rows are awaited before it is looked for a group's end again.
+    enough: usize,
+    batch: usize,
+    memory: MemoryReservation,
+}
+
+/// Rows of whole groups.
+pub(super) struct Groups {
+    pub(super) rows: RecordBatch,
+    /// What they are grouped by.
+    pub(super) keys: Vec<ArrayRef>,
+    /// Where each group is.
+    pub(super) ranges: Vec<Range<usize>>,
+}
+
+impl Held {
+    /// Looks for ends every `batch` rows, and counts what it holds in `memory`.
+    pub(super) fn new(batch: usize, memory: MemoryReservation) -> Self {
+        Self {
+            batches: Vec::new(),
+            rows: 0,
+            enough: batch,
+            batch,
+            memory,
+        }
+    }
+
+    /// Holds rows, and gives out those whose groups by these expressions are whole, if there are enough.
+    pub(super) fn add(&mut self, rows: RecordBatch, by: &[Arc<dyn PhysicalExpr>]) -> Result<Option<Groups>> {
+        self.memory.try_grow(rows.get_array_memory_size())?;
+        self.rows += rows.num_rows();
+        self.batches.push(rows);
+        match self.rows < self.enough {
+            true => Ok(None),
+            false => self.groups(by, false),
+        }
+    }
+
+    /// The rows that are held, behind which there are no more.
+    pub(super) fn end(&mut self, by: &[Arc<dyn PhysicalExpr>]) -> Result<Option<Groups>> {
+        self.groups(by, true)
+    }
+
+    fn groups(&mut self, by: &[Arc<dyn PhysicalExpr>], last: bool) -> Result<Option<Groups>> {
+        let Some(schema) = self.batches.first().map(RecordBatch::schema) else {
+            return Ok(None);
+        };
+        let rows = concat_batches(&schema, &self.batches)?;
+        if rows.num_rows() == 0 {
+            return Ok(None);
+        }
+        let keys = values(by, &rows).collect::<Result<Vec<_>>>()?;
+        let mut ranges = partition(&keys)?.ranges();
+        if !last {
+            ranges.pop();
+        }
+        let end = ranges.last().map_or(0, |group| group.end);
+        self.hold(rows.slice(end, rows.num_rows() - end));
+        Ok((end > 0).then(|| Groups {
+            rows: rows.slice(0, end),
+            keys: keys.iter().map(|key| key.slice(0, end)).collect(),
+            ranges,
+        }))
+    }
+
+    /// Keeps the rows of a group that goes on. It is looked at again when there are twice as many, so that a long one costs a
+    /// copy or two a row.
+    fn hold(&mut self, rest: RecordBatch) {
+        self.enough = self.batch.max(2 * rest.num_rows());
+        self.rows = rest.num_rows();
+        self.memory.resize(if self.rows == 0 {
+            0
+        } else {
+            rest.get_array_memory_size()
+        });
+        self.batches = vec![rest];
+    }
+}

@@ -1,0 +1,201 @@
+//! Orders that joins declare and do not keep. DataFusion 55 says of the rows of a join that they come in the order of the side
+//! whose rows are taken one by one, and, where that order does not tell rows apart, in the order of the other side (its issue
+//! 25052). They do not, when two rows of the first side are alike in its order:
+//!
+//! ```text
+//! stays: (p, day 1), (p, day 1)    dispensings: (p, day 2), (p, day 3)
+//! declared: by p, the stay's day, the dispensing's day; what comes: days 2, 3, 2, 3
+//! ```
+//!
+//! A window that relies on it takes one group for several. Here, joins are made to declare what they keep, and rows are sorted
+//! where that is less than somebody relies on.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::SortOptions;
+use datafusion::common::{Result, internal_err};
+use datafusion::physical_expr::equivalence::{EquivalenceProperties, join_equivalence_properties};
+use datafusion::physical_expr::projection::ProjectionMapping;
+use datafusion::physical_expr::{LexOrdering, LexRequirement, PhysicalSortExpr, PhysicalSortRequirement};
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, PlanProperties, replace_children_if_necessary,
+};
+
+use super::joins::Join;
+use super::node::{Node, Operator, Partition, Run};
+use super::sorted::sorted;
+
+/// The plan, where rows come in the orders that somebody relies on, those who read what it puts out included.
+pub(super) fn kept(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let kept = below(plan)?;
+    match plan.output_ordering() {
+        Some(order) => in_order(kept, order),
+        None => Ok(kept),
+    }
+}
+
+fn below(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let before = plan.children();
+    let inputs = before.iter().map(|input| below(input)).collect::<Result<Vec<_>>>()?;
+    let same = inputs.iter().zip(&before).all(|(now, before)| Arc::ptr_eq(now, before));
+    let plan = if same { Arc::clone(plan) } else { over(plan, inputs)? };
+    match Join::of(&plan) {
+        Some(join) => with_own_order(&plan, &join),
+        None => Ok(plan),
+    }
+}
+
+/// The node over inputs that declare less than its own do, sorted where it relies on that.
+fn over(node: &Arc<dyn ExecutionPlan>, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    let node = match node.is::<AggregateExec>() {
+        // It sees for itself in which order rows come, and groups them so. What its functions want of that is required.
+        true => replace_children_if_necessary(Arc::clone(node), inputs.clone())?,
+        false => Arc::clone(node),
+    };
+    let orders = relied_on(&node)?;
+    let inputs = inputs.into_iter().zip(orders).map(|(input, order)| match order {
+        Some(order) => in_order(input, &order),
+        None => Ok(input),
+    });
+    replace_children_if_necessary(node, inputs.collect::<Result<Vec<_>>>()?)
+}
+
+/// The order of each input that a node relies on.
+fn relied_on(node: &Arc<dyn ExecutionPlan>) -> Result<Vec<Option<LexOrdering>>> {
+    let limit = (node.fetch().is_some() && !node.is::<SortExec>())
+        || node.is::<LocalLimitExec>()
+        || node.is::<GlobalLimitExec>();
+    let orders = node.children().into_iter().zip(node.required_input_ordering());
+    let orders = orders.map(|(input, required)| match required {
+        Some(required) => {
+            let (alternatives, soft) = required.into_alternatives();
+            let mut declared = alternatives.iter().map(|required| declared(input, required));
+            match declared.find(|order| !matches!(order, Ok(None))) {
+                Some(order) => order,
+                None => Ok(alternatives.first().filter(|_| !soft).and_then(any_direction)),
+            }
+        }
+        None => Ok(input.output_ordering().filter(|_| limit).cloned()),
+    });
+    orders.collect()
+}
+
+/// The order that meets a requirement, if the plan declares it.
+fn declared(plan: &Arc<dyn ExecutionPlan>, required: &LexRequirement) -> Result<Option<LexOrdering>> {
+    let mut order: Vec<PhysicalSortExpr> = Vec::new();
+    for requirement in required.iter() {
+        let options = requirement.options.map_or_else(all_options, |options| vec![options]);
+        let mut found = None;
+        for options in options {
+            let by = PhysicalSortExpr::new(Arc::clone(&requirement.expr), options);
+            if found.is_none() && declares(plan, order.iter().chain([&by]))? {
+                found = Some(by);
+            }
+        }
+        let Some(by) = found else { return Ok(None) };
+        order.push(by);
+    }
+    Ok(LexOrdering::new(order))
+}
+
+fn any_direction(required: &LexRequirement) -> Option<LexOrdering> {
+    let by = |of: &PhysicalSortRequirement| {
+        PhysicalSortExpr::new(
+            Arc::clone(&of.expr),
+            of.options.unwrap_or(SortOptions::new(false, false)),
+        )
+    };
+    LexOrdering::new(required.iter().map(by))
+}
+
+fn all_options() -> Vec<SortOptions> {
+    let all = [(false, false), (false, true), (true, false), (true, true)];
+    all.map(|(down, first)| SortOptions::new(down, first)).to_vec()
+}
+
+fn declares<'a>(plan: &Arc<dyn ExecutionPlan>, order: impl Iterator<Item = &'a PhysicalSortExpr>) -> Result<bool> {
+    plan.equivalence_properties().ordering_satisfy(order.cloned())
+}
+
+/// The plan, sorted if it does not declare this order.
+fn in_order(plan: Arc<dyn ExecutionPlan>, order: &LexOrdering) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut first = order.len();
+    while first > 0 && !declares(&plan, order.iter().take(first))? {
+        first -= 1;
+    }
+    let order = order.clone();
+    Ok(match first {
+        all if all == order.len() => plan,
+        0 => Arc::new(SortExec::new(order, plan).with_preserve_partitioning(true)),
+        some => sorted(plan, order, some),
+    })
+}
+
+/// The join, declaring the order of its leading side and no more. Sorted by all that it declared where it gives its first rows
+/// alone, or all in one partition: nobody has to say then that they rely on it.
+fn with_own_order(node: &Arc<dyn ExecutionPlan>, join: &Join) -> Result<Arc<dyn ExecutionPlan>> {
+    let own = own_order(node, join)?;
+    let declared = node.equivalence_properties().oeq_class();
+    let mut more = false;
+    for order in declared.iter() {
+        more |= !own.ordering_satisfy(order.iter().cloned())?;
+    }
+    let Some(order) = node.output_ordering().filter(|_| more) else {
+        return Ok(Arc::clone(node));
+    };
+    let fetch = node.fetch();
+    let Some(whole) = fetch.map_or_else(|| Some(Arc::clone(node)), |_| node.with_fetch(None)) else {
+        return internal_err!("a join does not give all of its rows");
+    };
+    let properties = Arc::new(PlanProperties::new(
+        own,
+        node.output_partitioning().clone(),
+        node.pipeline_behavior(),
+        node.boundedness(),
+    ));
+    let one = node.output_partitioning().partition_count() == 1;
+    let honest = Node::over(whole, AsTheyCome, &properties);
+    Ok(match fetch {
+        Some(rows) => Arc::new(LocalLimitExec::new(in_order(honest, order)?, rows)),
+        None if one => in_order(honest, order)?,
+        None => honest,
+    })
+}
+
+/// What is known of a join's rows, of all orders those of its leading side alone.
+fn own_order(node: &Arc<dyn ExecutionPlan>, join: &Join) -> Result<EquivalenceProperties> {
+    let [left, right] = join.inputs.map(|input| input.equivalence_properties().clone());
+    let (schema, kept) = (join.schema(), node.maintains_input_order());
+    // It appends the other side's order for a side that is looked up in the other: for none, that is.
+    let own = join_equivalence_properties(left, right, &join.join_type, Arc::clone(&schema), &kept, None, join.on)?;
+    Ok(match join.projection {
+        Some(projection) => own.project(&ProjectionMapping::from_indices(projection, &schema)?, node.schema()),
+        None => own,
+    })
+}
+
+/// Rows as they come: a node that says what is known of them.
+#[derive(Debug)]
+struct AsTheyCome;
+
+impl Operator for AsTheyCome {
+    const NAME: &'static str = "AsTheyCome";
+
+    fn begin(&self, _: Partition) -> Result<Box<dyn Run>> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Run for AsTheyCome {
+    fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
+        Ok(Some(rows))
+    }
+
+    fn end(&mut self) -> Result<Option<RecordBatch>> {
+        Ok(None)
+    }
+}
