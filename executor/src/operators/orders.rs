@@ -199,3 +199,64 @@ impl Run for AsTheyCome {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafusion::datasource::MemTable;
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::operators::fixtures::{answer, both_tables, plan};
+    use crate::operators::put_into;
+
+    /// The same tables, which declare no order.
+    async fn undeclared(context: &SessionContext) -> SessionContext {
+        let unordered = SessionContext::new();
+        for table in ["t", "s"] {
+            let all = context.table(table).await.unwrap().collect().await.unwrap();
+            let all = MemTable::try_new(all[0].schema(), vec![all]).unwrap();
+            unordered.register_table(table, Arc::new(all)).unwrap();
+        }
+        unordered
+    }
+
+    #[tokio::test]
+    async fn orders_that_joins_declare_are_kept() {
+        let joins = [
+            "t JOIN s ON s.p = t.p",
+            "t LEFT JOIN s ON s.p = t.p",
+            "s RIGHT JOIN t ON s.p = t.p AND s.d > t.d",
+        ];
+        let asked = [
+            "t.p, t.d, s.d, count(*) FROM {} GROUP BY t.p, t.d, s.d",
+            "s.p, s.d, t.d, sum(t.n) FROM {} GROUP BY s.p, s.d, t.d",
+            "t.p, rank() OVER (PARTITION BY t.p ORDER BY t.d, s.d) FROM {}",
+            "s.p, dense_rank() OVER (PARTITION BY s.p ORDER BY s.d, t.d) FROM {}",
+            "x.d, dense_rank() OVER (PARTITION BY x.p ORDER BY x.d, x.e) FROM (SELECT t.p, t.d, s.d AS e FROM {}) AS x",
+            "s.c, rank() OVER (PARTITION BY s.c, t.p ORDER BY t.d, s.d) FROM {} WHERE s.c = 'C01'",
+            "x.p, rank() OVER (PARTITION BY x.p ORDER BY x.d, x.e) \
+             FROM (SELECT t.p, t.d, s.d AS e, unnest(make_array(1, 2)) AS u FROM {}) AS x",
+            "x.p, rank() OVER (PARTITION BY x.p ORDER BY x.d, x.e) \
+             FROM (SELECT t.p, t.d, s.d AS e FROM {} UNION ALL SELECT p, d, d AS e FROM t) AS x",
+            "x.r, rank() OVER (PARTITION BY x.p ORDER BY x.d, x.e, x.r) \
+             FROM (SELECT t.p, t.d, s.d AS e, rank() OVER (PARTITION BY t.p ORDER BY t.d, s.d) AS r FROM {}) AS x",
+            "x.p, rank() OVER (PARTITION BY x.p ORDER BY x.r) \
+             FROM (SELECT y.p, y.r FROM (SELECT p, d, row_number() OVER (PARTITION BY p ORDER BY d) AS r FROM t) AS y \
+                   JOIN s ON s.p = y.p) AS x",
+        ];
+        for (join, asked) in joins.iter().flat_map(|join| asked.map(|asked| (join, asked))) {
+            let sql = format!("SELECT {}", asked.replace("{}", join));
+            for hash in [true, false] {
+                let context = both_tables(60, 64, hash).await;
+                let plan = plan(&context, &sql).await;
+                let shown = displayable(plan.as_ref()).indent(false).to_string();
+                let ours = answer(put_into(plan).unwrap(), &context).await;
+                let unordered = undeclared(&context).await;
+                let theirs = answer(self::plan(&unordered, &sql).await, &unordered).await;
+                assert_eq!(ours, theirs, "{sql}\n{shown}");
+            }
+        }
+    }
+}

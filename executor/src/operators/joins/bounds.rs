@@ -118,10 +118,12 @@ impl Bounds {
         self.bounds.is_empty()
     }
 
-    /// The expressions over the leading side, and those over its partners.
-    pub(super) fn expressions(&mut self) -> (Vec<&mut Arc<dyn PhysicalExpr>>, Vec<&mut Arc<dyn PhysicalExpr>>) {
-        let both = self.bounds.iter_mut();
-        both.map(|bound| (&mut bound.leading, &mut bound.partner)).unzip()
+    /// The expressions over the leading side, or over the other.
+    pub(super) fn expressions(&mut self, leading: bool) -> impl Iterator<Item = &mut Arc<dyn PhysicalExpr>> {
+        self.bounds.iter_mut().map(move |bound| match leading {
+            true => &mut bound.leading,
+            false => &mut bound.partner,
+        })
     }
 
     /// What the leading rows say of their partners.

@@ -8,6 +8,8 @@
 
 mod bounds;
 mod pairs;
+#[cfg(test)]
+mod tests;
 mod whole;
 
 use std::collections::{BTreeSet, HashMap};
@@ -24,7 +26,7 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter, build_join_schema};
-use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode, SortMergeJoinExec};
+use datafusion::physical_plan::joins::{HashJoinExec, JoinOnRef, PartitionMode, SortMergeJoinExec};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
@@ -69,7 +71,7 @@ struct Shape {
 /// A join of the engine, whichever it is.
 pub(super) struct Join<'a> {
     pub(super) inputs: [&'a Arc<dyn ExecutionPlan>; 2],
-    pub(super) on: &'a [(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)],
+    pub(super) on: JoinOnRef<'a>,
     pub(super) join_type: JoinType,
     /// The side whose order comes out where the type leaves it open.
     leading: JoinSide,
@@ -235,9 +237,10 @@ impl Shape {
         }
         let column = |n: &usize| Arc::new(Column::new(schema.field(*n).name(), *n)) as Arc<dyn PhysicalExpr>;
         let mut columns: Vec<_> = read.iter().map(column).collect();
-        let (leading, partners) = self.bounds.expressions();
-        let bounds = if leads { leading } else { partners };
-        let wanted = columns.iter_mut().chain(bounds).map(Wanted::Values);
+        let wanted = columns
+            .iter_mut()
+            .chain(self.bounds.expressions(leads))
+            .map(Wanted::Values);
         let Some(scan) = compute_in_scan(&input, wanted.chain([Wanted::Codes(patient)]).collect())? else {
             return Ok(input);
         };

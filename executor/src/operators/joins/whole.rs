@@ -107,7 +107,7 @@ impl Whole {
         if let Some(who) = self.held_who.as_ref().filter(|who| who.is_null(0)) {
             self.ready.push_back(Patients {
                 who: Arc::clone(who),
-                ranges: vec![0..rows.num_rows()],
+                ranges: std::iter::once(0..rows.num_rows()).collect(),
                 rows,
                 _memory: None,
             });
@@ -132,7 +132,7 @@ impl Whole {
             many => (concat_batches(&self.input.schema(), many)?, Some(self.memory.take())),
         };
         self.ready.push_back(Patients {
-            ranges: vec![0..rows.num_rows()],
+            ranges: std::iter::once(0..rows.num_rows()).collect(),
             rows,
             who,
             _memory: memory,
