@@ -14,6 +14,8 @@ pub enum Difference {
     Count(usize, usize),
     /// This row, counted from 1, is another.
     Row(usize),
+    /// One of them is missing.
+    NoAnswer,
 }
 
 impl fmt::Display for Difference {
@@ -21,6 +23,7 @@ impl fmt::Display for Difference {
         match self {
             Difference::Count(ours, theirs) => write!(f, "{ours} rows against {theirs}"),
             Difference::Row(row) => write!(f, "row {row} differs"),
+            Difference::NoAnswer => f.write_str("no answer"),
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct Measured {
 /// All runs of one query on another engine.
 pub struct Beside {
     pub name: String,
-    /// Seconds of every timed run.
+    /// Seconds of every timed run, NaN of one that failed.
     pub seconds: Vec<f64>,
     /// The first difference between Parcours' answer and this engine's.
     pub difference: Option<Difference>,
@@ -62,7 +62,7 @@ impl Engines {
             let (ours, theirs) = self.round(question.sql).await?;
             measured.parcours.push(ours.seconds);
             for (beside, answer) in measured.beside.iter_mut().zip(theirs) {
-                beside.seconds.push(answer.seconds);
+                beside.seconds.push(answer.map_or(f64::NAN, |answer| answer.seconds));
             }
         }
         Ok(measured)
@@ -74,7 +74,10 @@ impl Engines {
         let beside = self.beside.iter().zip(theirs).map(|(engine, answer)| Beside {
             name: engine.name(),
             seconds: Vec::new(),
-            difference: compare::first_difference(&ours.rows, &answer.rows),
+            difference: match answer {
+                Some(answer) => compare::first_difference(&ours.rows, &answer.rows),
+                None => Some(Difference::NoAnswer),
+            },
         });
         Ok(Measured {
             question,
@@ -84,12 +87,17 @@ impl Engines {
         })
     }
 
-    /// Asks every engine once, one after the other.
-    async fn round(&mut self, sql: &str) -> anyhow::Result<(Answer, Vec<Answer>)> {
+    /// Asks every engine once, one after the other. Another engine may have no answer; the run goes on without it, so that
+    /// what the others have taken is not lost.
+    async fn round(&mut self, sql: &str) -> anyhow::Result<(Answer, Vec<Option<Answer>>)> {
         let ours = self.parcours.run(sql).await?;
         let mut theirs = Vec::new();
         for engine in &mut self.beside {
-            theirs.push(engine.run(sql).await?);
+            let answer = engine.run(sql).await;
+            if let Err(error) = &answer {
+                eprintln!("no answer from {}: {error:#}", engine.name());
+            }
+            theirs.push(answer.ok());
         }
         Ok((ours, theirs))
     }
@@ -142,8 +150,11 @@ impl Medians {
     }
 }
 
-/// The median of some seconds; 0 of none.
+/// The median of some seconds; 0 of none, NaN if one of them is.
 fn median(seconds: &[f64]) -> f64 {
+    if seconds.iter().any(|seconds| seconds.is_nan()) {
+        return f64::NAN;
+    }
     let mut sorted = seconds.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -163,6 +174,7 @@ mod tests {
         assert_eq!(median(&[]), 0.0);
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(&[4.0, f64::NAN, 2.0]).is_nan());
     }
 
     #[test]

@@ -35,7 +35,10 @@ pub fn svg(measured: &[Measured]) -> String {
 
 /// Each engine and the total of its medians.
 fn legend(names: &[&str], total: &Medians) -> Vec<String> {
-    let shown = |(name, seconds): (&&str, &f64)| format!("{name} ({:.0} ms)", seconds * 1e3);
+    let shown = |(name, seconds): (&&str, &f64)| match seconds.is_nan() {
+        true => format!("{name} (not all answered)"),
+        false => format!("{name} ({:.0} ms)", seconds * 1e3),
+    };
     let ours = format!("Time of Parcours (in all {:.0} ms) to that of", total.parcours * 1e3);
     std::iter::once(ours)
         .chain(names.iter().zip(&total.beside).map(shown))

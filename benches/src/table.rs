@@ -31,7 +31,10 @@ fn columns(names: &[String]) -> String {
 fn figures(medians: &Medians) -> String {
     let mut text = format!("{:.0}", medians.parcours * 1e3);
     for (theirs, ratio) in medians.beside.iter().zip(medians.ratios()) {
-        let _ = write!(text, " | {:.0} | {ratio:.2}", theirs * 1e3);
+        let _ = match theirs.is_nan() {
+            true => write!(text, " | - | -"),
+            false => write!(text, " | {:.0} | {ratio:.2}", theirs * 1e3),
+        };
     }
     text
 }
@@ -81,6 +84,11 @@ mod tests {
             beside: vec![0.25, 1.0],
         };
         assert_eq!(figures(&medians), "500 | 250 | 2.00 | 1000 | 0.50");
+        let unanswered = Medians {
+            parcours: 0.5,
+            beside: vec![f64::NAN],
+        };
+        assert_eq!(figures(&unanswered), "500 | - | -");
         assert_eq!(
             columns(&["DuckDB".to_owned(), "Spark".to_owned()]),
             "| Query | Rows | Parcours, ms | DuckDB, ms | Ratio | Spark, ms | Ratio | Same rows |\n\

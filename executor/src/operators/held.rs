@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{concat_batches, partition};
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -44,7 +44,7 @@ impl Held {
 
     /// Holds rows, and gives out those whose groups by these expressions are whole, if there are enough.
     pub(super) fn add(&mut self, rows: RecordBatch, by: &[Arc<dyn PhysicalExpr>]) -> Result<Option<Groups>> {
-        self.memory.try_grow(rows.get_array_memory_size())?;
+        self.memory.try_grow(size(&rows))?;
         self.rows += rows.num_rows();
         self.batches.push(rows);
         match self.rows < self.enough {
@@ -85,11 +85,20 @@ impl Held {
     fn hold(&mut self, rest: RecordBatch) {
         self.enough = self.batch.max(2 * rest.num_rows());
         self.rows = rest.num_rows();
-        self.memory.resize(if self.rows == 0 {
-            0
-        } else {
-            rest.get_array_memory_size()
-        });
+        self.memory.resize(size(&rest));
         self.batches = vec![rest];
     }
+}
+
+/// Bytes of these rows alone: not of what else is in the buffers that they are a part of, nor of dictionaries.
+pub(super) fn size(rows: &RecordBatch) -> usize {
+    let column = |column: &ArrayRef| match column.as_any_dictionary_opt() {
+        Some(codes) => 4 * codes.len(),
+        None => {
+            let data = column.to_data();
+            data.get_slice_memory_size()
+                .unwrap_or_else(|_| column.get_array_memory_size())
+        }
+    };
+    rows.columns().iter().map(column).sum()
 }

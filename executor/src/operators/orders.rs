@@ -7,14 +7,15 @@
 //! declared: by p, the stay's day, the dispensing's day; what comes: days 2, 3, 2, 3
 //! ```
 //!
-//! A window that relies on it takes one group for several. Here, joins are made to declare what they keep, and rows are sorted
-//! where that is less than somebody relies on.
+//! A window that relies on it takes one group for several. Nor is a column the same in all rows, of which a join makes NULL
+//! where there is no partner. Here, joins are made to declare what they keep, and rows are sorted where that is less than
+//! somebody relies on.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{JoinType, Result, internal_err};
 use datafusion::physical_expr::equivalence::{EquivalenceProperties, join_equivalence_properties};
 use datafusion::physical_expr::projection::ProjectionMapping;
 use datafusion::physical_expr::{LexOrdering, LexRequirement, PhysicalSortExpr, PhysicalSortRequirement};
@@ -31,28 +32,35 @@ use super::sorted::sorted;
 
 /// The plan, where rows come in the orders that somebody relies on, those who read what it puts out included.
 pub(super) fn kept(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let kept = below(plan)?;
+    let kept = below(plan, true)?;
     match plan.output_ordering() {
         Some(order) => in_order(kept, order),
         None => Ok(kept),
     }
 }
 
-fn below(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let before = plan.children();
-    let inputs = before.iter().map(|input| below(input)).collect::<Result<Vec<_>>>()?;
+/// The plan, whose order may come out as that of all (`asked`) without anybody saying so, in columns that do not come out.
+fn below(plan: &Arc<dyn ExecutionPlan>, asked: bool) -> Result<Arc<dyn ExecutionPlan>> {
+    let (before, keeps) = (plan.children(), plan.maintains_input_order());
+    let join = Join::of(plan).is_some();
+    let passes = asked && !join && !plan.is::<AggregateExec>() && !plan.is::<SortExec>();
+    let inputs = before
+        .iter()
+        .zip(keeps)
+        .map(|(input, keeps)| below(input, passes && keeps));
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
     let same = inputs.iter().zip(&before).all(|(now, before)| Arc::ptr_eq(now, before));
-    let plan = if same { Arc::clone(plan) } else { over(plan, inputs)? };
-    match Join::of(&plan) {
-        Some(join) => with_own_order(&plan, &join),
-        None => Ok(plan),
+    let now = if same { Arc::clone(plan) } else { over(plan, inputs)? };
+    match Join::of(&now) {
+        Some(join) => with_own_order(plan, &now, &join, asked),
+        None => Ok(now),
     }
 }
 
 /// The node over inputs that declare less than its own do, sorted where it relies on that.
 fn over(node: &Arc<dyn ExecutionPlan>, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
     let node = match node.is::<AggregateExec>() {
-        // It sees for itself in which order rows come, and groups them so. What its functions want of that is required.
+        // It sees for itself in which order rows come, and groups them so.
         true => replace_children_if_necessary(Arc::clone(node), inputs.clone())?,
         false => Arc::clone(node),
     };
@@ -69,17 +77,24 @@ fn relied_on(node: &Arc<dyn ExecutionPlan>) -> Result<Vec<Option<LexOrdering>>> 
     let limit = (node.fetch().is_some() && !node.is::<SortExec>())
         || node.is::<LocalLimitExec>()
         || node.is::<GlobalLimitExec>();
-    let orders = node.children().into_iter().zip(node.required_input_ordering());
-    let orders = orders.map(|(input, required)| match required {
+    // A grouping calls all that it requires soft, but a function may take rows as they come.
+    let as_they_come = node.downcast_ref::<AggregateExec>().is_some_and(|grouping| {
+        let mut functions = grouping.aggr_expr().iter();
+        functions.any(|function| function.order_sensitivity().hard_requires())
+    });
+    let inputs = node.children().into_iter().zip(node.maintains_input_order());
+    let orders = inputs.zip(node.required_input_ordering());
+    let orders = orders.map(|((input, keeps), required)| match required {
         Some(required) => {
             let (alternatives, soft) = required.into_alternatives();
+            let soft = soft && !as_they_come;
             let mut declared = alternatives.iter().map(|required| declared(input, required));
             match declared.find(|order| !matches!(order, Ok(None))) {
                 Some(order) => order,
                 None => Ok(alternatives.first().filter(|_| !soft).and_then(any_direction)),
             }
         }
-        None => Ok(input.output_ordering().filter(|_| limit).cloned()),
+        None => Ok(input.output_ordering().filter(|_| limit && keeps).cloned()),
     });
     orders.collect()
 }
@@ -135,40 +150,64 @@ fn in_order(plan: Arc<dyn ExecutionPlan>, order: &LexOrdering) -> Result<Arc<dyn
     })
 }
 
-/// The join, declaring the order of its leading side and no more. Sorted by all that it declared where it gives its first rows
-/// alone, or all in one partition: nobody has to say then that they rely on it.
-fn with_own_order(node: &Arc<dyn ExecutionPlan>, join: &Join) -> Result<Arc<dyn ExecutionPlan>> {
-    let own = own_order(node, join)?;
-    let declared = node.equivalence_properties().oeq_class();
-    let mut more = false;
-    for order in declared.iter() {
-        more |= !own.ordering_satisfy(order.iter().cloned())?;
+/// The join, declaring what it keeps and no more. Sorted by all that it declared `before` where it gives its first rows alone,
+/// or all in one partition and nobody has to say that they rely on it.
+fn with_own_order(
+    before: &Arc<dyn ExecutionPlan>,
+    now: &Arc<dyn ExecutionPlan>,
+    join: &Join,
+    asked: bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let own = own_order(now, join)?;
+    if keeps_all(before, &own)? {
+        return Ok(Arc::clone(now));
     }
-    let Some(order) = node.output_ordering().filter(|_| more) else {
-        return Ok(Arc::clone(node));
-    };
-    let fetch = node.fetch();
-    let Some(whole) = fetch.map_or_else(|| Some(Arc::clone(node)), |_| node.with_fetch(None)) else {
+    let fetch = now.fetch();
+    let Some(whole) = fetch.map_or_else(|| Some(Arc::clone(now)), |_| now.with_fetch(None)) else {
         return internal_err!("a join does not give all of its rows");
     };
     let properties = Arc::new(PlanProperties::new(
         own,
-        node.output_partitioning().clone(),
-        node.pipeline_behavior(),
-        node.boundedness(),
+        now.output_partitioning().clone(),
+        now.pipeline_behavior(),
+        now.boundedness(),
     ));
-    let one = node.output_partitioning().partition_count() == 1;
+    let one = now.output_partitioning().partition_count() == 1;
+    let sorted = before.output_ordering().filter(|_| fetch.is_some() || (one && asked));
     let honest = Node::over(whole, AsTheyCome, &properties);
+    let honest = match sorted {
+        Some(order) => in_order(honest, order)?,
+        None => honest,
+    };
     Ok(match fetch {
-        Some(rows) => Arc::new(LocalLimitExec::new(in_order(honest, order)?, rows)),
-        None if one => in_order(honest, order)?,
+        Some(rows) => Arc::new(LocalLimitExec::new(honest, rows)),
         None => honest,
     })
 }
 
-/// What is known of a join's rows, of all orders those of its leading side alone.
+/// Whether all orders and constants that a join declared are among its own.
+fn keeps_all(before: &Arc<dyn ExecutionPlan>, own: &EquivalenceProperties) -> Result<bool> {
+    let declared = before.equivalence_properties();
+    for order in declared.oeq_class().iter() {
+        if !own.ordering_satisfy(order.iter().cloned())? {
+            return Ok(false);
+        }
+    }
+    let constants = declared.constants();
+    Ok(constants
+        .iter()
+        .all(|constant| own.is_expr_constant(&constant.expr).is_some()))
+}
+
+/// What is known of a join's rows, of all orders those of its leading side alone. A side that is NULL where the other has no
+/// partner says nothing: what the engine takes for constant of it is not (`LEFT JOIN` of rows that a condition makes alike).
 fn own_order(node: &Arc<dyn ExecutionPlan>, join: &Join) -> Result<EquivalenceProperties> {
-    let [left, right] = join.inputs.map(|input| input.equivalence_properties().clone());
+    let of = |n: usize, has_nulls: bool| match has_nulls {
+        true => EquivalenceProperties::new(join.inputs[n].schema()),
+        false => join.inputs[n].equivalence_properties().clone(),
+    };
+    let left = of(0, matches!(join.join_type, JoinType::Right | JoinType::Full));
+    let right = of(1, matches!(join.join_type, JoinType::Left | JoinType::Full));
     let (schema, kept) = (join.schema(), node.maintains_input_order());
     // It appends the other side's order for a side that is looked up in the other: for none, that is.
     let own = join_equivalence_properties(left, right, &join.join_type, Arc::clone(&schema), &kept, None, join.on)?;
@@ -242,6 +281,13 @@ mod tests {
              FROM (SELECT t.p, t.d, s.d AS e FROM {} UNION ALL SELECT p, d, d AS e FROM t) AS x",
             "x.r, rank() OVER (PARTITION BY x.p ORDER BY x.d, x.e, x.r) \
              FROM (SELECT t.p, t.d, s.d AS e, rank() OVER (PARTITION BY t.p ORDER BY t.d, s.d) AS r FROM {}) AS x",
+            "t.p, u.c, count(*) FROM {} LEFT JOIN (SELECT * FROM s WHERE c = 'C01') AS u ON u.p = t.p AND u.d = t.d \
+             GROUP BY t.p, u.c",
+            "t.d, rank() OVER (PARTITION BY t.p ORDER BY u.c, t.d) \
+             FROM {} LEFT JOIN (SELECT * FROM s WHERE c = 'C01') AS u ON u.p = t.p AND u.n < t.n",
+            "t.p, u.flag, count(*) FROM {} LEFT JOIN (SELECT p, n, 1 AS flag FROM s) AS u ON u.p = t.p AND u.n < t.n \
+             GROUP BY t.p, u.flag",
+            "t.p, nth_value(s.c, 2 ORDER BY t.d, s.d, s.c) FROM {} GROUP BY t.p",
             "x.p, rank() OVER (PARTITION BY x.p ORDER BY x.r) \
              FROM (SELECT y.p, y.r FROM (SELECT p, d, row_number() OVER (PARTITION BY p ORDER BY d) AS r FROM t) AS y \
                    JOIN s ON s.p = y.p) AS x",

@@ -26,7 +26,7 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter, build_join_schema};
-use datafusion::physical_plan::joins::{HashJoinExec, JoinOnRef, PartitionMode, SortMergeJoinExec};
+use datafusion::physical_plan::joins::{HashJoinExec, JoinOnRef, NestedLoopJoinExec, PartitionMode, SortMergeJoinExec};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
@@ -99,6 +99,17 @@ impl<'a> Join<'a> {
                     && join.null_equality() == NullEquality::NullEqualsNothing
                     && node.fetch().is_none()
                     && !join.null_aware,
+            });
+        }
+        if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+            return Some(Self {
+                inputs: [join.left(), join.right()],
+                on: &[],
+                join_type: *join.join_type(),
+                leading: JoinSide::Right,
+                filter: join.filter(),
+                projection: join.projection().as_deref(),
+                plain: false,
             });
         }
         let join = node.downcast_ref::<SortMergeJoinExec>()?;

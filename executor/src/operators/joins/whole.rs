@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
@@ -12,6 +12,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_expr::PhysicalExpr;
 use futures::TryStreamExt;
 
+use super::super::held::size;
 use super::super::runs::{Neighbours, rows_of};
 
 /// Rows of patients, all that each of them has; rows of nobody (NULL) may come in several parts.
@@ -139,17 +140,4 @@ impl Whole {
         });
         Ok(())
     }
-}
-
-/// Bytes of these rows alone: not of what else is in the buffers that they are a part of, nor of dictionaries.
-fn size(rows: &RecordBatch) -> usize {
-    let column = |column: &ArrayRef| match column.as_any_dictionary_opt() {
-        Some(codes) => 4 * codes.len(),
-        None => {
-            let data = column.to_data();
-            data.get_slice_memory_size()
-                .unwrap_or_else(|_| column.get_array_memory_size())
-        }
-    };
-    rows.columns().iter().map(column).sum()
 }
