@@ -13,6 +13,8 @@ use super::aggregates::values;
 
 /// The rows of which the last group may go on.
 pub(super) struct Held {
+    /// What makes a group.
+    by: Vec<Arc<dyn PhysicalExpr>>,
     batches: Vec<RecordBatch>,
     rows: usize,
     /// How many rows are awaited before it is looked for a group's end again.
@@ -31,9 +33,10 @@ pub(super) struct Groups {
 }
 
 impl Held {
-    /// Looks for ends every `batch` rows, and counts what it holds in `memory`.
-    pub(super) fn new(batch: usize, memory: MemoryReservation) -> Self {
+    /// Looks for ends of groups by these expressions every `batch` rows, and counts what it holds in `memory`.
+    pub(super) fn new(by: Vec<Arc<dyn PhysicalExpr>>, batch: usize, memory: MemoryReservation) -> Self {
         Self {
+            by,
             batches: Vec::new(),
             rows: 0,
             enough: batch,
@@ -42,23 +45,23 @@ impl Held {
         }
     }
 
-    /// Holds rows, and gives out those whose groups by these expressions are whole, if there are enough.
-    pub(super) fn add(&mut self, rows: RecordBatch, by: &[Arc<dyn PhysicalExpr>]) -> Result<Option<Groups>> {
+    /// Holds rows, and gives out those whose groups are whole, if there are enough.
+    pub(super) fn add(&mut self, rows: RecordBatch) -> Result<Option<Groups>> {
         self.memory.try_grow(size(&rows))?;
         self.rows += rows.num_rows();
         self.batches.push(rows);
         match self.rows < self.enough {
             true => Ok(None),
-            false => self.groups(by, false),
+            false => self.groups(false),
         }
     }
 
     /// The rows that are held, behind which there are no more.
-    pub(super) fn end(&mut self, by: &[Arc<dyn PhysicalExpr>]) -> Result<Option<Groups>> {
-        self.groups(by, true)
+    pub(super) fn end(&mut self) -> Result<Option<Groups>> {
+        self.groups(true)
     }
 
-    fn groups(&mut self, by: &[Arc<dyn PhysicalExpr>], last: bool) -> Result<Option<Groups>> {
+    fn groups(&mut self, last: bool) -> Result<Option<Groups>> {
         let Some(schema) = self.batches.first().map(RecordBatch::schema) else {
             return Ok(None);
         };
@@ -66,7 +69,7 @@ impl Held {
         if rows.num_rows() == 0 {
             return Ok(None);
         }
-        let keys = values(by, &rows).collect::<Result<Vec<_>>>()?;
+        let keys = values(&self.by, &rows).collect::<Result<Vec<_>>>()?;
         let mut ranges = partition(&keys)?.ranges();
         if !last {
             ranges.pop();

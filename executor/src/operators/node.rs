@@ -10,10 +10,10 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::{StreamExt, TryStreamExt};
 
 /// What an operator does, to be begun for each partition.
@@ -61,6 +61,21 @@ impl<O: Operator> Node<O> {
         properties: &Arc<PlanProperties>,
     ) -> Arc<dyn ExecutionPlan> {
         Arc::new(Self::again(Arc::new(operator), input, properties))
+    }
+
+    /// An operator over `input`, of whose rows this is known.
+    pub(super) fn declaring(
+        input: Arc<dyn ExecutionPlan>,
+        operator: O,
+        known: EquivalenceProperties,
+    ) -> Arc<dyn ExecutionPlan> {
+        let properties = Arc::new(PlanProperties::new(
+            known,
+            input.output_partitioning().clone(),
+            input.pipeline_behavior(),
+            input.boundedness(),
+        ));
+        Self::over(input, operator, &properties)
     }
 
     fn again(operator: Arc<O>, input: Arc<dyn ExecutionPlan>, properties: &Arc<PlanProperties>) -> Self {

@@ -22,9 +22,7 @@ use datafusion::physical_expr::{LexOrdering, LexRequirement, PhysicalSortExpr, P
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::{
-    ExecutionPlan, ExecutionPlanProperties, PlanProperties, replace_children_if_necessary,
-};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, replace_children_if_necessary};
 
 use super::joins::Join;
 use super::node::{Node, Operator, Partition, Run};
@@ -166,15 +164,9 @@ fn with_own_order(
     let Some(whole) = fetch.map_or_else(|| Some(Arc::clone(now)), |_| now.with_fetch(None)) else {
         return internal_err!("a join does not give all of its rows");
     };
-    let properties = Arc::new(PlanProperties::new(
-        own,
-        now.output_partitioning().clone(),
-        now.pipeline_behavior(),
-        now.boundedness(),
-    ));
     let one = now.output_partitioning().partition_count() == 1;
     let sorted = before.output_ordering().filter(|_| fetch.is_some() || (one && asked));
-    let honest = Node::over(whole, AsTheyCome, &properties);
+    let honest = Node::declaring(whole, AsTheyCome, own);
     let honest = match sorted {
         Some(order) => in_order(honest, order)?,
         None => honest,
@@ -208,7 +200,7 @@ fn own_order(node: &Arc<dyn ExecutionPlan>, join: &Join) -> Result<EquivalencePr
     };
     let left = of(0, matches!(join.join_type, JoinType::Right | JoinType::Full));
     let right = of(1, matches!(join.join_type, JoinType::Left | JoinType::Full));
-    let (schema, kept) = (join.schema(), node.maintains_input_order());
+    let (schema, kept) = (Arc::new(join.whole_output().0), node.maintains_input_order());
     // It appends the other side's order for a side that is looked up in the other: for none, that is.
     let own = join_equivalence_properties(left, right, &join.join_type, Arc::clone(&schema), &kept, None, join.on)?;
     Ok(match join.projection {

@@ -7,24 +7,18 @@ use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::sorts::sort::sort_batch;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use super::held::{Groups, Held};
 use super::node::{Node, Operator, Partition, Run};
 
 /// The rows of `input` in this order, in whose first so many columns they are already.
 pub(super) fn sorted(input: Arc<dyn ExecutionPlan>, order: LexOrdering, within: usize) -> Arc<dyn ExecutionPlan> {
-    let mut equivalences = input.equivalence_properties().clone();
-    equivalences.clear_orderings();
-    equivalences.add_ordering(order.clone());
-    let properties = Arc::new(PlanProperties::new(
-        equivalences,
-        input.output_partitioning().clone(),
-        input.pipeline_behavior(),
-        input.boundedness(),
-    ));
+    let mut known = input.equivalence_properties().clone();
+    known.clear_orderings();
+    known.add_ordering(order.clone());
     let by = order.iter().take(within).map(|by| Arc::clone(&by.expr)).collect();
-    Node::over(input, SortedWithin { order, by }, &properties)
+    Node::declaring(input, SortedWithin { order, by }, known)
 }
 
 #[derive(Debug)]
@@ -40,8 +34,7 @@ impl Operator for SortedWithin {
     fn begin(&self, partition: Partition) -> Result<Box<dyn Run>> {
         Ok(Box::new(Sorting {
             order: self.order.clone(),
-            by: self.by.clone(),
-            held: Held::new(partition.batch, partition.memory),
+            held: Held::new(self.by.clone(), partition.batch, partition.memory),
         }))
     }
 }
@@ -49,7 +42,6 @@ impl Operator for SortedWithin {
 /// One partition of it at work.
 struct Sorting {
     order: LexOrdering,
-    by: Vec<Arc<dyn PhysicalExpr>>,
     held: Held,
 }
 
@@ -64,12 +56,12 @@ impl Sorting {
 
 impl Run for Sorting {
     fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
-        let groups = self.held.add(rows, &self.by)?;
+        let groups = self.held.add(rows)?;
         self.sorted(groups)
     }
 
     fn end(&mut self) -> Result<Option<RecordBatch>> {
-        let groups = self.held.end(&self.by)?;
+        let groups = self.held.end()?;
         self.sorted(groups)
     }
 }

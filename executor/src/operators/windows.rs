@@ -164,9 +164,8 @@ impl Operator for WholeWindows {
     fn begin(&self, partition: Partition) -> Result<Box<dyn Run>> {
         Ok(Box::new(Windows {
             functions: self.functions.clone(),
-            partition_by: self.partition_by.clone(),
             output: partition.output,
-            held: Held::new(partition.batch, partition.memory),
+            held: Held::new(self.partition_by.clone(), partition.batch, partition.memory),
         }))
     }
 }
@@ -174,19 +173,18 @@ impl Operator for WholeWindows {
 /// One partition of the plan at work.
 struct Windows {
     functions: Vec<Windowed>,
-    partition_by: Vec<Arc<dyn PhysicalExpr>>,
     output: SchemaRef,
     held: Held,
 }
 
 impl Run for Windows {
     fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
-        let windows = self.held.add(rows, &self.partition_by)?;
+        let windows = self.held.add(rows)?;
         windows.map(|windows| self.with_functions(&windows)).transpose()
     }
 
     fn end(&mut self) -> Result<Option<RecordBatch>> {
-        let windows = self.held.end(&self.partition_by)?;
+        let windows = self.held.end()?;
         windows.map(|windows| self.with_functions(&windows)).transpose()
     }
 }

@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::Schema;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{JoinSide, JoinType, NullEquality, Result, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -124,16 +124,15 @@ impl<'a> Join<'a> {
         })
     }
 
-    /// What comes out before some of its columns are chosen.
-    pub(super) fn schema(&self) -> SchemaRef {
+    /// What comes out before some of its columns are chosen, and where each column is from.
+    pub(super) fn whole_output(&self) -> (Schema, Vec<ColumnIndex>) {
         let [left, right] = self.inputs.map(|input| input.schema());
-        Arc::new(build_join_schema(&left, &right, &self.join_type).0)
+        build_join_schema(&left, &right, &self.join_type)
     }
 
     /// Where each column that comes out is from.
     fn output(&self) -> Vec<ColumnIndex> {
-        let [left, right] = self.inputs.map(|input| input.schema());
-        let (_, columns) = build_join_schema(&left, &right, &self.join_type);
+        let (_, columns) = self.whole_output();
         match self.projection {
             Some(kept) => kept.iter().filter_map(|n| columns.get(*n).cloned()).collect(),
             None => columns,

@@ -34,26 +34,19 @@ pub(super) struct Pairs {
 struct Side<T> {
     from: Whole,
     hand: Option<T>,
-    ended: bool,
 }
 
 impl<T> Side<T> {
     fn new(from: Whole) -> Self {
-        Self {
-            from,
-            hand: None,
-            ended: false,
-        }
+        Self { from, hand: None }
     }
 
     /// The next patients, if there are none at hand and not all have been.
     async fn next(&mut self) -> Result<Option<Patients>> {
-        if self.hand.is_some() || self.ended {
-            return Ok(None);
+        match self.hand {
+            Some(_) => Ok(None),
+            None => self.from.next().await,
         }
-        let next = self.from.next().await?;
-        self.ended = next.is_none();
-        Ok(next)
     }
 }
 
