@@ -44,6 +44,10 @@ tamper rounds="100000":
 random queries="5000":
     PARCOURS_ROUNDS={{ queries }} cargo test --release --workspace --test all random:: -- --nocapture
 
+# Ask random queries again, from this number on
+random-from number queries="1":
+    PARCOURS_FROM={{ number }} PARCOURS_ROUNDS={{ queries }} cargo test --release --workspace --test all random:: -- --nocapture
+
 # Put a dataset of a thousand files under new master keys, with the figures of it
 rewrap-1000:
     cargo test --release -p parcours-tables --test tables rewrap_thousand:: -- --nocapture

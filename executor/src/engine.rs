@@ -77,7 +77,7 @@ impl Engine {
         #[cfg(feature = "measure-plain")]
         let writer = plan;
         let (plan, layout) = without_writer(plan)?;
-        let plan = unions::cut(plan, &layout, &partitions)?;
+        unions::check(&plan, &layout, &partitions)?;
         let running = self.tasks.enter(&job, (stage, task));
         let place = Place {
             job,

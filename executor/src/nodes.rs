@@ -10,7 +10,7 @@ use datafusion::physical_plan::joins::SortMergeJoinExec;
 use datafusion::physical_plan::metrics::MetricsSet;
 
 /// Nodes that compute on batches in memory, spill through the sealed disk manager at most, and read nothing themselves.
-const COMPUTING: [&str; 31] = [
+const COMPUTING: [&str; 32] = [
     "AggregateExec",
     "AlignedUnionExec",
     "BoundedWindowAggExec",
@@ -21,6 +21,7 @@ const COMPUTING: [&str; 31] = [
     "CrossJoinExec",
     "EmptyExec",
     "FilterExec",
+    "GatheredUnionExec",
     "GlobalLimitExec",
     "HashJoinExec",
     "InterleaveExec",

@@ -1,4 +1,4 @@
-//! Plans on the wire: Ballista's encoding, with a word for the aligned union, whose parts travel as any node's children do,
+//! Plans on the wire: Ballista's encoding, with a word for our unions, whose parts travel as any node's children do,
 //! for what window functions do beside their name, and for functions of which executors have their own.
 
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
-use crate::aligned::physical::{AlignedUnionExec, NAME};
 use crate::calendar::{self, CalendarPart};
+use crate::unions::physical::{PlacedUnionExec, Way};
 use crate::windows::Directed;
 
 /// Says of a function that executors have their own.
@@ -29,8 +29,8 @@ impl PhysicalExtensionCodec for PlanCodec {
         context: &TaskContext,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if bytes == NAME.as_bytes() {
-            return Ok(Arc::new(AlignedUnionExec::again(inputs.to_vec())?));
+        if let Some(way) = Way::named(bytes) {
+            return Ok(Arc::new(PlacedUnionExec::again(inputs.to_vec(), way)?));
         }
         self.0.try_decode(bytes, inputs, context, converter)
     }
@@ -41,8 +41,8 @@ impl PhysicalExtensionCodec for PlanCodec {
         bytes: &mut Vec<u8>,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
-        if node.is::<AlignedUnionExec>() {
-            bytes.extend_from_slice(NAME.as_bytes());
+        if let Some(union) = node.downcast_ref::<PlacedUnionExec>() {
+            bytes.extend_from_slice(union.way().name().as_bytes());
             return Ok(());
         }
         self.0.try_encode(node, bytes, converter)

@@ -4,7 +4,6 @@
 //! shard by shard, nothing here plans, schedules or computes: look into `scheduler` and `executor` for that.
 
 pub mod access;
-mod aligned;
 pub mod batch;
 pub mod bytesize;
 mod calendar;
@@ -24,4 +23,5 @@ pub mod session;
 pub mod shutdown;
 pub mod task_grant;
 pub mod tls;
+pub mod unions;
 pub mod windows;

@@ -12,10 +12,10 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 
-use crate::aligned::planner::Planner;
 use crate::codec::PlanCodec;
 use crate::options::TaskOptions;
 use crate::rules::{WholeWindows, optimizer_rules};
+use crate::unions::planner::Planner;
 use crate::windows::window_functions;
 
 /// The SQL catalog in which every dataset is a schema.

@@ -36,12 +36,6 @@ const ATTEMPTS: usize = 10;
 /// How often running queries are held against what their people are granted.
 const LOOK_AT_ACCESS: Duration = Duration::from_millis(500);
 
-/// How often running queries are looked at for planning that comes to no end.
-const LOOK_AT_STAGES: Duration = Duration::from_millis(250);
-
-/// Stages after which planning is taken to come to no end. The longest of the benches has eight.
-const MAX_STAGES: usize = 128;
-
 /// For how long a query that lost the last executor waits for another.
 const WITHOUT_EXECUTOR: Duration = Duration::from_secs(30);
 
@@ -198,22 +192,29 @@ impl Jobs {
         })
     }
 
-    /// Plans a query anew, more plainly, over whose plan the engine broke down; ends it if there is no plainer way. Callers
-    /// hold the query's turn.
+    /// Plans a query anew, more plainly, over whose plan the engine broke down in this attempt. Callers hold the query's
+    /// turn.
     async fn failed(self: &Arc<Self>, query: &Arc<Query>, attempt: usize, text: Arc<str>) {
         if !query.runs() || !query.is_attempt(attempt) {
             return;
         }
+        self.plan_plainer(query, text).await;
+    }
+
+    /// Plans a query anew, more plainly, or ends it if there is no plainer way. Callers hold the query's turn.
+    pub(super) async fn plan_plainer(self: &Arc<Self>, query: &Arc<Query>, why: Arc<str>) {
         match query.planning().plainer() {
-            Some(planning) => self.plan_otherwise(query, planning, &text).await,
+            Some(planning) => self.plan_otherwise(query, planning, &why).await,
             None => {
-                query.end(Standing::Failed(text));
+                if query.end(Standing::Failed(why)) {
+                    self.stop_job(query).await;
+                }
             }
         }
     }
 
     /// Computes a query anew, planned in this way. Callers hold the query's turn.
-    async fn plan_otherwise(self: &Arc<Self>, query: &Arc<Query>, planning: Planning, why: &str) {
+    pub(super) async fn plan_otherwise(self: &Arc<Self>, query: &Arc<Query>, planning: Planning, why: &str) {
         if !query.plan_otherwise(planning) {
             return;
         }
@@ -258,20 +259,28 @@ impl Jobs {
         }
     }
 
-    fn running_queries(&self) -> Vec<Arc<Query>> {
+    pub(super) fn running_queries(&self) -> Vec<Arc<Query>> {
         let queries = self.queries.lock();
         queries.values().filter(|query| query.runs()).cloned().collect()
     }
 
     /// Whether a task of the query's job runs on this executor, or has left partitions there.
     async fn worked_for(&self, executor: &str, query: &Query) -> bool {
-        let job = query.job.lock().clone().map(|job| JobId::new(job.as_str()));
-        let cache = self.engine.state.task_manager.get_running_job_cache();
-        let Some(info) = job.and_then(|job| cache.get(&job).cloned()) else {
-            return false;
-        };
+        self.of_graph(query, |graph| works_on(graph, executor)).await == Some(true)
+    }
+
+    /// What is to be said of the engine's graph of the query's job; nothing if there is none, or none any more.
+    pub(super) async fn of_graph<T>(&self, query: &Query, say: impl FnOnce(&ExecutionGraphBox) -> T) -> Option<T> {
+        let job = JobId::new(query.job.lock().as_deref()?);
+        let info = self
+            .engine
+            .state
+            .task_manager
+            .get_running_job_cache()
+            .get(&job)
+            .cloned()?;
         let graph = info.execution_graph.read().await;
-        works_on(&graph, executor)
+        Some(say(&graph))
     }
 
     /// The next attempt, unless there were too many or no executor is left. Callers hold the query's turn.
@@ -342,34 +351,6 @@ impl Jobs {
         }
     }
 
-    /// Plans once, for as long as it is awaited, every query whose adaptive planning comes to no end: with a side of a join that
-    /// turns out to be empty, Ballista 55 exchanges the empty side again after each stage.
-    pub async fn end_replanning(self: &Arc<Self>) {
-        loop {
-            tokio::time::sleep(LOOK_AT_STAGES).await;
-            for query in self.running_queries() {
-                if self.stages(&query).await <= MAX_STAGES {
-                    continue;
-                }
-                let _turn = query.turn.lock().await;
-                if query.runs() {
-                    self.plan_otherwise(&query, Planning::Once, "planning comes to no end")
-                        .await;
-                }
-            }
-        }
-    }
-
-    /// How many stages the query's job has had so far.
-    async fn stages(&self, query: &Query) -> usize {
-        let Some(job) = query.job.lock().clone() else { return 0 };
-        let cache = self.engine.state.task_manager.get_running_job_cache();
-        match cache.get(&JobId::new(job.as_str())) {
-            Some(info) => info.execution_graph.read().await.stage_count(),
-            None => 0,
-        }
-    }
-
     async fn withdraw(self: &Arc<Self>, query: &Arc<Query>, why: Arc<str>) {
         if !query.withdraw(&why) {
             return;
@@ -422,25 +403,14 @@ impl Jobs {
     }
 
     async fn tasks_of(&self, query: &Query) -> Progress {
-        let job = query.job.lock().clone().map(|job| JobId::new(job.as_str()));
-        let cache = self.engine.state.task_manager.get_running_job_cache();
-        let Some(info) = job.and_then(|job| cache.get(&job).cloned()) else {
-            return Progress {
-                phase: Phase::Queued,
-                tasks_done: 0,
-                tasks_total: 0,
-            };
+        let (phase, (tasks_done, tasks_total)) = match self.of_graph(query, tasks_of_graph).await {
+            Some(tasks) => (Phase::Running, tasks),
+            None => (Phase::Queued, (0, 0)),
         };
-        let graph = info.execution_graph.read().await;
-        let (done, total) = graph
-            .stages()
-            .values()
-            .map(tasks_of_stage)
-            .fold((0, 0), |sum, stage| (sum.0 + stage.0, sum.1 + stage.1));
         Progress {
-            phase: Phase::Running,
-            tasks_done: done,
-            tasks_total: total,
+            phase,
+            tasks_done,
+            tasks_total,
         }
     }
 
@@ -517,6 +487,12 @@ fn executor_of(task: &TaskInfo) -> Option<&str> {
         task_status::Status::Successful(task) => Some(&task.executor_id),
         task_status::Status::Failed(_) => None,
     }
+}
+
+/// Tasks done, and all that are known.
+fn tasks_of_graph(graph: &ExecutionGraphBox) -> (u64, u64) {
+    let stages = graph.stages().values().map(tasks_of_stage);
+    stages.fold((0, 0), |sum, stage| (sum.0 + stage.0, sum.1 + stage.1))
 }
 
 fn tasks_of_stage(stage: &ExecutionStage) -> (u64, u64) {

@@ -33,6 +33,6 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let at = place(&rules, "eliminate_group_by_constant");
     rules.insert(at, Arc::new(joins::PatientJoins));
     // Last, since the engine's rules see through its own union only.
-    rules.push(Arc::new(unions::PatientUnions));
+    rules.push(Arc::new(unions::PlacedUnions));
     rules
 }

@@ -5,7 +5,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use parcours_tables::SnapshotTable;
 
-use crate::aligned::logical::AlignedUnion;
+use crate::unions::logical::PlacedUnion;
 
 /// The dataset whose patient id the column is; none if it is not one. Rows that come out of `plan` then lie in the shard
 /// that their patient belongs to, as long as nothing exchanges them.
@@ -35,7 +35,7 @@ pub(super) fn dataset_of_patient(plan: &LogicalPlan, column: &Column) -> Result<
             let at = union.schema.index_of_column(column)?;
             dataset_in_parts(union.inputs.iter().map(AsRef::as_ref), at)
         }
-        LogicalPlan::Extension(extension) if extension.node.as_any().is::<AlignedUnion>() => {
+        LogicalPlan::Extension(extension) if extension.node.as_any().is::<PlacedUnion>() => {
             let at = extension.node.schema().index_of_column(column)?;
             dataset_in_parts(extension.node.inputs().into_iter(), at)
         }
@@ -54,7 +54,7 @@ pub(super) fn dataset_of_patient(plan: &LogicalPlan, column: &Column) -> Result<
 }
 
 /// The dataset whose patient id the column at this place is in every part of a union.
-pub(super) fn dataset_in_parts<'a>(parts: impl Iterator<Item = &'a LogicalPlan>, at: usize) -> Result<Option<String>> {
+fn dataset_in_parts<'a>(parts: impl Iterator<Item = &'a LogicalPlan>, at: usize) -> Result<Option<String>> {
     let mut found = None;
     for part in parts {
         let column = Column::from(part.schema().qualified_field(at));

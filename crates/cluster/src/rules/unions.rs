@@ -1,24 +1,23 @@
-//! An optimizer rule: a union of what lies in the same shards is a union shard by shard. Wherever each part of `UNION ALL`
-//! holds the patient of one dataset in the same column, rows of a patient are in the same partition of every part.
+//! An optimizer rule: how the parts of a union lie is for [`crate::unions`] to say once they are planned. Where each part of
+//! `UNION ALL` comes out of the shards of one dataset, rows of a patient are in the same partition of every part.
 
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::Transformed;
-use datafusion::logical_expr::{Extension, LogicalPlan, Union};
+use datafusion::logical_expr::{Extension, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-use super::patient::dataset_in_parts;
-use crate::aligned::logical::AlignedUnion;
+use crate::unions::logical::PlacedUnion;
 
-/// Puts the aligned union in the place of the engine's.
+/// Puts our union in the place of the engine's.
 #[derive(Debug, Default)]
-pub(super) struct PatientUnions;
+pub(super) struct PlacedUnions;
 
-impl OptimizerRule for PatientUnions {
+impl OptimizerRule for PlacedUnions {
     fn name(&self) -> &str {
-        "unions_by_patient"
+        "placed_unions"
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {
@@ -26,22 +25,12 @@ impl OptimizerRule for PatientUnions {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        match plan {
-            LogicalPlan::Union(union) if holds_patients(&union)? => {
-                let node = Arc::new(AlignedUnion::of(union));
-                Ok(Transformed::yes(LogicalPlan::Extension(Extension { node })))
+        Ok(match plan {
+            LogicalPlan::Union(union) => {
+                let node = Arc::new(PlacedUnion::of(union));
+                Transformed::yes(LogicalPlan::Extension(Extension { node }))
             }
-            plan => Ok(Transformed::no(plan)),
-        }
+            plan => Transformed::no(plan),
+        })
     }
-}
-
-/// Whether some column is the patient of one dataset in every part.
-fn holds_patients(union: &Union) -> Result<bool> {
-    for at in 0..union.schema.fields().len() {
-        if dataset_in_parts(union.inputs.iter().map(AsRef::as_ref), at)?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use super::{logical::AlignedUnion, physical};
+use super::{logical::PlacedUnion, physical};
 
 /// The engine's planner, which knows the union, too.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl ExtensionPlanner for Unions {
         _: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        if node.as_any().is::<AlignedUnion>() {
+        if node.as_any().is::<PlacedUnion>() {
             physical::union(parts.to_vec()).map(Some)
         } else {
             Ok(None)

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use datafusion::common::{DFSchemaRef, Result, internal_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, Union, UserDefinedLogicalNodeCore};
 
-/// A union whose parts each hold the patient of one dataset in the same column.
+/// A union of which it is said how its parts lie once they are planned.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct AlignedUnion {
+pub(crate) struct PlacedUnion {
     parts: Vec<LogicalPlan>,
     schema: DFSchemaRef,
 }
 
-impl AlignedUnion {
+impl PlacedUnion {
     /// In the place of `union`.
     pub(crate) fn of(union: Union) -> Self {
         let parts = union.inputs.into_iter().map(Arc::unwrap_or_clone);
@@ -25,7 +25,7 @@ impl AlignedUnion {
     }
 }
 
-impl PartialOrd for AlignedUnion {
+impl PartialOrd for PlacedUnion {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         self.parts
             .partial_cmp(&other.parts)
@@ -33,9 +33,9 @@ impl PartialOrd for AlignedUnion {
     }
 }
 
-impl UserDefinedLogicalNodeCore for AlignedUnion {
+impl UserDefinedLogicalNodeCore for PlacedUnion {
     fn name(&self) -> &str {
-        "AlignedUnion"
+        "PlacedUnion"
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
@@ -51,7 +51,7 @@ impl UserDefinedLogicalNodeCore for AlignedUnion {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AlignedUnion: shard by shard")
+        f.write_str("PlacedUnion")
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {

@@ -8,7 +8,7 @@ use datafusion::common::stats::NdvFallback;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{Distribution, EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
@@ -16,32 +16,65 @@ use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements, Partitioning,
+    PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt};
 
+use super::whole::is_total;
 use crate::batch::as_declared;
 
-/// The name under which executors know the node.
-pub(crate) const NAME: &str = "AlignedUnionExec";
+/// How the parts lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// In the same shards.
+    ByShard,
+    /// Each in one partition.
+    InOneTask,
+}
+
+impl Way {
+    /// The name under which executors know the node.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Way::ByShard => "AlignedUnionExec",
+            Way::InOneTask => "GatheredUnionExec",
+        }
+    }
+
+    /// The way of a node's name on the wire.
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        let all = [Way::ByShard, Way::InOneTask];
+        all.into_iter().find(|way| way.name().as_bytes() == name)
+    }
+}
 
 /// Partition *n* is partition *n* of each part, one after the other.
 #[derive(Debug)]
-pub(crate) struct AlignedUnionExec {
+pub(crate) struct PlacedUnionExec {
+    way: Way,
     parts: Vec<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// The union of `parts`: aligned if all of them declare that their rows lie in the same shards, a plain one otherwise.
+/// The union of `parts`: by shard if all of them declare that their rows lie in the same shards, in one task if there is a
+/// total among them, a plain one otherwise.
 pub(crate) fn union(parts: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
     // It gives the parts one schema, by a projection if need be.
     let union = UnionExec::try_new(parts)?;
-    let parts = match union.downcast_ref::<UnionExec>() {
-        Some(plain) if declared(plain.inputs()).is_some() => plain.inputs().clone(),
-        _ => return Ok(union),
+    let Some(plain) = union.downcast_ref::<UnionExec>() else {
+        return Ok(union);
     };
-    Ok(Arc::new(AlignedUnionExec::over(parts, union.schema())))
+    let parts = plain.inputs();
+    let way = if declared(parts).is_some() {
+        Way::ByShard
+    } else if parts.iter().any(is_total) {
+        Way::InOneTask
+    } else {
+        return Ok(union);
+    };
+    Ok(Arc::new(PlacedUnionExec::over(parts.clone(), union.schema(), way)))
 }
 
 /// The partitioning that all parts declare alike.
@@ -56,18 +89,22 @@ fn count(part: &Arc<dyn ExecutionPlan>) -> usize {
     part.output_partitioning().partition_count()
 }
 
-impl AlignedUnionExec {
-    /// The parts must have as many partitions each.
-    fn over(parts: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef) -> Self {
-        let partitions = parts.first().map_or(0, count);
-        let partitioning = declared(&parts).cloned();
+impl PlacedUnionExec {
+    /// By shard, the parts must have as many partitions each.
+    fn over(parts: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef, way: Way) -> Self {
+        let partitioning = match (way, declared(&parts)) {
+            (Way::InOneTask, _) => Partitioning::UnknownPartitioning(1),
+            (Way::ByShard, Some(partitioning)) => partitioning.clone(),
+            (Way::ByShard, None) => Partitioning::UnknownPartitioning(parts.first().map_or(0, count)),
+        };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
-            partitioning.unwrap_or(Partitioning::UnknownPartitioning(partitions)),
+            partitioning,
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
         Self {
+            way,
             parts,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -76,16 +113,24 @@ impl AlignedUnionExec {
 
     /// A union of other parts, which may be the slice of a task: split points are not asked for. A part that turned out to be
     /// empty is left out.
-    pub(crate) fn again(mut parts: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+    pub(crate) fn again(mut parts: Vec<Arc<dyn ExecutionPlan>>, way: Way) -> Result<Self> {
         // What is null in one part may be null in the union.
         let schema = UnionExec::try_new(parts.clone())?.schema();
+        if way == Way::InOneTask {
+            return Ok(Self::over(parts, schema, way));
+        }
         if !same_count(&parts) && parts.iter().any(|part| !part.is::<EmptyExec>()) {
             parts.retain(|part| !part.is::<EmptyExec>());
         }
         if !same_count(&parts) {
             return internal_err!("the parts of an aligned union must have as many partitions each");
         }
-        Ok(Self::over(parts, schema))
+        Ok(Self::over(parts, schema, way))
+    }
+
+    /// How its parts lie.
+    pub(crate) fn way(&self) -> Way {
+        self.way
     }
 }
 
@@ -93,15 +138,15 @@ fn same_count(parts: &[Arc<dyn ExecutionPlan>]) -> bool {
     parts.windows(2).all(|two| count(&two[0]) == count(&two[1]))
 }
 
-impl DisplayAs for AlignedUnionExec {
+impl DisplayAs for PlacedUnionExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{NAME}: parts={}", self.parts.len())
+        write!(f, "{}: parts={}", self.way.name(), self.parts.len())
     }
 }
 
-impl ExecutionPlan for AlignedUnionExec {
+impl ExecutionPlan for PlacedUnionExec {
     fn name(&self) -> &str {
-        NAME
+        self.way.name()
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -119,6 +164,14 @@ impl ExecutionPlan for AlignedUnionExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        let each = match self.way {
+            Way::ByShard => Distribution::UnspecifiedDistribution,
+            Way::InOneTask => Distribution::SinglePartition,
+        };
+        InputDistributionRequirements::new(vec![each; self.parts.len()])
+    }
+
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![false; self.parts.len()]
     }
@@ -128,10 +181,13 @@ impl ExecutionPlan for AlignedUnionExec {
     }
 
     fn with_new_children(self: Arc<Self>, parts: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::again(parts)?))
+        Ok(Arc::new(Self::again(parts, self.way)?))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if self.way == Way::InOneTask && self.parts.iter().any(|part| count(part) != 1) {
+            return internal_err!("a part of a union in one task must have one partition");
+        }
         let measured = BaselineMetrics::new(&self.metrics, partition);
         let (parts, schema) = (self.parts.clone(), self.schema());
         let declared = schema.clone();

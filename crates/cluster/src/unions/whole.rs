@@ -1,0 +1,36 @@
+//! Which plans are totals: of one partition, whatever is below them.
+
+use std::sync::Arc;
+
+use datafusion::physical_expr::Distribution;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+
+/// Whether leaving partitions of its leaves out leaves the plan as it is.
+pub fn is_total(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if plan.children().is_empty() {
+        return false;
+    }
+    let aligned = aligned_children(plan);
+    collapses(plan) || aligned.is_empty() || aligned.into_iter().any(is_total)
+}
+
+/// Whether a node makes one partition of many.
+pub fn collapses(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<CoalescePartitionsExec>() || plan.is::<SortPreservingMergeExec>()
+}
+
+/// The children whose partitions are the plan's own; others are read whole by every task.
+pub fn aligned_children(plan: &Arc<dyn ExecutionPlan>) -> Vec<&Arc<dyn ExecutionPlan>> {
+    let required = plan.input_distribution_requirements();
+    let whole: Vec<bool> = required
+        .per_child_distributions()
+        .map(|distribution| matches!(distribution, Distribution::SinglePartition))
+        .collect();
+    let children = plan.children().into_iter().enumerate();
+    children
+        .filter(|(i, _)| !whole.get(*i).copied().unwrap_or(false))
+        .map(|(_, child)| child)
+        .collect()
+}
