@@ -5,7 +5,7 @@
 //! The fair pool divides by the operators that are there now, and gives whoever merges spilled runs all that is left.
 //! Partitions of a stage do not begin at one moment, so that the first leaves the others no room for what they need before
 //! they can spill. Here the pool is divided by the partitions of all running tasks, with one share to spare: neither what can
-//! spill nor a merge takes more than a share, and a sort sets a third of one aside for merging.
+//! spill nor a merge takes more than a share, a sort keeps half of one, and sets a third aside for merging.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,7 +21,11 @@ use datafusion::prelude::SessionConfig;
 use parcours_cluster::bytesize::ByteSize;
 use parking_lot::Mutex;
 
-/// The consumer under which DataFusion's sorts merge.
+/// The consumer under which DataFusion's sorts hold rows.
+const SORTING: &str = "ExternalSorter";
+
+/// The one under which they merge. Before it spills, a sort holds the keys of all its rows here, which are about as large as
+/// compact rows are.
 const MERGING: &str = "ExternalSorterMerge";
 
 /// A fair pool of a stated size, and the most that was reserved of it so far.
@@ -117,7 +121,9 @@ impl NodePool {
     fn is_greedy(&self, reservation: &MemoryReservation, additional: usize) -> bool {
         let consumer = reservation.consumer();
         if consumer.can_spill() {
-            reservation.size() + additional > self.share()
+            // What a sort takes first is one batch, with which it could do nothing but give up.
+            let sorts_more = kind(consumer.name()) == SORTING && reservation.size() > 0;
+            reservation.size() + additional > self.share() / if sorts_more { 2 } else { 1 }
         } else if kind(consumer.name()) == MERGING {
             let share = self.share();
             let held = self.held.lock().merging.get(&consumer.id()).copied().unwrap_or(0);
@@ -285,8 +291,8 @@ mod tests {
         let first = MemoryConsumer::new("ExternalSorter[0]")
             .with_can_spill(true)
             .register(&pool);
-        first.try_grow(4 << 20).unwrap();
-        assert!(first.try_grow(1).is_err(), "one share");
+        first.try_grow(2 << 20).unwrap();
+        assert!(first.try_grow(1).is_err(), "half a share, the rest is for its keys");
         let merge = MemoryConsumer::new("ExternalSorterMerge[0]").register(&pool);
         let other = merge.new_empty();
         merge.try_grow(3 << 20).unwrap();
@@ -306,7 +312,7 @@ mod tests {
         merge.shrink(2 << 20);
         let join = MemoryConsumer::new("HashJoinInput[1]").register(&pool);
         join.try_grow(3 << 20).unwrap();
-        let second = MemoryConsumer::new("ExternalSorter[1]")
+        let second = MemoryConsumer::new("GroupedHashAggregateStream[1]")
             .with_can_spill(true)
             .register(&pool);
         second.try_grow(3 << 20).unwrap();

@@ -17,6 +17,7 @@ pub mod logging;
 pub mod options;
 pub mod orders;
 pub mod partition;
+mod ranks;
 pub mod residue;
 mod rules;
 pub mod session;

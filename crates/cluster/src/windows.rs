@@ -18,6 +18,8 @@ use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::windows::WindowUDFExpr;
 
+use crate::ranks::Rank;
+
 /// A window function, the direction in which it looks, and what it does with NULLs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Directed {
@@ -26,12 +28,15 @@ pub(crate) struct Directed {
     ignores_nulls: bool,
 }
 
-/// The engine's window functions; those that can look the other way carry it themselves.
-pub(crate) fn window_functions() -> Vec<Arc<WindowUDF>> {
+/// The engine's window functions; those that can look the other way carry it themselves, and ranks have a sign.
+pub fn window_functions() -> Vec<Arc<WindowUDF>> {
     ballista_window_functions().into_iter().map(directed).collect()
 }
 
 fn directed(inner: Arc<WindowUDF>) -> Arc<WindowUDF> {
+    if let Some(rank) = Rank::of(&inner) {
+        return rank;
+    }
     match inner.inner().reverse_expr() {
         ReversedUDWF::Reversed(_) => Directed {
             inner,
@@ -70,6 +75,7 @@ impl Directed {
         {
             bytes.extend([u8::from(*backwards), u8::from(*ignores_nulls)]);
         }
+        Rank::encode(function, bytes);
     }
 
     /// The function of this name of which `bytes` say the rest.
@@ -77,6 +83,9 @@ impl Directed {
         let known = ballista_window_functions()
             .into_iter()
             .find(|known| known.name() == name);
+        if let Some(rank) = known.as_ref().and_then(Rank::of).filter(|_| Rank::is_named(bytes)) {
+            return Ok(rank);
+        }
         match (known, bytes) {
             (Some(inner), [backwards @ (0 | 1), ignores_nulls @ (0 | 1)]) => Ok(Self {
                 inner,
@@ -183,7 +192,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::session::{engine_config, engine_state, plan_codec};
-    use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
+    use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+    use datafusion::arrow::compute::concat_batches;
+    use datafusion::arrow::datatypes::Int64Type;
     use datafusion::arrow::util::pretty::pretty_format_batches;
     use datafusion::datasource::MemTable;
     use datafusion::logical_expr::col;
@@ -254,6 +265,7 @@ mod tests {
             "sum(v) FILTER (WHERE d > 1) OVER (PARTITION BY p ORDER BY d)".to_owned(),
             "avg(v) FILTER (WHERE d > 1) OVER (ORDER BY p, d ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)".to_owned(),
             "count(DISTINCT v) FILTER (WHERE v > 4) OVER (PARTITION BY p)".to_owned(),
+            "CAST(rank() OVER (ORDER BY v) AS BIGINT) + CAST(ntile(3) OVER (PARTITION BY p ORDER BY d) AS BIGINT)".to_owned(),
             "CAST(sum(d) FILTER (WHERE v IS NULL) OVER (PARTITION BY p) - lag(d) OVER (PARTITION BY p ORDER BY d) AS BIGINT)"
                 .to_owned(),
         ] {
@@ -272,6 +284,29 @@ mod tests {
         let plain = oracle.sql(sql).await.unwrap().into_optimized_plan().unwrap();
         let own = ours().sql(sql).await.unwrap().into_optimized_plan().unwrap();
         assert_eq!(own.schema().field_names(), plain.schema().field_names());
+    }
+
+    #[tokio::test]
+    async fn ranks_have_a_sign() {
+        let sql = "SELECT n, less, lead(n, 2, -1) OVER (ORDER BY p, d) AS ahead FROM (SELECT p, d, \
+                   dense_rank() OVER (PARTITION BY p ORDER BY d) AS n, \
+                   row_number() OVER (PARTITION BY p ORDER BY d) - rank() OVER (ORDER BY p, d) AS less FROM t) AS r \
+                   ORDER BY p, d";
+        let context = ours();
+        let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let bytes = physical_plan_to_bytes_with_extension_codec(plan, plan_codec().as_ref()).unwrap();
+        let arrived =
+            physical_plan_from_bytes_with_extension_codec(&bytes, &context.task_ctx(), plan_codec().as_ref()).unwrap();
+        let batches = collect(arrived, context.task_ctx()).await.unwrap();
+        let batch = concat_batches(&batches[0].schema(), &batches).unwrap();
+        let expected = [
+            vec![1, 2, 3, 4, 1, 2, 1],
+            vec![0, 0, 0, 0, -4, -4, -6],
+            vec![3, 4, 1, 2, 1, -1, -1],
+        ];
+        for (column, expected) in batch.columns().iter().zip(expected) {
+            assert_eq!(column.as_primitive::<Int64Type>().values(), expected.as_slice());
+        }
     }
 
     #[tokio::test]

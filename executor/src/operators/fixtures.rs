@@ -12,6 +12,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::col;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use parcours_cluster::windows::window_functions;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -54,12 +55,16 @@ pub(super) fn rows(seed: u64, patients: usize) -> Vec<RecordBatch> {
     batches
 }
 
+/// A session that knows the cluster's window functions, and these rows as a table in order.
 pub(super) fn context(batches: Vec<RecordBatch>, batch_rows: usize, pool: usize) -> SessionContext {
     let pool = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(pool)));
     let config = SessionConfig::new()
         .with_batch_size(batch_rows)
         .with_target_partitions(1);
     let context = SessionContext::new_with_config_rt(config, pool.build_arc().unwrap());
+    for function in window_functions() {
+        context.register_udwf(function.as_ref().clone());
+    }
     let table = MemTable::try_new(batches[0].schema(), vec![batches]).unwrap();
     let order = vec![vec![col("p").sort(true, false), col("d").sort(true, false)]];
     context

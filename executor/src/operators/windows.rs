@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt64Array};
 use arrow::compute::{partition, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -68,14 +68,13 @@ impl Windowed {
     fn column(&self, rows: &RecordBatch, keys: &[ArrayRef], partitions: &[Range<usize>]) -> Result<ArrayRef> {
         match self {
             Self::RowNumber => {
-                Ok(numbers(partitions.iter().flat_map(|partition| {
-                    partition.clone().map(|row| row - partition.start + 1)
-                })))
+                let places = partitions.iter().flat_map(|partition| 1..=partition.len());
+                Ok(counted(places))
             }
             Self::Rank { order, dense } => {
                 let peers = keys.iter().cloned().map(Ok).chain(values(order, rows));
                 let peers = partition(&peers.collect::<Result<Vec<_>>>()?)?.ranges();
-                Ok(numbers(ranks(&peers, partitions, *dense)))
+                Ok(counted(ranks(&peers, partitions, *dense)))
             }
             Self::Shift { value, by } => {
                 let value = value.evaluate(rows)?.into_array(rows.num_rows())?;
@@ -90,7 +89,8 @@ impl Windowed {
                 let mut totals = aggregate.begin()?;
                 aggregate.add(totals.as_mut(), rows, &groups, partitions.len())?;
                 let totals = totals.evaluate(EmitTo::All)?;
-                Ok(take(&totals, &numbers(groups.into_iter()), None)?)
+                let groups = groups.into_iter().map(|group| group as u64);
+                Ok(take(&totals, &UInt64Array::from_iter_values(groups), None)?)
             }
         }
     }
@@ -104,8 +104,9 @@ fn whole(frame: &WindowFrame, unordered: bool) -> bool {
         .all(|bound| bound.is_unbounded() || all_are_peers && matches!(bound, WindowFrameBound::CurrentRow))
 }
 
-fn numbers(numbers: impl Iterator<Item = usize>) -> ArrayRef {
-    Arc::new(UInt64Array::from_iter_values(numbers.map(|number| number as u64)))
+/// Ranks are BIGINT, as `parcours_cluster` has them.
+fn counted(numbers: impl Iterator<Item = usize>) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(numbers.map(|number| number as i64)))
 }
 
 /// The row `by` rows from `row`, if it is in the same partition.

@@ -1,6 +1,7 @@
 //! Optimizer rules that know how tables lie: by patient, in shards. They are rules over logical plans, because adaptive
 //! planning drops physical ones.
 
+mod constants;
 mod days;
 mod distinct;
 mod joins;
@@ -32,6 +33,8 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     // Behind the one that finds keys in conditions, which would undo it.
     let at = place(&rules, "eliminate_group_by_constant");
     rules.insert(at, Arc::new(joins::PatientJoins));
+    // Where constants have been computed, and conditions are where they stay.
+    rules.push(Arc::new(constants::ConstantWindows));
     // Last, since the engine's rules see through its own union only.
     rules.push(Arc::new(unions::PlacedUnions));
     rules

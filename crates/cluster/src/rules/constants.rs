@@ -1,0 +1,230 @@
+//! An optimizer rule: a window is neither divided nor ordered by what is the same in all rows. The engine asks for no order by
+//! a column that it knows to be constant, and may know it no longer when it looks again: behind an exchange, where DataFusion
+//! 55 then cannot read the window's plan on an executor, or above a join that loses a side, where its check of orders refuses
+//! the plan.
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, JoinType, Result, ScalarValue};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Join, LogicalPlan, Operator, WindowFrame, WindowFrameBound, WindowFrameUnits,
+};
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+/// Takes constants out of `PARTITION BY` and `ORDER BY` of windows.
+#[derive(Debug, Default)]
+pub(super) struct ConstantWindows;
+
+impl OptimizerRule for ConstantWindows {
+    fn name(&self) -> &str {
+        "constant_windows"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::BottomUp)
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let LogicalPlan::Window(window) = &plan else {
+            return Ok(Transformed::no(plan));
+        };
+        let (input, names) = (window.input.clone(), NamePreserver::new(&plan));
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let varying = expr.transform_up(|expr| without_constants(expr, &input))?;
+            Ok(varying.update_data(|expr| name.restore(expr)))
+        })
+    }
+}
+
+fn without_constants(mut expr: Expr, input: &LogicalPlan) -> Result<Transformed<Expr>> {
+    let Expr::WindowFunction(window) = &mut expr else {
+        return Ok(Transformed::no(expr));
+    };
+    let params = &mut window.params;
+    let before = params.partition_by.len() + params.order_by.len();
+    params.partition_by = varying(std::mem::take(&mut params.partition_by), |by| by, input)?;
+    if orders_alike_without(&params.window_frame) {
+        params.order_by = varying(std::mem::take(&mut params.order_by), |by| &by.expr, input)?;
+    }
+    let changed = params.partition_by.len() + params.order_by.len() < before;
+    Ok(Transformed::new_transformed(expr, changed))
+}
+
+/// Those of which the expression is not the same in all rows.
+fn varying<T>(all: Vec<T>, expr_of: impl Fn(&T) -> &Expr, input: &LogicalPlan) -> Result<Vec<T>> {
+    let mut kept = Vec::with_capacity(all.len());
+    for one in all {
+        if constant(input, expr_of(&one))?.is_none() {
+            kept.push(one);
+        }
+    }
+    Ok(kept)
+}
+
+/// Whether a frame is the same without a constant to order by: one that reaches some days far needs its one expression, one
+/// that counts groups some expression.
+fn orders_alike_without(frame: &WindowFrame) -> bool {
+    let is_near = |bound: &WindowFrameBound| bound.is_unbounded() || matches!(bound, WindowFrameBound::CurrentRow);
+    match frame.units {
+        WindowFrameUnits::Rows => true,
+        WindowFrameUnits::Range => is_near(&frame.start_bound) && is_near(&frame.end_bound),
+        WindowFrameUnits::Groups => false,
+    }
+}
+
+/// The value of the expression in all rows of the plan, if it is the same in all.
+fn constant(plan: &LogicalPlan, expr: &Expr) -> Result<Option<ScalarValue>> {
+    match expr {
+        Expr::Literal(value, _) => Ok(Some(value.clone())),
+        Expr::Alias(alias) => constant(plan, &alias.expr),
+        Expr::Column(column) => constant_column(plan, column),
+        _ => Ok(None),
+    }
+}
+
+fn constant_column(plan: &LogicalPlan, column: &Column) -> Result<Option<ScalarValue>> {
+    let of = |input: &LogicalPlan, expr: Option<&Expr>| expr.map_or(Ok(None), |expr| constant(input, expr));
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let at = projection.schema.index_of_column(column)?;
+            of(&projection.input, projection.expr.get(at))
+        }
+        LogicalPlan::Aggregate(aggregate) => {
+            let at = aggregate.schema.index_of_column(column)?;
+            of(&aggregate.input, aggregate.group_expr.get(at))
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let at = alias.schema.index_of_column(column)?;
+            let below = Column::from(alias.input.schema().qualified_field(at));
+            constant_column(&alias.input, &below)
+        }
+        LogicalPlan::TableScan(scan) => Ok(scan.filters.iter().find_map(|filter| held_to(filter, column))),
+        LogicalPlan::Filter(filter) => match held_to(&filter.predicate, column) {
+            Some(value) => Ok(Some(value)),
+            None => constant_column(&filter.input, column),
+        },
+        LogicalPlan::Join(join) => constant_of_join(join, column),
+        LogicalPlan::Sort(_) | LogicalPlan::Window(_) | LogicalPlan::Limit(_) => match plan.inputs().as_slice() {
+            [input] if input.schema().has_column(column) => constant_column(input, column),
+            _ => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// The one value that a condition lets pass in the column.
+fn held_to(condition: &Expr, column: &Column) -> Option<ScalarValue> {
+    let is_column = |expr: &Expr| matches!(expr, Expr::Column(found) if found == column);
+    split_conjunction(condition).into_iter().find_map(|part| match part {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Eq,
+            right,
+        }) => match (left.as_ref(), right.as_ref()) {
+            (column, Expr::Literal(value, _)) | (Expr::Literal(value, _), column) if is_column(column) => {
+                Some(value.clone())
+            }
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// A column of a join is what it is in its side, or NULL where the join puts NULL in the place of rows that the side has not.
+fn constant_of_join(join: &Join, column: &Column) -> Result<Option<ScalarValue>> {
+    let of_left = join.left.schema().has_column(column);
+    let of_right = join.right.schema().has_column(column);
+    let (side, may_be_left_out) = match join.join_type {
+        JoinType::Full => (of_left.then_some(&join.left).or(of_right.then_some(&join.right)), true),
+        JoinType::Left if !of_left => (of_right.then_some(&join.right), true),
+        JoinType::Right if !of_right => (of_left.then_some(&join.left), true),
+        _ => (of_left.then_some(&join.left).or(of_right.then_some(&join.right)), false),
+    };
+    let value = side.map_or(Ok(None), |side| constant_column(side, column))?;
+    Ok(value.filter(|value| !may_be_left_out || value.is_null()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
+    use datafusion::common::tree_node::TreeNodeRecursion;
+    use datafusion::execution::SessionStateBuilder;
+    use datafusion::prelude::SessionContext;
+    use std::sync::Arc;
+
+    fn context(builder: SessionStateBuilder) -> SessionContext {
+        let context = SessionContext::new_with_state(builder.with_default_features().build());
+        let ids = StringArray::from(vec!["a", "a", "b", "b", "b"]);
+        let numbers = Int64Array::from(vec![Some(3), Some(1), None, Some(3), Some(2)]);
+        let batch = RecordBatch::try_from_iter([("pid", Arc::new(ids) as _), ("n", Arc::new(numbers) as _)]).unwrap();
+        context.register_batch("t", batch).unwrap();
+        context
+    }
+
+    /// What the window of the optimized plan is divided and ordered by; the rows are held against those without the rule.
+    async fn windows_by(sql: &str) -> String {
+        let [with, without] = [
+            SessionStateBuilder::new().with_optimizer_rule(Arc::new(ConstantWindows)),
+            SessionStateBuilder::new(),
+        ]
+        .map(context);
+        let frame = with.sql(sql).await.unwrap();
+        let rows = without.sql(sql).await.unwrap().to_string().await.unwrap();
+        assert_eq!(frame.clone().to_string().await.unwrap(), rows, "{sql}");
+        let mut found = Vec::new();
+        let plan = frame.into_optimized_plan().unwrap();
+        plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expr| {
+                expr.apply(|expr| {
+                    if let Expr::WindowFunction(window) = expr {
+                        found.extend(window.params.partition_by.iter().map(ToString::to_string));
+                        found.extend(window.params.order_by.iter().map(|by| by.expr.to_string()));
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        })
+        .unwrap();
+        found.join(", ")
+    }
+
+    const OVER: &str = "rank() OVER (PARTITION BY pid, c ORDER BY c, n) AS place";
+
+    #[tokio::test]
+    async fn windows_go_by_what_differs() {
+        for relation in [
+            "(SELECT DISTINCT pid, n, 'x' AS c FROM t)",
+            "(SELECT pid, n, c FROM (SELECT *, 'x' AS c FROM t) WHERE n > 1)",
+            "(SELECT pid, max(n) AS n, c FROM (SELECT *, n % 2 AS c FROM t) WHERE c = 1 GROUP BY pid, c)",
+            "(SELECT l.pid, l.n, l.c FROM (SELECT *, 'x' AS c FROM t) AS l LEFT JOIN t AS r ON r.n = l.n)",
+        ] {
+            let sql = format!("SELECT pid, n, {OVER} FROM {relation} AS r ORDER BY pid, n, place");
+            assert_eq!(windows_by(&sql).await, "r.pid, r.n", "{relation}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_join_may_leave_out_does() {
+        let relation =
+            "(SELECT r.pid, r.n, l.c FROM (SELECT *, 'x' AS c FROM t WHERE n > 2) AS l RIGHT JOIN t AS r ON r.n = l.n)";
+        let sql = format!("SELECT pid, n, {OVER} FROM {relation} AS r ORDER BY pid, n, place");
+        assert_eq!(windows_by(&sql).await, "r.pid, r.c, r.c, r.n");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_nothing_on_both_sides_of_a_join() {
+        let relation = "(SELECT r.pid, r.n, l.c FROM (SELECT n, CAST(NULL AS BIGINT) AS c FROM t) AS l RIGHT JOIN t AS r ON r.n > l.n)";
+        let sql = format!("SELECT pid, n, {OVER} FROM {relation} AS r ORDER BY pid, n, place");
+        assert_eq!(windows_by(&sql).await, "r.pid, r.n");
+        let sql = "SELECT pid, dense_rank() OVER (PARTITION BY pid ORDER BY c) AS place FROM (SELECT *, 'x' AS c FROM t) AS r";
+        assert_eq!(windows_by(&format!("{sql} ORDER BY pid")).await, "r.pid");
+        let near = "PARTITION BY pid ORDER BY c RANGE BETWEEN 1 PRECEDING AND CURRENT ROW";
+        let sql = format!("SELECT pid, sum(n) OVER ({near}) AS n FROM (SELECT *, 4 AS c FROM t) AS r ORDER BY pid");
+        assert_eq!(windows_by(&sql).await, "r.pid, r.c");
+    }
+}
