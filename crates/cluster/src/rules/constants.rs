@@ -200,7 +200,7 @@ mod tests {
         for relation in [
             "(SELECT DISTINCT pid, n, 'x' AS c FROM t)",
             "(SELECT pid, n, c FROM (SELECT *, 'x' AS c FROM t) WHERE n > 1)",
-            "(SELECT pid, max(n) AS n, c FROM (SELECT *, n % 2 AS c FROM t) WHERE c = 1 GROUP BY pid, c)",
+            "(SELECT pid, count(*) AS n, n AS c FROM t WHERE n = 3 GROUP BY pid, n)",
             "(SELECT l.pid, l.n, l.c FROM (SELECT *, 'x' AS c FROM t) AS l LEFT JOIN t AS r ON r.n = l.n)",
         ] {
             let sql = format!("SELECT pid, n, {OVER} FROM {relation} AS r ORDER BY pid, n, place");
