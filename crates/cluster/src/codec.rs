@@ -11,6 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
 use crate::calendar::{self, CalendarPart};
+use crate::ranks::Rank;
 use crate::unions::physical::{PlacedUnionExec, Way};
 use crate::windows::Directed;
 
@@ -64,10 +65,14 @@ impl PhysicalExtensionCodec for PlanCodec {
 
     fn try_encode_udwf(&self, function: &WindowUDF, bytes: &mut Vec<u8>) -> Result<()> {
         Directed::encode(function, bytes);
+        Rank::encode(function, bytes);
         Ok(())
     }
 
     fn try_decode_udwf(&self, name: &str, bytes: &[u8]) -> Result<Arc<WindowUDF>> {
-        Directed::decode(name, bytes)
+        match Rank::decode(name, bytes) {
+            Some(rank) => Ok(rank),
+            None => Directed::decode(name, bytes),
+        }
     }
 }

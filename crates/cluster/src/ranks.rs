@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use ballista_core::extension::ballista_window_functions;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::{SortOptions, cast};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
@@ -38,9 +39,11 @@ impl Rank {
         }
     }
 
-    /// Whether these bytes were written for a rank.
-    pub(crate) fn is_named(bytes: &[u8]) -> bool {
-        bytes == SIGNED
+    /// The function of this name, if `bytes` were written for one that counts.
+    pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<Arc<WindowUDF>> {
+        let mut known = ballista_window_functions().into_iter();
+        let known = known.find(|known| bytes == SIGNED && known.name() == name)?;
+        Self::of(&known)
     }
 }
 

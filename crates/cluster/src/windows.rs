@@ -75,7 +75,6 @@ impl Directed {
         {
             bytes.extend([u8::from(*backwards), u8::from(*ignores_nulls)]);
         }
-        Rank::encode(function, bytes);
     }
 
     /// The function of this name of which `bytes` say the rest.
@@ -83,9 +82,6 @@ impl Directed {
         let known = ballista_window_functions()
             .into_iter()
             .find(|known| known.name() == name);
-        if let Some(rank) = known.as_ref().and_then(Rank::of).filter(|_| Rank::is_named(bytes)) {
-            return Ok(rank);
-        }
         match (known, bytes) {
             (Some(inner), [backwards @ (0 | 1), ignores_nulls @ (0 | 1)]) => Ok(Self {
                 inner,

@@ -2,7 +2,7 @@
 //! in its certificate and while its control stream is open. Every task that it is handed carries a grant, signed for it.
 //! Everything else, running queries first of all, is denied.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ballista_core::serde::protobuf as pb;
@@ -121,6 +121,29 @@ fn take_failed_fetches(statuses: &mut Vec<pb::TaskStatus>) -> BTreeSet<String> {
     jobs
 }
 
+/// Takes all reports but those of one job out of `statuses`, job by job. The engine takes a list of reports for one, and drops
+/// the rest of it, of whatever jobs, when it breaks down over a plan in between.
+fn take_other_jobs(statuses: &mut Vec<pb::TaskStatus>) -> Vec<Vec<pb::TaskStatus>> {
+    let mut jobs: BTreeMap<String, Vec<pb::TaskStatus>> = BTreeMap::new();
+    for status in statuses.drain(..) {
+        jobs.entry(status.job_id.clone()).or_default().push(status);
+    }
+    if let Some((_, last)) = jobs.pop_last() {
+        *statuses = last;
+    }
+    jobs.into_values().collect()
+}
+
+async fn report(engine: &Engine, executor_id: &str, task_status: Vec<pb::TaskStatus>) -> Result<(), Status> {
+    let reports = pb::UpdateTaskStatusParams {
+        executor_id: executor_id.to_owned(),
+        task_status,
+    };
+    SchedulerGrpc::update_task_status(engine, Request::new(reports))
+        .await
+        .map(|_| ())
+}
+
 /// Puts a grant, signed for this executor, in the place of each task's terms. Tasks for which that fails are taken out, and
 /// their jobs named.
 fn put_grants(tasks: &mut Vec<pb::TaskDefinition>, signer: &Signer, executor: &str) -> BTreeSet<String> {
@@ -180,11 +203,15 @@ impl SchedulerGrpc for GuardedScheduler {
         for job in take_failed_fetches(&mut request.get_mut().task_status) {
             self.losses.partition_lost(job);
         }
+        let others = take_other_jobs(&mut request.get_mut().task_status);
         let (engine, members, losses) = (self.engine.clone(), self.members.clone(), self.losses.clone());
         let signer = self.signer.clone();
         // A task of its own: the engine hands out tasks here, and must not be dropped with a caller that dies. Tasks that it
         // bound to a member which left meanwhile are seen by nobody but us.
         let answered = tokio::spawn(async move {
+            for reports in others {
+                report(&engine, &id, reports).await?;
+            }
             let mut answer = SchedulerGrpc::poll_work(&engine, request).await;
             if let Ok(answer) = &mut answer {
                 for job in put_grants(&mut answer.get_mut().tasks, &signer, &id) {
@@ -302,6 +329,26 @@ mod tests {
             assert!(named_by("executor-1", id).is_err(), "{id}");
         }
     }
+
+    #[test]
+    fn reports_go_job_by_job() {
+        let of = |job: &str, task_id| pb::TaskStatus {
+            job_id: job.to_owned(),
+            task_id,
+            ..Default::default()
+        };
+        let told = |statuses: &[pb::TaskStatus]| -> Vec<(String, u32)> {
+            let told = statuses.iter().map(|status| (status.job_id.clone(), status.task_id));
+            told.collect()
+        };
+        let mut statuses = vec![of("b", 1), of("a", 2), of("b", 3)];
+        let others = take_other_jobs(&mut statuses);
+        assert_eq!(told(&statuses), [("b".to_owned(), 1), ("b".to_owned(), 3)]);
+        assert_eq!(others.len(), 1);
+        assert_eq!(told(&others[0]), [("a".to_owned(), 2)]);
+        assert!(take_other_jobs(&mut Vec::new()).is_empty());
+    }
+
     #[test]
     fn failed_fetches_are_taken_out_and_name_their_jobs() {
         let failed = |job: &str, reason| pb::TaskStatus {

@@ -11,6 +11,7 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
+use parcours_cluster::unions::UnionsInOneTask;
 use parcours_tables::SnapshotTable;
 
 /// A way to plan a query.
@@ -20,7 +21,7 @@ pub enum Planning {
     ByShard,
     /// As if rows lay anywhere, anew after each stage.
     Anywhere,
-    /// As if rows lay anywhere, once, before the query runs.
+    /// As if rows lay anywhere, once, before the query runs, with every union in one task.
     Once,
 }
 
@@ -39,7 +40,10 @@ impl Planning {
         let mut config = match self {
             Planning::ByShard => return Arc::clone(context),
             Planning::Anywhere => context.copied_config(),
-            Planning::Once => context.copied_config().with_ballista_adaptive_query_planner(false),
+            Planning::Once => context
+                .copied_config()
+                .with_ballista_adaptive_query_planner(false)
+                .with_extension(Arc::new(UnionsInOneTask)),
         };
         // Hash joins whatever their size: merge joins do not always keep the order that they declare.
         config = config.with_ballista_hash_join_max_build_partition_bytes(0);

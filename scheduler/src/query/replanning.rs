@@ -34,26 +34,27 @@ impl Jobs {
             tokio::time::sleep(LOOK).await;
             for query in self.running_queries() {
                 if self.trouble(&query).await.is_some() {
-                    self.plan_out_of_trouble(&query).await;
+                    // Apart: planning anew may have to wait for an executor.
+                    tokio::spawn(self.clone().plan_out_of_trouble(query));
                 }
             }
         }
     }
 
-    async fn plan_out_of_trouble(self: &Arc<Self>, query: &Arc<Query>) {
+    async fn plan_out_of_trouble(self: Arc<Self>, query: Arc<Query>) {
         let _turn = query.turn.lock().await;
         if !query.runs() {
             return;
         }
         // Looked at once more: while the turn was another's, the query may have become another job.
-        match self.trouble(query).await {
+        match self.trouble(&query).await {
             Some(Trouble::NoEnd) => {
                 let why = "planning comes to no end";
-                self.plan_otherwise(query, Planning::Once, why).await;
+                self.plan_otherwise(&query, Planning::Once, why).await;
             }
             Some(Trouble::BrokenOff) => {
                 let why = "planning broke off after a stage";
-                self.plan_plainer(query, why.into()).await;
+                self.plan_plainer(&query, why.into()).await;
             }
             None => {}
         }
@@ -77,5 +78,5 @@ fn trouble_of(graph: &ExecutionGraphBox) -> Option<Trouble> {
 /// Whether a stage runs all of whose tasks were reported done. The engine takes a report, plans anew and ends the stage
 /// under one lock on the graph: whoever reads the graph sees this only if the planning between failed.
 fn has_ended_unnoticed(stage: &ExecutionStage) -> bool {
-    matches!(stage, ExecutionStage::Running(stage) if stage.partitions > 0 && stage.is_successful())
+    matches!(stage, ExecutionStage::Running(stage) if stage.is_successful())
 }

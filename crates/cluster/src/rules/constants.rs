@@ -31,23 +31,30 @@ impl OptimizerRule for ConstantWindows {
             return Ok(Transformed::no(plan));
         };
         let (input, names) = (window.input.clone(), NamePreserver::new(&plan));
+        // Windows of one node are in one order.
+        let order_too = !window.window_expr.iter().any(needs_its_order);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            let varying = expr.transform_up(|expr| without_constants(expr, &input))?;
+            let varying = expr.transform_up(|expr| without_constants(expr, &input, order_too))?;
             Ok(varying.update_data(|expr| name.restore(expr)))
         })
     }
 }
 
-fn without_constants(mut expr: Expr, input: &LogicalPlan) -> Result<Transformed<Expr>> {
+fn without_constants(mut expr: Expr, input: &LogicalPlan, order_too: bool) -> Result<Transformed<Expr>> {
     let Expr::WindowFunction(window) = &mut expr else {
         return Ok(Transformed::no(expr));
     };
     let params = &mut window.params;
     let before = params.partition_by.len() + params.order_by.len();
     params.partition_by = varying(std::mem::take(&mut params.partition_by), |by| by, input)?;
-    if orders_alike_without(&params.window_frame) {
+    if order_too {
+        let ordered = !params.order_by.is_empty();
         params.order_by = varying(std::mem::take(&mut params.order_by), |by| &by.expr, input)?;
+        if ordered && params.order_by.is_empty() && params.window_frame.units == WindowFrameUnits::Range {
+            // All rows are peers. The engine has no such frame without an order, and this one is the same.
+            params.window_frame = WindowFrame::new(None);
+        }
     }
     let changed = params.partition_by.len() + params.order_by.len() < before;
     Ok(Transformed::new_transformed(expr, changed))
@@ -64,14 +71,18 @@ fn varying<T>(all: Vec<T>, expr_of: impl Fn(&T) -> &Expr, input: &LogicalPlan) -
     Ok(kept)
 }
 
-/// Whether a frame is the same without a constant to order by: one that reaches some days far needs its one expression, one
-/// that counts groups some expression.
-fn orders_alike_without(frame: &WindowFrame) -> bool {
-    let is_near = |bound: &WindowFrameBound| bound.is_unbounded() || matches!(bound, WindowFrameBound::CurrentRow);
+/// Whether a window's frame is another one without a constant to order by: one that reaches some days far needs its one
+/// expression, one that counts groups some expression.
+fn needs_its_order(expr: &Expr) -> bool {
+    let is_far = |bound: &WindowFrameBound| !bound.is_unbounded() && !matches!(bound, WindowFrameBound::CurrentRow);
+    let Expr::WindowFunction(window) = expr.clone().unalias() else {
+        return true;
+    };
+    let frame = &window.params.window_frame;
     match frame.units {
-        WindowFrameUnits::Rows => true,
-        WindowFrameUnits::Range => is_near(&frame.start_bound) && is_near(&frame.end_bound),
-        WindowFrameUnits::Groups => false,
+        WindowFrameUnits::Rows => false,
+        WindowFrameUnits::Range => is_far(&frame.start_bound) || is_far(&frame.end_bound),
+        WindowFrameUnits::Groups => true,
     }
 }
 

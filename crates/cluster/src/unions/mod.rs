@@ -17,3 +17,5 @@ pub(crate) mod logical;
 pub(crate) mod physical;
 pub(crate) mod planner;
 pub mod whole;
+
+pub use planner::UnionsInOneTask;

@@ -21,7 +21,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 
-use super::whole::is_total;
+use super::whole::may_be_total;
 use crate::batch::as_declared;
 
 /// How the parts lie.
@@ -59,17 +59,19 @@ pub(crate) struct PlacedUnionExec {
 }
 
 /// The union of `parts`: by shard if all of them declare that their rows lie in the same shards, in one task if there is a
-/// total among them, a plain one otherwise.
-pub(crate) fn union(parts: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+/// total among them or if all unions are to be so, a plain one otherwise.
+pub(crate) fn union(parts: Vec<Arc<dyn ExecutionPlan>>, always_in_one_task: bool) -> Result<Arc<dyn ExecutionPlan>> {
     // It gives the parts one schema, by a projection if need be.
     let union = UnionExec::try_new(parts)?;
     let Some(plain) = union.downcast_ref::<UnionExec>() else {
         return Ok(union);
     };
     let parts = plain.inputs();
-    let way = if declared(parts).is_some() {
+    let way = if always_in_one_task {
+        Way::InOneTask
+    } else if declared(parts).is_some() {
         Way::ByShard
-    } else if parts.iter().any(is_total) {
+    } else if parts.iter().any(may_be_total) {
         Way::InOneTask
     } else {
         return Ok(union);
@@ -217,5 +219,40 @@ impl ExecutionPlan for PlacedUnionExec {
             NdvFallback::Sum,
         )?;
         Ok(Arc::new(merged))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+    use datafusion::physical_plan::joins::CrossJoinExec;
+
+    fn rows(columns: usize) -> Arc<dyn ExecutionPlan> {
+        let fields: Vec<Field> = (0..columns)
+            .map(|n| Field::new(format!("n{n}"), DataType::Int64, true))
+            .collect();
+        Arc::new(EmptyExec::new(Arc::new(Schema::new(fields))).with_partitions(4))
+    }
+
+    fn total(columns: usize) -> Arc<dyn ExecutionPlan> {
+        Arc::new(CoalescePartitionsExec::new(rows(columns)))
+    }
+
+    #[test]
+    fn totals_are_brought_together_with_what_stands_beside_them() {
+        let named = |parts: Vec<Arc<dyn ExecutionPlan>>, always| {
+            let union = union(parts, always).unwrap();
+            (union.name().to_owned(), count(&union))
+        };
+        let gathered = ("GatheredUnionExec".to_owned(), 1);
+        assert_eq!(named(vec![rows(1), rows(1)], false), ("UnionExec".to_owned(), 8));
+        assert_eq!(named(vec![rows(1), total(1)], false), gathered);
+        // Its sides may change places.
+        let joined: Arc<dyn ExecutionPlan> = Arc::new(CrossJoinExec::new(total(1), rows(1)));
+        assert_eq!(named(vec![rows(2), joined], false), gathered);
+        assert_eq!(named(vec![rows(1), rows(1)], true), gathered);
     }
 }

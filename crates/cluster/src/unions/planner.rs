@@ -24,6 +24,11 @@ impl QueryPlanner for Planner {
     }
 }
 
+/// An extension of a session's configuration, in which every union runs in one task: nothing about its parts can then be
+/// mistaken.
+#[derive(Debug)]
+pub struct UnionsInOneTask;
+
 struct Unions;
 
 #[async_trait::async_trait]
@@ -34,11 +39,12 @@ impl ExtensionPlanner for Unions {
         node: &dyn UserDefinedLogicalNode,
         _: &[&LogicalPlan],
         parts: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
+        session: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if node.as_any().is::<PlacedUnion>() {
-            physical::union(parts.to_vec()).map(Some)
+            let all_in_one_task = session.config().get_extension::<UnionsInOneTask>().is_some();
+            physical::union(parts.to_vec(), all_in_one_task).map(Some)
         } else {
             Ok(None)
         }
