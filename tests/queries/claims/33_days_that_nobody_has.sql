@@ -1,6 +1,6 @@
 -- A window over a join of rows without any day, of which none is left: planning after a stage breaks down in the engine, and
 -- the query is planned otherwise.
-SELECT grp, count(*) AS people, CAST(sum(place) AS BIGINT) AS places
+SELECT count(*) AS people, count(DISTINCT grp) AS groups, CAST(sum(place) AS BIGINT) AS places
 FROM (
     SELECT
         r.desynpuf_id,
@@ -17,4 +17,3 @@ FROM (
 ) AS ranked
 WHERE EXISTS (SELECT 1 FROM claims.beneficiary AS b WHERE b.desynpuf_id = ranked.desynpuf_id AND b.sp_state_code = ranked.grp)
     AND EXTRACT(YEAR FROM day) = 2008
-GROUP BY grp
