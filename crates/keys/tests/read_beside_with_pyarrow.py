@@ -81,3 +81,5 @@ shutil.copy(folder / B, folder / "b-before")
 parcours_kms.rewrap(folder / B, keys, "claims", "dispensings", B)
 assert (folder / "b-before").read_bytes() == (folder / B).read_bytes(), "the data file changed"
 assert read(B).equals(plain), "rows differ"
+
+parcours_kms.leave()

@@ -68,3 +68,5 @@ for region, positions in regions.items():
         if region not in ("last page before the indexes", "middle pages"):
             sys.exit(f"byte {position} in {region} went unseen")
 print(f"{count} flipped bytes refused")
+
+parcours_kms.leave()

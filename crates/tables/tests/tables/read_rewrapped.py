@@ -14,3 +14,5 @@ for path in sorted(table.glob("shard=*/part-*.parquet")):
     for row in rows.to_pylist():
         cells = [row[name] for name in ("patient", "day", "code", "quantity", "place")]
         print("|".join("" if cell is None else str(cell) for cell in cells))
+
+parcours_kms.leave()
