@@ -13,6 +13,8 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::below::below;
+
 /// Takes constants out of `PARTITION BY` and `ORDER BY` of windows.
 #[derive(Debug, Default)]
 pub(super) struct ConstantWindows;
@@ -97,21 +99,10 @@ fn constant(plan: &LogicalPlan, expr: &Expr) -> Result<Option<ScalarValue>> {
 }
 
 fn constant_column(plan: &LogicalPlan, column: &Column) -> Result<Option<ScalarValue>> {
-    let of = |input: &LogicalPlan, expr: Option<&Expr>| expr.map_or(Ok(None), |expr| constant(input, expr));
+    if let Some((input, expr)) = below(plan, column)? {
+        return constant(input, &expr);
+    }
     match plan {
-        LogicalPlan::Projection(projection) => {
-            let at = projection.schema.index_of_column(column)?;
-            of(&projection.input, projection.expr.get(at))
-        }
-        LogicalPlan::Aggregate(aggregate) => {
-            let at = aggregate.schema.index_of_column(column)?;
-            of(&aggregate.input, aggregate.group_expr.get(at))
-        }
-        LogicalPlan::SubqueryAlias(alias) => {
-            let at = alias.schema.index_of_column(column)?;
-            let below = Column::from(alias.input.schema().qualified_field(at));
-            constant_column(&alias.input, &below)
-        }
         LogicalPlan::TableScan(scan) => Ok(scan.filters.iter().find_map(|filter| held_to(filter, column))),
         LogicalPlan::Filter(filter) => match held_to(&filter.predicate, column) {
             Some(value) => Ok(Some(value)),
@@ -147,14 +138,18 @@ fn held_to(condition: &Expr, column: &Column) -> Option<ScalarValue> {
 /// A column of a join is what it is in its side, or NULL where the join puts NULL in the place of rows that the side has not.
 fn constant_of_join(join: &Join, column: &Column) -> Result<Option<ScalarValue>> {
     let of_left = join.left.schema().has_column(column);
-    let of_right = join.right.schema().has_column(column);
-    let (side, may_be_left_out) = match join.join_type {
-        JoinType::Full => (of_left.then_some(&join.left).or(of_right.then_some(&join.right)), true),
-        JoinType::Left if !of_left => (of_right.then_some(&join.right), true),
-        JoinType::Right if !of_right => (of_left.then_some(&join.left), true),
-        _ => (of_left.then_some(&join.left).or(of_right.then_some(&join.right)), false),
+    let side = match of_left {
+        true => &join.left,
+        false if join.right.schema().has_column(column) => &join.right,
+        false => return Ok(None),
     };
-    let value = side.map_or(Ok(None), |side| constant_column(side, column))?;
+    let may_be_left_out = match join.join_type {
+        JoinType::Full => true,
+        JoinType::Left => !of_left,
+        JoinType::Right => of_left,
+        _ => false,
+    };
+    let value = constant_column(side, column)?;
     Ok(value.filter(|value| !may_be_left_out || value.is_null()))
 }
 

@@ -1,6 +1,7 @@
 //! Optimizer rules that know how tables lie: by patient, in shards. They are rules over logical plans, because adaptive
 //! planning drops physical ones.
 
+mod below;
 mod constants;
 mod days;
 mod distinct;

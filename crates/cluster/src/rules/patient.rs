@@ -5,11 +5,18 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use parcours_tables::SnapshotTable;
 
+use super::below::below;
 use crate::unions::logical::PlacedUnion;
 
 /// The dataset whose patient id the column is; none if it is not one. Rows that come out of `plan` then lie in the shard
 /// that their patient belongs to, as long as nothing exchanges them.
 pub(super) fn dataset_of_patient(plan: &LogicalPlan, column: &Column) -> Result<Option<String>> {
+    if let Some((input, expr)) = below(plan, column)? {
+        return match expr {
+            Expr::Column(below) => dataset_of_patient(input, &below),
+            _ => Ok(None),
+        };
+    }
     match plan {
         LogicalPlan::TableScan(scan) => {
             let provider = source_as_provider(&scan.source)?;
@@ -17,19 +24,6 @@ pub(super) fn dataset_of_patient(plan: &LogicalPlan, column: &Column) -> Result<
             let is_patient = |id: Option<&str>| id == Some(column.name()) && scan.projected_schema.has_column(column);
             let table = table.filter(|table| is_patient(table.declared_patient()));
             Ok(table.map(|table| table.table().dataset().to_owned()))
-        }
-        LogicalPlan::Projection(projection) => {
-            let at = projection.schema.index_of_column(column)?;
-            of_expression(&projection.input, projection.expr.get(at))
-        }
-        LogicalPlan::Aggregate(aggregate) => {
-            let at = aggregate.schema.index_of_column(column)?;
-            of_expression(&aggregate.input, aggregate.group_expr.get(at))
-        }
-        LogicalPlan::SubqueryAlias(alias) => {
-            let at = alias.schema.index_of_column(column)?;
-            let below = Column::from(alias.input.schema().qualified_field(at));
-            dataset_of_patient(&alias.input, &below)
         }
         LogicalPlan::Union(union) => {
             let at = union.schema.index_of_column(column)?;
@@ -65,11 +59,4 @@ fn dataset_in_parts<'a>(parts: impl Iterator<Item = &'a LogicalPlan>, at: usize)
         found = dataset;
     }
     Ok(found)
-}
-
-fn of_expression(input: &LogicalPlan, expr: Option<&Expr>) -> Result<Option<String>> {
-    match expr.map(|expr| expr.clone().unalias()) {
-        Some(Expr::Column(below)) => dataset_of_patient(input, &below),
-        _ => Ok(None),
-    }
 }

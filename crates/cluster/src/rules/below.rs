@@ -1,0 +1,26 @@
+//! What a column is one node further down.
+
+use datafusion::common::{Column, Result};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+/// The input of a projection, a grouping or an alias, and what the column of it is there: an expression, or the column under
+/// its name there. None for any other node, and for what a grouping computes.
+pub(super) fn below<'a>(plan: &'a LogicalPlan, column: &Column) -> Result<Option<(&'a LogicalPlan, Expr)>> {
+    let (input, expr) = match plan {
+        LogicalPlan::Projection(projection) => {
+            let at = projection.schema.index_of_column(column)?;
+            (&projection.input, projection.expr.get(at).cloned())
+        }
+        LogicalPlan::Aggregate(aggregate) => {
+            let at = aggregate.schema.index_of_column(column)?;
+            (&aggregate.input, aggregate.group_expr.get(at).cloned())
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let at = alias.schema.index_of_column(column)?;
+            let below = Column::from(alias.input.schema().qualified_field(at));
+            (&alias.input, Some(Expr::Column(below)))
+        }
+        _ => return Ok(None),
+    };
+    Ok(expr.map(|expr| (input.as_ref(), expr.unalias())))
+}
