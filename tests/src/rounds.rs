@@ -8,6 +8,7 @@ pub fn rounds(sample: usize) -> usize {
     std::env::var("PARCOURS_ROUNDS")
         .ok()
         .and_then(|rounds| rounds.parse().ok())
+        .filter(|rounds| *rounds > 0)
         .unwrap_or(sample)
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ballista_core::config::BALLISTA_COALESCE_ENABLED;
-use ballista_core::extension::{SessionConfigExt, ballista_aggregate_functions, ballista_scalar_functions};
+use ballista_core::extension::SessionConfigExt;
 use datafusion::common::Result;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
@@ -13,9 +13,10 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 
 use crate::codec::PlanCodec;
+use crate::functions::{aggregate_functions, scalar_functions};
 use crate::options::TaskOptions;
+use crate::placement::planner::Planner;
 use crate::rules::{WholeWindows, optimizer_rules};
-use crate::unions::planner::Planner;
 use crate::windows::window_functions;
 
 /// The SQL catalog in which every dataset is a schema.
@@ -63,8 +64,8 @@ pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<S
         .with_analyzer_rule(Arc::new(WholeWindows))
         .with_optimizer_rules(optimizer_rules())
         .with_query_planner(Arc::new(Planner))
-        .with_scalar_functions(ballista_scalar_functions())
-        .with_aggregate_functions(ballista_aggregate_functions())
+        .with_scalar_functions(scalar_functions())
+        .with_aggregate_functions(aggregate_functions())
         .with_window_functions(window_functions())
         .build())
 }

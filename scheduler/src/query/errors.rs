@@ -43,6 +43,9 @@ pub fn of_planning(error: &DataFusionError) -> QueryError {
         DataFusionError::ResourcesExhausted(message) => QueryError::ResourcesExhausted {
             message: message.clone(),
         },
+        DataFusionError::Internal(message) if no_such_form(message).is_some() => QueryError::Invalid {
+            message: no_such_form(message).unwrap_or_default(),
+        },
         DataFusionError::Internal(_) | DataFusionError::External(_) | DataFusionError::IoError(_) => {
             tracing::error!("a statement could not be planned because of a fault of ours");
             QueryError::Internal { query: None }
@@ -51,6 +54,15 @@ pub fn of_planning(error: &DataFusionError) -> QueryError {
             message: first_line(&root.strip_backtrace()),
         },
     }
+}
+
+/// Returns a sentence for a function that is given arguments of other types than it takes.
+fn no_such_form(message: &str) -> Option<String> {
+    let (before, _) = message.split_once("failed to match any signature")?;
+    let name = before.split('\'').nth(1)?;
+    Some(format!(
+        "function {name} does not take arguments of these types, cast them first"
+    ))
 }
 
 fn of_schema(error: &SchemaError) -> String {
@@ -79,7 +91,11 @@ fn of_schema(error: &SchemaError) -> String {
 
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("Error during planning: ").unwrap_or(line);
+    let mut line = line;
+    // The engine wraps errors in errors, each with its kind before it.
+    for kind in ["Error during planning: ", "Internal error: ", "Execution error: "] {
+        line = line.strip_prefix(kind).unwrap_or(line);
+    }
     line.to_owned()
 }
 

@@ -259,6 +259,17 @@ impl Jobs {
         }
     }
 
+    /// Plans the query of this job in a plainer way: a stage of its plan is not proven sound.
+    pub async fn plan_refused(self: &Arc<Self>, job: &str) {
+        for query in self.running_queries() {
+            let _turn = query.turn.lock().await;
+            let is_its_job = query.job.lock().as_deref() == Some(job);
+            if query.runs() && is_its_job {
+                self.plan_plainer(&query, "a stage is not proven sound".into()).await;
+            }
+        }
+    }
+
     pub(super) fn running_queries(&self) -> Vec<Arc<Query>> {
         let queries = self.queries.lock();
         queries.values().filter(|query| query.runs()).cloned().collect()

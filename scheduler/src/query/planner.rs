@@ -7,10 +7,11 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
-use datafusion::execution::context::{SQLOptions, SessionContext, SessionState};
+use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Ast;
+use parcours_cluster::grant::Grant;
 use parcours_cluster::session::CATALOG;
 use parcours_tables::SnapshotTable;
 
@@ -18,7 +19,7 @@ use super::admission::{self, Touched};
 use super::errors::{nearest, of_planning};
 use super::session::{Sessions, View};
 use super::statement::{Statement, Where};
-use super::{subqueries, windows};
+use super::{subqueries, ties, windows};
 use crate::port::QueryError;
 
 /// The schema in which tables describe the catalog itself.
@@ -65,9 +66,12 @@ impl Planner {
         let run = place(&plan)?;
         let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
         let parameters = parameters(&plan)?;
-        if parameters.is_empty() {
-            self.touched(&context, &plan)?.admit(&view.grant)?;
-        }
+        let (plan, touched) = if parameters.is_empty() {
+            let admitted = finish(&state, plan, &view.grant)?;
+            (admitted.plan, Some(admitted.touched))
+        } else {
+            (plan, None)
+        };
         let schema = Arc::new(plan.schema().as_arrow().clone());
         Ok(Statement {
             owner: view.who.clone(),
@@ -76,6 +80,7 @@ impl Planner {
             schema,
             parameters,
             run,
+            touched,
         })
     }
 
@@ -86,25 +91,39 @@ impl Planner {
                 message: "the statement was prepared by somebody else".to_owned(),
             });
         }
+        if let Some(touched) = statement.touched.clone() {
+            touched.admit(&view.grant)?;
+            return Ok(Admitted { plan, touched });
+        }
         let context = self
             .sessions
             .context(view, "planning", 1, None)
             .map_err(|error| of_planning(&error))?;
+        let state = context.state();
         // Parameters that are bound may have made other types of it.
-        let plan = with_types(&context.state(), plan).map_err(|error| of_planning(&error))?;
-        let touched = self.touched(&context, &plan)?;
-        touched.admit(&view.grant)?;
-        Ok(Admitted { plan, touched })
-    }
-
-    fn touched(&self, context: &SessionContext, plan: &LogicalPlan) -> Result<Touched, QueryError> {
-        let optimized = context.state().optimize(plan).map_err(|error| of_planning(&error))?;
-        subqueries::refuse_dangling(&optimized)?;
-        admission::touched(&optimized).map_err(|error| of_planning(&error))
+        let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
+        finish(&state, plan, &view.grant)
     }
 }
 
+/// Admits an analysed plan without parameters, and gives it a total order wherever an order decides.
+fn finish(state: &SessionState, plan: LogicalPlan, grant: &Grant) -> Result<Admitted, QueryError> {
+    let mut touched = touched(state, &plan)?;
+    touched.admit(grant)?;
+    let plan = ties::broken(plan, &mut touched, grant)?;
+    touched.admit(grant)?;
+    Ok(Admitted { plan, touched })
+}
+
+fn touched(state: &SessionState, plan: &LogicalPlan) -> Result<Touched, QueryError> {
+    let optimized = state.optimize(plan).map_err(|error| of_planning(&error))?;
+    subqueries::refuse_dangling(&optimized)?;
+    admission::touched(&optimized).map_err(|error| of_planning(&error))
+}
+
 fn parse(state: &SessionState, sql: &str) -> Result<Parsed, QueryError> {
+    // A file that begins with a byte-order mark is sent with it.
+    let sql = sql.strip_prefix('\u{feff}').unwrap_or(sql);
     if sql.trim().is_empty() {
         return Err(QueryError::Syntax {
             message: "the statement is empty".to_owned(),
@@ -279,11 +298,16 @@ fn is_subquery(expr: &Expr) -> bool {
     )
 }
 
-/// The plan with the types that its result will have; an explanation as it is.
+/// The plan with the types that its result will have; of an explanation, the plan that it explains.
 fn with_types(state: &SessionState, plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
-    match explains(&plan) {
-        true => Ok(plan),
-        false => analysed(state, plan).and_then(plain_types),
+    match plan {
+        LogicalPlan::Explain(mut explain) => {
+            let explained = Arc::unwrap_or_clone(explain.plan);
+            explain.plan = Arc::new(with_types(state, explained)?);
+            Ok(LogicalPlan::Explain(explain))
+        }
+        plan if explains(&plan) => Ok(plan),
+        plan => analysed(state, plan).and_then(plain_types),
     }
 }
 

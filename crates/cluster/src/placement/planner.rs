@@ -10,7 +10,8 @@ use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use super::{logical::PlacedUnion, physical};
+use super::joins;
+use super::unions::{logical::PlacedUnion, physical};
 
 /// The engine's planner, which knows the union, too.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ pub(crate) struct Planner;
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Unions)]);
-        planner.create_physical_plan(plan, session).await
+        joins::in_one_task(planner.create_physical_plan(plan, session).await?)
     }
 }
 

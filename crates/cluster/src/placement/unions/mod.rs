@@ -10,12 +10,8 @@
 //! and cannot say to which task a part belongs that has one partition whatever is below it. Its rows would come once a task.
 //! Here all parts are brought together, each as one partition; what is large is below, in stages of its own.
 //!
-//! [`logical`] stands in the optimized plan, put there by a rule; [`planner`] leads from there to [`physical`], which
-//! computes; [`whole`] tells which parts are totals; `codec.rs` takes them over the wire.
+//! [`logical`] stands in the optimized plan, put there by a rule; `planner.rs` leads from there to [`physical`], which
+//! computes; `totals.rs` tells which parts are totals; `codec.rs` takes them over the wire.
 
 pub(crate) mod logical;
 pub(crate) mod physical;
-pub(crate) mod planner;
-pub mod whole;
-
-pub use planner::UnionsInOneTask;

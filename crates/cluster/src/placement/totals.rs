@@ -9,7 +9,7 @@ use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJo
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 
 /// Whether leaving partitions of its leaves out leaves the plan as it is.
-pub fn is_total(plan: &Arc<dyn ExecutionPlan>) -> bool {
+pub(super) fn is_total(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if plan.children().is_empty() {
         return false;
     }
@@ -33,12 +33,12 @@ pub(super) fn may_be_total(plan: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 /// Whether a node makes one partition of many.
-pub fn collapses(plan: &Arc<dyn ExecutionPlan>) -> bool {
+pub(super) fn collapses(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<CoalescePartitionsExec>() || plan.is::<SortPreservingMergeExec>()
 }
 
 /// The children whose partitions are the plan's own; others are read whole by every task.
-pub fn aligned_children(plan: &Arc<dyn ExecutionPlan>) -> Vec<&Arc<dyn ExecutionPlan>> {
+pub(super) fn aligned_children(plan: &Arc<dyn ExecutionPlan>) -> Vec<&Arc<dyn ExecutionPlan>> {
     let required = plan.input_distribution_requirements();
     let whole: Vec<bool> = required
         .per_child_distributions()

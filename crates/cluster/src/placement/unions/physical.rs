@@ -21,8 +21,9 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 
-use super::whole::may_be_total;
 use crate::batch::as_declared;
+use crate::placement::IN_ONE_TASK;
+use crate::placement::totals::may_be_total;
 
 /// How the parts lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Way {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Way::ByShard => "AlignedUnionExec",
-            Way::InOneTask => "GatheredUnionExec",
+            Way::InOneTask => IN_ONE_TASK,
         }
     }
 
