@@ -46,6 +46,9 @@ pub fn engine_config() -> SessionConfig {
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.bloom_filter_on_read = false;
     options.optimizer.prefer_existing_union = true;
+    // It puts a merge above a sort with a limit each time it sees one below an exchange, so that Ballista drops the stage
+    // that runs there, and ends the job without its last stage.
+    options.optimizer.enable_sort_pushdown = false;
     options.optimizer.enable_round_robin_repartition = false;
     config
 }

@@ -50,14 +50,20 @@ pub fn of_planning(error: &DataFusionError) -> QueryError {
             tracing::error!("a statement could not be planned because of a fault of ours");
             QueryError::Internal { query: None }
         }
-        root => QueryError::Invalid {
-            message: first_line(&root.strip_backtrace()),
-        },
+        root => {
+            let message = root.strip_backtrace();
+            QueryError::Invalid {
+                message: no_such_form(&message).unwrap_or_else(|| first_line(&message)),
+            }
+        }
     }
 }
 
 /// Returns a sentence for a function that is given arguments of other types than it takes.
 fn no_such_form(message: &str) -> Option<String> {
+    if message.contains("Aggregate function calls cannot be nested") {
+        return Some("an aggregate cannot stand in the argument of another: compute it in a subquery".to_owned());
+    }
     let (before, _) = message.split_once("failed to match any signature")?;
     let name = before.split('\'').nth(1)?;
     Some(format!(

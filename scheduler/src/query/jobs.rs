@@ -478,6 +478,11 @@ fn standing_of(status: JobStatus) -> Option<Standing> {
     match status.status? {
         job_status::Status::Successful(done) => {
             let mut partitions = done.partition_location;
+            // Every task reports a partition. Ballista 55 calls a job done whose last stage never ran, where a rule changes
+            // the plan below a stage that runs.
+            if partitions.is_empty() {
+                return Some(Standing::Failed("the engine ended the job without a result".into()));
+            }
             partitions.sort_by_key(|location| location.partition_id.as_ref().map(|id| id.partition_id));
             Some(Standing::Done(Arc::new(partitions)))
         }

@@ -13,6 +13,7 @@ use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Ast;
 use parcours_cluster::grant::Grant;
 use parcours_cluster::session::CATALOG;
+use parcours_sql::semantics::refusals;
 use parcours_tables::SnapshotTable;
 
 use super::admission::{self, Touched};
@@ -63,6 +64,7 @@ impl Planner {
             .await
             .map_err(|error| of_planning(&error))?;
         verify(&plan)?;
+        refusals::check(&plan).map_err(|error| of_planning(&error))?;
         let run = place(&plan)?;
         let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
         let parameters = parameters(&plan)?;
@@ -198,7 +200,7 @@ fn resolve(view: &View, state: &SessionState, parsed: &Parsed) -> Result<(), Que
         let full = reference
             .clone()
             .resolve(&defaults.default_catalog, &defaults.default_schema);
-        if &*full.schema == INFORMATION_SCHEMA {
+        if &*full.schema == INFORMATION_SCHEMA || is_function(state, &reference) {
             continue;
         }
         let known = &*full.catalog == CATALOG
@@ -211,6 +213,11 @@ fn resolve(view: &View, state: &SessionState, parsed: &Parsed) -> Result<(), Que
         }
     }
     Ok(())
+}
+
+/// Whether the reference is that of a function that gives a table.
+fn is_function(state: &SessionState, reference: &TableReference) -> bool {
+    matches!(reference, TableReference::Bare { table } if state.table_functions().contains_key(table.as_ref()))
 }
 
 fn not_found(view: &View, reference: &TableReference) -> QueryError {
@@ -255,18 +262,22 @@ fn place(plan: &LogicalPlan) -> Result<Where, QueryError> {
     if explains(plan) || is_one_row(plan) {
         return Ok(Where::Here);
     }
-    let (mut data, mut described) = (false, false);
+    let (mut data, mut described, mut recursive) = (false, false, false);
     plan.apply_with_subqueries(|node| {
+        recursive |= matches!(node, LogicalPlan::RecursiveQuery(_));
         if let LogicalPlan::TableScan(scan) = node {
-            let ours = source_as_provider(&scan.source)?
-                .downcast_ref::<SnapshotTable>()
-                .is_some();
-            data |= ours;
-            described |= !ours;
+            let provider = source_as_provider(&scan.source)?;
+            data |= provider.downcast_ref::<SnapshotTable>().is_some();
+            described |= scan.table_name.schema() == Some(INFORMATION_SCHEMA);
         }
         Ok(TreeNodeRecursion::Continue)
     })
     .map_err(|error| of_planning(&error))?;
+    if recursive {
+        return Err(QueryError::Unsupported {
+            message: "recursive queries are not available, join the table to itself once for each level".to_owned(),
+        });
+    }
     match (data, described) {
         (true, true) => Err(QueryError::Unsupported {
             message: "information_schema cannot be joined with the tables it describes, query it on its own".to_owned(),

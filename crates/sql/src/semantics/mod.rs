@@ -1,3 +1,4 @@
 //! Analyzer rules: what a statement means, where the engine's own reading differs from the SQL standard and PostgreSQL.
 
+pub mod refusals;
 pub mod ties;

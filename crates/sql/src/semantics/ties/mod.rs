@@ -40,7 +40,7 @@ pub trait Tables {
 /// When a volatile function such as `random()` is computed in a subquery or CTE that is read more than once.
 pub fn break_ties(plan: LogicalPlan, tables: &dyn Tables) -> Result<LogicalPlan> {
     refuse_volatile_twice(&plan)?;
-    let plan = plan.transform_up(|node| match node {
+    let plan = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Sort(sort) => sorted(sort, tables),
         LogicalPlan::Limit(limit) => limited(limit, tables),
         LogicalPlan::Window(window) => numbered(window, tables),
