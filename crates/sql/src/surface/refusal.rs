@@ -69,14 +69,14 @@ impl std::error::Error for Unlisted {}
 
 /// The listed function whose name is most like this one.
 fn nearest(name: &str) -> Option<String> {
-    let name = name.to_lowercase();
+    let lower = name.to_lowercase();
     Kind::ALL
         .into_iter()
         .filter(|kind| kind.is_function())
         .flat_map(entries)
         .filter(|entry| !entry.internal)
         .flat_map(Entry::names)
-        .map(|known| (strsim::jaro_winkler(&name, known), known))
+        .map(|known| (strsim::jaro_winkler(&lower, known), known))
         .filter(|(alike, known)| *alike >= ALIKE && *known != name)
         .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
         .map(|(_, known)| known.to_owned())
