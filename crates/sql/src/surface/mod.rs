@@ -1,10 +1,11 @@
-//! All that a statement may use, as one list: clauses, operators and functions with their types, what NULL gives, an example
-//! and who says that its answer is right. The tables lie in `crates/sql/surface`. What is not in them is refused by name
-//! ([`refuse_unlisted`], [`refuse_unlisted_calls`]); `docs/sql` is written from them ([`page`]); every example is asked of a
-//! cluster by `tests/tests/surface.rs`. Nothing is planned or rewritten here.
+//! All that a statement may use, as one list: clauses, operators and functions with their types, what NULL gives, an
+//! example and who says that its answer is right. The tables lie in `crates/sql/surface`. What is not in them is refused by
+//! name ([`refuse_unlisted`], [`refuse_unlisted_calls`]); `docs/sql` is written from them ([`page`]); every example is
+//! asked of a cluster by `tests/tests/surface.rs`. Nothing is planned or rewritten here.
 
 pub mod page;
 mod refusal;
+mod series;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

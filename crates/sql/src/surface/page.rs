@@ -32,23 +32,26 @@ pub fn pages() -> [Page; 4] {
     ]
 }
 
-const INDEX: &str = "What a statement may use is a list: the clauses, operators and functions on these pages. Each has an example that \
-     `tests/tests/surface.rs` asks of a cluster over 16 shards of patients, and whose rows it holds against those of \
-     DuckDB or against what the function is defined to give. Whatever is not listed is refused by name, with the \
-     nearest that is. Nothing is dropped without a word.";
+const INDEX: &str = "\
+    What a statement may use is a list: the clauses, operators and functions on these pages. Each has an example \
+    that `tests/tests/surface.rs` asks of a cluster over 16 shards of patients, and whose rows it holds against \
+    those of DuckDB or against what the function is defined to give. Whatever is not listed is refused by name, \
+    with the nearest that is. Nothing is dropped without a word.";
 
-const TABLES: &str = "The examples read the tables of `tests/python/corner.py`. Of patients there are `t` and `u`, with the patient `p`, \
-     numbers `id`, `k`, `g`, `x` and `y`, a code `c` and a day `d`; in `t` alone, floats `f`, money `m`, texts `s`, \
-     truths `z`, moments `ts` and others; and the small tables `a`, `b` and `r`. `ref` is a table without patients. \
-     Every column but `p` and `id` is NULL here and there.";
+const TABLES: &str = "\
+    The examples read the tables of `tests/python/corner.py`. Of patients there are `t` and `u`, with the \
+    patient `p`, numbers `id`, `k`, `g`, `x` and `y`, a code `c` and a day `d`; in `t` alone, floats `f`, money \
+    `m`, texts `s`, truths `z`, moments `ts` and others; and the small tables `a`, `b` and `r`. `ref` is a table \
+    without patients. Every column but `p` and `id` is NULL here and there.";
 
 const CLAUSES: &str =
     "In the order in which a statement has them. What is refused says so, with what to write instead.";
 
 const OPERATORS: &str = "NULL gives NULL unless it is said otherwise.";
 
-const FUNCTIONS: &str = "A function of one row's values gives NULL if an argument is NULL, an aggregate passes NULLs over and gives NULL if no \
-     other value is there, unless it is said otherwise.";
+const FUNCTIONS: &str = "\
+    A function of one row's values gives NULL if an argument is NULL, an aggregate passes NULLs over and gives \
+    NULL if no other value is there, unless it is said otherwise.";
 
 fn index() -> String {
     let mut page = format!("# The SQL of Parcours\n\n{WRITTEN}\n");
@@ -97,16 +100,12 @@ fn index() -> String {
 
 fn left_out(entry: &LeftOut) -> String {
     let names: Vec<String> = entry.names.iter().map(|name| format!("`{name}`")).collect();
-    let place = match entry.kind {
-        Some(Kind::Scalar) => " outside FROM",
-        _ => "",
-    };
     let instead = entry
         .instead
         .as_ref()
         .map(|instead| format!("; use {instead}"))
         .unwrap_or_default();
-    format!("{}{place}: {}{instead}.", names.join(", "), entry.reason)
+    format!("{}: {}{instead}.", names.join(", "), entry.reason)
 }
 
 /// A heading with some lines below it.
@@ -193,7 +192,7 @@ static SHARED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The heading of an entry; of a name that an aggregate has, too, it says which it is.
+/// The heading of an entry; of a name that stands twice, the second says which it is.
 fn title(kind: Kind, entry: &Entry) -> String {
     let name = match kind.is_function() {
         true => format!("`{}`", entry.name),
@@ -201,6 +200,7 @@ fn title(kind: Kind, entry: &Entry) -> String {
     };
     match kind {
         Kind::Window if SHARED.contains(entry.name.as_str()) => format!("{name} of a window"),
+        Kind::Table if SHARED.contains(entry.name.as_str()) => format!("{name} in FROM"),
         _ => name,
     }
 }

@@ -10,6 +10,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::ast::{Expr as AstExpr, Ident, ObjectName, Statement, TableFactor, Visit, Visitor};
 
+use super::series::{self, LONGEST};
 use super::{Entry, Kind, entries, left_out, listed};
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered in place of the other.
@@ -21,17 +22,25 @@ const INTERNAL: &str = "__";
 /// The engine's mark of a call in FROM, in the name of what is scanned.
 const CALLED: &str = "()";
 
-/// A function or an operator that a statement must not use.
+/// What a statement must not use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unlisted {
-    /// What it is.
-    pub kind: Kind,
-    /// How it was called.
-    pub name: String,
-    /// What to write instead, where that is known.
-    pub instead: Option<String>,
-    /// The name that comes nearest, where one does.
-    pub near: Option<String>,
+pub enum Unlisted {
+    /// A function or an operator that is not listed.
+    Unknown {
+        /// What it is.
+        kind: Kind,
+        /// How it was called.
+        name: String,
+        /// What to write instead, where that is known.
+        instead: Option<String>,
+        /// The name that comes nearest, where one does.
+        near: Option<String>,
+    },
+    /// A series as one value that may be long.
+    Series {
+        /// The function's name.
+        name: String,
+    },
 }
 
 impl Unlisted {
@@ -41,7 +50,7 @@ impl Unlisted {
             None if kind.is_function() => nearest(name),
             _ => None,
         };
-        Self {
+        Self::Unknown {
             kind,
             name: name.to_owned(),
             instead,
@@ -52,12 +61,26 @@ impl Unlisted {
 
 impl fmt::Display for Unlisted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
+        let (kind, name, instead, near) = match self {
+            Self::Unknown {
+                kind,
+                name,
+                instead,
+                near,
+            } => (kind, name, instead, near),
+            Self::Series { name } => {
+                return write!(
+                    f,
+                    "outside FROM, {name} takes constants for at most {LONGEST} values, use {name} in FROM and join it"
+                );
+            }
+        };
+        let what = match kind {
             Kind::Operator => "operator",
             _ => "function",
         };
-        write!(f, "{kind} {} is not available", self.name)?;
-        match (&self.instead, &self.near) {
+        write!(f, "{what} {name} is not available")?;
+        match (instead, near) {
             (Some(instead), _) => write!(f, ", use {instead}"),
             (None, Some(near)) => write!(f, ", did you mean {near}?"),
             (None, None) => Ok(()),
@@ -172,9 +195,7 @@ fn in_node(node: &LogicalPlan) -> Result<Option<Unlisted>> {
     let mut found = None;
     node.apply_expressions(|expr| {
         expr.apply(|expr| {
-            found = used(expr)
-                .filter(|(kind, name)| !is_listed(*kind, name))
-                .map(|(kind, name)| Unlisted::new(kind, &name));
+            found = refused(expr);
             Ok(go_on(found.is_none()))
         })
     })?;
@@ -185,6 +206,16 @@ fn go_on(clean: bool) -> TreeNodeRecursion {
     match clean {
         true => TreeNodeRecursion::Continue,
         false => TreeNodeRecursion::Stop,
+    }
+}
+
+fn refused(expr: &Expr) -> Option<Unlisted> {
+    match (used(expr)?, expr) {
+        ((kind, name), _) if !is_listed(kind, &name) => Some(Unlisted::new(kind, &name)),
+        ((_, name), Expr::ScalarFunction(call)) if series::is_too_long(&name, &call.args) => {
+            Some(Unlisted::Series { name })
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables are whole; every function of the engine is listed or left out with a reason; what is not listed is refused.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -248,10 +248,6 @@ async fn refusals_name_what_is_near() {
         ("SELECT version() FROM t", "function version is not available"),
         ("SELECT qqqq(x) FROM t", "function qqqq is not available"),
         (
-            "SELECT range(1, x) FROM t",
-            "function range is not available, use range or generate_series in FROM",
-        ),
-        (
             "SELECT \"ABS\"(x) FROM t",
             "function ABS is not available, did you mean abs?",
         ),
@@ -268,6 +264,30 @@ async fn refusals_name_what_is_near() {
     ] {
         let (text, _) = said(sql).await;
         assert!(text.contains(message), "{sql}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_series_outside_from_is_short_and_of_constants() {
+    for sql in [
+        "SELECT unnest(generate_series(1, 3)) FROM t",
+        "SELECT range(10, 0, -2) FROM t",
+        "SELECT generate_series(DATE '2020-01-01', DATE '2020-12-01', INTERVAL '1 month') FROM t",
+    ] {
+        assert_eq!(said(sql).await, Default::default(), "{sql}");
+    }
+    for sql in [
+        "SELECT generate_series(1, x) FROM t",
+        "SELECT generate_series(1, 1000000000000) FROM t",
+        "SELECT generate_series(TIMESTAMP '2020-01-01', TIMESTAMP '2021-01-01', INTERVAL '1 second') FROM t",
+    ] {
+        let (_, plan) = said(sql).await;
+        assert_eq!(
+            plan,
+            "outside FROM, generate_series takes constants for at most 100000 values, use generate_series in FROM and \
+             join it",
+            "{sql}"
+        );
     }
 }
 
