@@ -7,7 +7,7 @@ pub mod page;
 mod refusal;
 mod series;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -141,6 +141,8 @@ impl LeftOut {
 struct Surface {
     entries: Vec<(Kind, Vec<Entry>)>,
     left_out: Vec<LeftOut>,
+    /// What functions of other dialects are called here.
+    elsewhere: BTreeMap<String, String>,
     /// Where each name and sign stands.
     named: HashMap<(Kind, String), (usize, usize)>,
 }
@@ -161,6 +163,7 @@ static SURFACE: LazyLock<Surface> = LazyLock::new(|| {
     Surface {
         entries,
         left_out: read_left_out().unwrap_or_default(),
+        elsewhere: read_elsewhere().unwrap_or_default(),
         named,
     }
 });
@@ -183,6 +186,15 @@ fn read_left_out() -> Result<Vec<LeftOut>, toml::de::Error> {
     toml::from_str::<Table>(include_str!("../../surface/left_out.toml")).map(|table| table.entry)
 }
 
+fn read_elsewhere() -> Result<BTreeMap<String, String>, toml::de::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Table {
+        elsewhere: BTreeMap<String, String>,
+    }
+    toml::from_str::<Table>(include_str!("../../surface/elsewhere.toml")).map(|table| table.elsewhere)
+}
+
 /// The entries of a kind, in the order of its table.
 pub fn entries(kind: Kind) -> &'static [Entry] {
     SURFACE
@@ -197,6 +209,19 @@ pub fn entries(kind: Kind) -> &'static [Entry] {
 pub fn listed(kind: Kind, name: &str) -> Option<&'static Entry> {
     let (table, at) = SURFACE.named.get(&(kind, name.to_owned()))?;
     SURFACE.entries.get(*table)?.1.get(*at)
+}
+
+/// What to write instead of something that is left out, or that another dialect has.
+fn instead(kind: Kind, name: &str) -> Option<&'static str> {
+    let of_engine = left_out(kind, name).and_then(|entry| entry.instead.as_deref());
+    let of_others = || {
+        SURFACE
+            .elsewhere
+            .get(name)
+            .map(String::as_str)
+            .filter(|_| kind.is_function())
+    };
+    of_engine.or_else(of_others)
 }
 
 /// Why a function or an operator of the engine is left out, and what to write instead.

@@ -95,7 +95,13 @@ fn index() -> String {
     for entry in &SURFACE.left_out {
         item(&mut page, &left_out(entry));
     }
-    page
+    page.push_str("\n## Names of other dialects\n\n");
+    let others = SURFACE
+        .elsewhere
+        .iter()
+        .map(|(name, instead)| format!("`{name}` is {instead}"));
+    paragraph(&mut page, &format!("{}.", others.collect::<Vec<_>>().join("; ")));
+    ended(page)
 }
 
 fn left_out(entry: &LeftOut) -> String {

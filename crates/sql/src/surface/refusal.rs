@@ -11,7 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::ast::{Expr as AstExpr, Ident, ObjectName, Statement, TableFactor, Visit, Visitor};
 
 use super::series::{self, LONGEST};
-use super::{Entry, Kind, entries, left_out, listed};
+use super::{Entry, Kind, entries, instead, listed};
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered in place of the other.
 const ALIKE: f64 = 0.75;
@@ -45,7 +45,7 @@ pub enum Unlisted {
 
 impl Unlisted {
     fn new(kind: Kind, name: &str) -> Self {
-        let instead = left_out(kind, name).and_then(|entry| entry.instead.clone());
+        let instead = instead(kind, name).map(str::to_owned);
         let near = match instead {
             None if kind.is_function() => nearest(name),
             _ => None,

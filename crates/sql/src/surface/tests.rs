@@ -88,6 +88,7 @@ fn every_table_is_read() {
         assert_eq!(read.len(), entries(kind).len());
     }
     assert!(!read_left_out().unwrap().is_empty());
+    assert!(!read_elsewhere().unwrap().is_empty());
 }
 
 #[test]
@@ -185,6 +186,18 @@ fn what_is_left_out_exists() {
     }
 }
 
+#[test]
+fn names_of_other_dialects_are_not_ours() {
+    let known = registered(&session());
+    for name in SURFACE.elsewhere.keys() {
+        assert!(!known.iter().any(|(_, own)| own == name), "{name} is the engine's");
+        assert!(
+            Kind::ALL.into_iter().all(|kind| listed(kind, name).is_none()),
+            "{name} is listed"
+        );
+    }
+}
+
 async fn context() -> SessionContext {
     let context = SessionContext::new_with_state(session());
     let table = "CREATE TABLE t (p BIGINT, x INT, s TEXT, f DOUBLE) AS VALUES (1, 2, 'a', 0.5)";
@@ -246,6 +259,10 @@ async fn refusals_name_what_is_near() {
             "use median or percentile_cont, which are exact",
         ),
         ("SELECT version() FROM t", "function version is not available"),
+        (
+            "SELECT listagg(s, ',') FROM t",
+            "function listagg is not available, use string_agg",
+        ),
         ("SELECT qqqq(x) FROM t", "function qqqq is not available"),
         (
             "SELECT \"ABS\"(x) FROM t",
