@@ -23,5 +23,6 @@ mod s3;
 mod secrets;
 mod shards;
 mod store;
+mod surface;
 mod tamper;
 mod wires;
