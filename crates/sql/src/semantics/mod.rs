@@ -1,4 +1,5 @@
 //! Analyzer rules: what a statement means, where the engine's own reading differs from the SQL standard and PostgreSQL.
 
 pub mod refusals;
+pub mod set_all;
 pub mod ties;
