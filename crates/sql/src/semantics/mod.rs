@@ -1,1 +1,3 @@
 //! Analyzer rules: what a statement means, where the engine's own reading differs from the SQL standard and PostgreSQL.
+
+pub mod expressions;
