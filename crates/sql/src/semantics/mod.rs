@@ -1,5 +1,6 @@
 //! Analyzer rules: what a statement means, where the engine's own reading differs from the SQL standard and PostgreSQL.
 
+pub mod expressions;
 pub mod refusals;
 pub mod set_all;
 pub mod ties;

@@ -1,0 +1,110 @@
+//! Sessions of a single process for the tests of these rules.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use datafusion::error::Result;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::optimizer::Analyzer;
+use datafusion::prelude::SessionContext;
+
+/// A session with all rules, or the engine's own.
+pub(super) fn context(ours: bool) -> SessionContext {
+    let builder = SessionStateBuilder::new().with_default_features();
+    let context = SessionContext::new_with_state(if ours { with_rules(builder) } else { builder }.build());
+    for function in super::internal_functions() {
+        context.register_udf(function.as_ref().clone());
+    }
+    context
+}
+
+fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
+    let coercion = Analyzer::new().rules;
+    let analyzer = super::before_coercion()
+        .into_iter()
+        .chain(coercion)
+        .chain(super::after_coercion());
+    let mut builder = builder.with_type_planner(super::type_planner());
+    let planners = builder.expr_planners().take().unwrap_or_default();
+    let planners = super::expression_planners().into_iter().chain(planners);
+    builder = builder.with_expr_planners(planners.collect());
+    super::last_optimizer_rules().into_iter().fold(
+        builder.with_analyzer_rules(analyzer.collect()),
+        SessionStateBuilder::with_optimizer_rule,
+    )
+}
+
+/// A session with a table of extremes and NULLs `n`, and one without rows `none`.
+pub(super) async fn numbers(ours: bool) -> SessionContext {
+    let context = context(ours);
+    for statement in [
+        "CREATE TABLE n AS SELECT arrow_cast(column1, 'Int64') AS id, arrow_cast(column2, 'Int64') AS big, \
+         arrow_cast(column3, 'Int32') AS int, arrow_cast(column4, 'Int16') AS small, \
+         arrow_cast(column5, 'Float64') AS x, CAST(column6 AS DATE) AS d FROM (VALUES \
+         (1, 9223372036854775807, 2147483647, 32767, 0.5, '0001-01-01'), \
+         (2, -9223372036854775808, -2147483648, -32768, -2.5, '9999-12-31'), \
+         (3, NULL, NULL, NULL, NULL, NULL), \
+         (4, 0, 7, 7, 1.5, '2020-02-29'))",
+        "CREATE TABLE none AS SELECT * FROM n WHERE false",
+    ] {
+        context.sql(statement).await.unwrap().collect().await.unwrap();
+    }
+    context
+}
+
+/// The rows of an answer, values separated by spaces and rows by bars.
+pub(super) async fn rows(context: &SessionContext, sql: &str) -> Result<String> {
+    let batches = context.sql(sql).await?.collect().await?;
+    let mut rows = Vec::new();
+    for batch in batches {
+        let columns: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|column| {
+                datafusion::arrow::util::display::ArrayFormatter::try_new(
+                    column,
+                    &datafusion::arrow::util::display::FormatOptions::new().with_null("NULL"),
+                )
+            })
+            .collect::<std::result::Result<_, _>>()?;
+        for row in 0..batch.num_rows() {
+            let values: Vec<_> = columns.iter().map(|column| column.value(row).to_string()).collect();
+            rows.push(values.join(" "));
+        }
+    }
+    Ok(rows.join(" | "))
+}
+
+/// Holds answers against what they should be.
+pub(super) async fn answers(context: &SessionContext, expected: &[(&str, &str)]) {
+    for (sql, answer) in expected {
+        assert_eq!(
+            rows(context, sql).await.unwrap_or_else(|error| error.to_string()),
+            *answer,
+            "{sql}"
+        );
+    }
+}
+
+/// Holds that statements are refused, or fail, with such a message.
+pub(super) async fn failures(context: &SessionContext, expected: &[(&str, &str)]) {
+    for (sql, message) in expected {
+        let found = rows(context, sql).await.map_err(|error| error.to_string());
+        assert!(
+            found.as_ref().is_err_and(|error| error.contains(message)),
+            "{sql}: {found:?}"
+        );
+    }
+}
+
+/// The optimized plan.
+pub(super) async fn plan(context: &SessionContext, sql: &str) -> String {
+    let frame = context.sql(sql).await.unwrap();
+    frame.into_optimized_plan().unwrap().display_indent().to_string()
+}
+
+/// Keeps a table under its name.
+pub(super) fn register(context: &SessionContext, name: &str, batch: datafusion::arrow::array::RecordBatch) {
+    context.register_batch(name, batch).unwrap();
+    let _: Arc<_> = context.task_ctx();
+}
