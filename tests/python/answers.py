@@ -108,6 +108,22 @@ def pattern(sentence):
     return re.sub(r"\b(?:\w+\.)*(?:col|cor|tab)\d+\b(?:\.\w+)*|\d+", "…", sentence)[:300]
 
 
+class Allowed:
+    """The sentences that may be answered instead of rows: a file of lines with a sentence, a tab and the reason.
+
+    In a sentence `*` stands for any words. A reason that begins with `as DuckDB` allows it only where DuckDB refuses the
+    statement as well. A wrong answer is never allowed.
+    """
+
+    def __init__(self, path):
+        lines = [line.split("\t", 1) for line in pathlib.Path(path).read_text().splitlines() if line and not line.startswith("#")]
+        self.lines = [(re.compile(".*".join(map(re.escape, sentence.split("*"))), re.S), reason) for sentence, reason in lines]
+
+    def allows(self, sentence, duckdb_too):
+        found = [reason for pattern, reason in self.lines if pattern.fullmatch(sentence)]
+        return any(duckdb_too or not reason.startswith("as DuckDB") for reason in found)
+
+
 def of_arrow(table):
     """An Arrow table as an answer."""
     columns = [values(column) for column in table.columns]
@@ -307,3 +323,48 @@ def arrow_parameters(written):
     columns = [None if value == "NULL" else kinds[kind][1](value) for kind, value in pairs]
     arrays = [pa.array([value], kinds[kind][0]) for (kind, _), value in zip(pairs, columns)]
     return pa.record_batch(arrays, names=[str(at + 1) for at in range(len(arrays))]), columns
+
+
+def groups(sql):
+    """Where each parenthesised part of a statement begins and ends, texts left out."""
+    opened, found, quoted = [], [], False
+    for at, letter in enumerate(sql):
+        if letter == "'":
+            quoted = not quoted
+        elif not quoted and letter == "(":
+            opened.append(at)
+        elif not quoted and letter == ")" and opened:
+            found.append((opened.pop(), at + 1))
+    return found
+
+
+def smaller(sql):
+    """Statements that are shorter by one part: a parenthesised part gives way to one within it, or a condition is dropped."""
+    found = groups(sql)
+    for start, end in found:
+        for inner_start, inner_end in found:
+            if start < inner_start and inner_end < end:
+                yield sql[:start] + sql[inner_start:inner_end] + sql[end:]
+    for start, end in found:
+        for joint in (" AND ", " OR ", ", "):
+            if sql[:start].endswith(joint):
+                yield sql[: start - len(joint)] + sql[end:]
+            if sql[end:].startswith(joint):
+                yield sql[:start] + sql[end + len(joint) :]
+    for clause in re.finditer(r" (?:AND|OR) [^()]+?(?= AND | OR |\)|$| GROUP| ORDER| LIMIT)| (?:WHERE|HAVING|ORDER BY|LIMIT|FILTER) [^()]+?(?=\)|$| GROUP| ORDER| LIMIT)|, [\w.]+(?= FROM|,)", sql):
+        yield sql[: clause.start()] + sql[clause.end() :]
+
+
+def shrunk(sql, fails, tries=150):
+    """A shorter statement that fails in the same way, found greedily."""
+    tried = {sql}
+    while True:
+        for candidate in sorted(set(smaller(sql)) - tried, key=len):
+            tried.add(candidate)
+            if len(tried) > tries:
+                return sql
+            if fails(candidate):
+                sql = candidate
+                break
+        else:
+            return sql
