@@ -1,9 +1,9 @@
 """What an answer is and when two are the same, for the scripts that hold Parcours' answers against another engine's.
 
-A value keeps what it is: NULL is not the empty text, a date is not a timestamp, and integers, decimals, dates, moments,
-truths and texts are the same only if they are equal; floats may differ by a share of the larger one. Each column has a
-family of types. A refusal is an answer, too: a sentence that names its reason. Whatever else comes instead of rows (an
-internal error, a broken connection, a time limit) is a fault.
+A value keeps what it is: NULL is not the empty text, a date is not a timestamp, and integers, decimals, dates,
+moments, truths and texts are the same only if they are equal; floats may differ by a share of the larger one. Each
+column has a family of types. A refusal is an answer, too: a sentence that names its reason. Whatever else comes
+instead of rows (an internal error, a broken connection, a time limit) is a fault.
 """
 
 import collections
@@ -42,7 +42,9 @@ class Parcours:
 
     def connect(self):
         read = lambda name: pathlib.Path(self.settings[name]).read_text()
-        limits = {option.value: str(float(LIMIT)) for option in (DatabaseOptions.TIMEOUT_QUERY, DatabaseOptions.TIMEOUT_FETCH)}
+        limits = {
+            option.value: str(float(LIMIT)) for option in (DatabaseOptions.TIMEOUT_QUERY, DatabaseOptions.TIMEOUT_FETCH)
+        }
         certificates = {
             DatabaseOptions.TLS_ROOT_CERTS.value: read("ca"),
             DatabaseOptions.MTLS_CERT_CHAIN.value: read("cert"),
@@ -78,7 +80,15 @@ class Parcours:
 
 
 # What begins the message of a refusal, by the code of Flight; all other codes are faults.
-REFUSALS = ("INVALID_ARGUMENT", "NOT_IMPLEMENTED", "NOT_FOUND", "UNAUTHORIZED", "UNIMPLEMENTED", "INVALID_DATA", "INVALID_STATE")
+REFUSALS = (
+    "INVALID_ARGUMENT",
+    "NOT_IMPLEMENTED",
+    "NOT_FOUND",
+    "UNAUTHORIZED",
+    "UNIMPLEMENTED",
+    "INVALID_DATA",
+    "INVALID_STATE",
+)
 
 # Words that no person who asks should have to read, whatever the code.
 UNFIT = re.compile(
@@ -92,7 +102,9 @@ def understood(error):
     """An error of the driver as a refusal with its sentence, or as a fault."""
     text = str(error).strip()
     code = text.split(":", 1)[0]
-    sentence = re.sub(r"\s*\((?:\w+); \w+\)$|\. Vendor code: .*$|\s*\[FlightSQL\]\s*", " ", text.split(":", 1)[-1], flags=re.S)
+    sentence = re.sub(
+        r"\s*\((?:\w+); \w+\)$|\. Vendor code: .*$|\s*\[FlightSQL\]\s*", " ", text.split(":", 1)[-1], flags=re.S
+    )
     sentence = " ".join(sentence.split())
     if code.strip() not in REFUSALS:
         return Fault(" ".join(text.split()))
@@ -116,8 +128,14 @@ class Allowed:
     """
 
     def __init__(self, path):
-        lines = [line.split("\t", 1) for line in pathlib.Path(path).read_text().splitlines() if line and not line.startswith("#")]
-        self.lines = [(re.compile(".*".join(map(re.escape, sentence.split("*"))), re.S), reason) for sentence, reason in lines]
+        lines = [
+            line.split("\t", 1)
+            for line in pathlib.Path(path).read_text().splitlines()
+            if line and not line.startswith("#")
+        ]
+        self.lines = [
+            (re.compile(".*".join(map(re.escape, sentence.split("*"))), re.S), reason) for sentence, reason in lines
+        ]
 
     def allows(self, sentence, duckdb_too):
         found = [reason for pattern, reason in self.lines if pattern.fullmatch(sentence)]
@@ -138,9 +156,16 @@ def family(kind):
     if pa.types.is_dictionary(kind):
         return family(kind.value_type)
     for name, is_one in {
-        "null": pa.types.is_null, "truth": pa.types.is_boolean, "integer": pa.types.is_integer, "decimal": pa.types.is_decimal,
-        "float": pa.types.is_floating, "date": pa.types.is_date, "timestamp": pa.types.is_timestamp, "time": pa.types.is_time,
-        "duration": pa.types.is_duration, "interval": pa.types.is_interval,
+        "null": pa.types.is_null,
+        "truth": pa.types.is_boolean,
+        "integer": pa.types.is_integer,
+        "decimal": pa.types.is_decimal,
+        "float": pa.types.is_floating,
+        "date": pa.types.is_date,
+        "timestamp": pa.types.is_timestamp,
+        "time": pa.types.is_time,
+        "duration": pa.types.is_duration,
+        "interval": pa.types.is_interval,
     }.items():
         if is_one(kind):
             return name
@@ -196,9 +221,19 @@ def duckdb_family(name):
         return f"list of {duckdb_family(name.rsplit('[', 1)[0])}"
     head = name.split("(")[0].strip('"')
     return {
-        "BOOLEAN": "truth", "DECIMAL": "decimal", "DOUBLE": "float", "FLOAT": "float", "DATE": "date", "TIMESTAMP": "timestamp",
-        "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp", "TIME": "time", "INTERVAL": "interval",
-        "VARCHAR": "text", "NULL": "null",
+        "BOOLEAN": "truth",
+        "DECIMAL": "decimal",
+        "DOUBLE": "float",
+        "FLOAT": "float",
+        "DATE": "date",
+        "TIMESTAMP": "timestamp",
+        "TIMESTAMP_S": "timestamp",
+        "TIMESTAMP_MS": "timestamp",
+        "TIMESTAMP_NS": "timestamp",
+        "TIME": "time",
+        "INTERVAL": "interval",
+        "VARCHAR": "text",
+        "NULL": "null",
     }.get(head, "integer" if head.endswith(("INT", "INTEGER")) else name)
 
 
@@ -305,17 +340,26 @@ def exact(row):
 
 
 def shown(expected, got, rows=4):
-    line = lambda row: "    " + " | ".join("NULL" if value is None else repr(value) if isinstance(value, str) else str(value) for value in row)
-    part = lambda name, all_rows: "\n".join([f"  {name}:", *map(line, all_rows[:rows]), *(["    …"] if len(all_rows) > rows else [])])
+    line = lambda row: "    " + " | ".join(
+        "NULL" if value is None else repr(value) if isinstance(value, str) else str(value) for value in row
+    )
+    part = lambda name, all_rows: "\n".join(
+        [f"  {name}:", *map(line, all_rows[:rows]), *(["    …"] if len(all_rows) > rows else [])]
+    )
     return f"{part('expected', expected)}\n{part('got', got)}"
 
 
 def arrow_parameters(written):
     """Parameters from lines of a type and a value, as an Arrow batch and as a list."""
     kinds = {
-        "int32": (pa.int32(), int), "int64": (pa.int64(), int), "double": (pa.float64(), float), "text": (pa.string(), str),
-        "date": (pa.date32(), datetime.date.fromisoformat), "timestamp": (pa.timestamp("us"), datetime.datetime.fromisoformat),
-        "decimal": (pa.decimal128(20, 2), decimal.Decimal), "truth": (pa.bool_(), lambda text: text == "true"),
+        "int32": (pa.int32(), int),
+        "int64": (pa.int64(), int),
+        "double": (pa.float64(), float),
+        "text": (pa.string(), str),
+        "date": (pa.date32(), datetime.date.fromisoformat),
+        "timestamp": (pa.timestamp("us"), datetime.datetime.fromisoformat),
+        "decimal": (pa.decimal128(20, 2), decimal.Decimal),
+        "truth": (pa.bool_(), lambda text: text == "true"),
         "int64s": (pa.list_(pa.int64()), lambda text: [int(part) for part in text.split(",")]),
         "texts": (pa.list_(pa.string()), lambda text: text.split(",")),
     }
@@ -351,7 +395,10 @@ def smaller(sql):
                 yield sql[: start - len(joint)] + sql[end:]
             if sql[end:].startswith(joint):
                 yield sql[:start] + sql[end + len(joint) :]
-    for clause in re.finditer(r" (?:AND|OR) [^()]+?(?= AND | OR |\)|$| GROUP| ORDER| LIMIT)| (?:WHERE|HAVING|ORDER BY|LIMIT|FILTER) [^()]+?(?=\)|$| GROUP| ORDER| LIMIT)|, [\w.]+(?= FROM|,)", sql):
+    for clause in re.finditer(
+        r" (?:AND|OR) [^()]+?(?= AND | OR |\)|$| GROUP| ORDER| LIMIT)| (?:WHERE|HAVING|ORDER BY|LIMIT|FILTER) [^()]+?(?=\)|$| GROUP| ORDER| LIMIT)|, [\w.]+(?= FROM|,)",
+        sql,
+    ):
         yield sql[: clause.start()] + sql[clause.end() :]
 
 

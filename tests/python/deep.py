@@ -1,10 +1,12 @@
-"""Statements so deep or long that planning them could take the scheduler's stack or time: answered or refused, and it lives.
+"""Statements so deep or long that planning them could take the scheduler's stack or time: answered or refused, and it
+lives.
 
     deep.py SOURCE DEPTH CONNECT
 
-SOURCE is the folder of corner.py, CONNECT a connect.json of a person who sees one corner dataset. Each shape nests DEPTH times
-(or holds that many of what it holds). After each one the scheduler answers a small statement at once, and that it is the same
-process can be told by the number of queries that it has started, which does not begin anew. Prints the seconds of each.
+SOURCE is the folder of corner.py, CONNECT a connect.json of a person who sees one corner dataset. Each shape nests
+DEPTH times (or holds that many of what it holds). After each one the scheduler answers a small statement at once, and
+that it is the same process can be told by the number of queries that it has started, which does not begin anew.
+Prints the seconds of each.
 """
 
 import sys
@@ -34,11 +36,19 @@ def shapes(depth):
     yield "a list of texts", select + "c IN (" + ", ".join(f"'A{number}'" for number in range(depth)) + ")"
     few = max(1, depth // 20)
     yield "subqueries", "SELECT count(*) FROM " + "(SELECT * FROM " * few + "t" + ") AS s" * few
-    yield "subqueries that filter", "SELECT count(*) FROM " + "(SELECT * FROM " * few + "t" + "".join(f") AS s{n} WHERE x <> {n}" for n in range(few))
-    yield "exists", "SELECT count(*) FROM t WHERE " + "".join(f"EXISTS (SELECT 1 FROM u AS u{n} WHERE " for n in range(few)) + "1 = 1" + ")" * few
+    yield "subqueries that filter", "SELECT count(*) FROM " + "(SELECT * FROM " * few + "t" + "".join(
+        f") AS s{n} WHERE x <> {n}" for n in range(few)
+    )
+    yield "exists", "SELECT count(*) FROM t WHERE " + "".join(
+        f"EXISTS (SELECT 1 FROM u AS u{n} WHERE " for n in range(few)
+    ) + "1 = 1" + ")" * few
     yield "unions", " UNION ALL ".join(["SELECT count(*) AS n FROM t"] * few)
-    yield "ctes", "WITH c0 AS (SELECT * FROM t)" + "".join(f", c{n + 1} AS (SELECT * FROM c{n} WHERE x <> {n})" for n in range(few)) + f" SELECT count(*) FROM c{few}"
-    yield "columns", "SELECT " + ", ".join(f"x + {number} AS c{number}" for number in range(depth)) + " FROM r AS t(a, x, b)"
+    yield "ctes", "WITH c0 AS (SELECT * FROM t)" + "".join(
+        f", c{n + 1} AS (SELECT * FROM c{n} WHERE x <> {n})" for n in range(few)
+    ) + f" SELECT count(*) FROM c{few}"
+    yield "columns", "SELECT " + ", ".join(
+        f"x + {number} AS c{number}" for number in range(depth)
+    ) + " FROM r AS t(a, x, b)"
     yield "minus signs", "SELECT count(*) FROM t WHERE " + "- " * depth + "x > 3"
 
 

@@ -1,10 +1,11 @@
-"""Every way to join two tables: type, condition, which side is small or empty, correlated or not, with and without NULLs.
+"""Every way to join two tables: type, condition, which side is small or empty, correlated or not, with and without
+NULLs.
 
     joins.py SOURCE REFUSED [--every N] CONNECT…
 
-SOURCE is the folder of corner.py, REFUSED a list of sentences that may be answered (answers.py says its form), each CONNECT
-a connect.json of a person who sees one corner dataset. Each statement is held against DuckDB's answer. Prints what failed
-and, for each kind of join, how many were asked; fails if an answer is wrong or a refusal is not listed.
+SOURCE is the folder of corner.py, REFUSED a list of sentences that may be answered (answers.py says its form), each
+CONNECT a connect.json of a person who sees one corner dataset. Each statement is held against DuckDB's answer. Prints
+what failed and, for each kind of join, how many were asked; fails if an answer is wrong or a refusal is not listed.
 """
 
 import argparse
@@ -128,7 +129,9 @@ def main(arguments):
                     print(f"{pathlib.Path(connect).stem} {kind}\n{sql}\n  {said}\n", flush=True)
     for sentence, times in refusals.most_common():
         print(f"{times:7} refused: {sentence}")
-    print(f"{len(asked)} statements over {len(arguments.connect)} connections: {dict(counts)}, planned anew {replans} times")
+    print(
+        f"{len(asked)} statements over {len(arguments.connect)} connections: {dict(counts)}, planned anew {replans} times"
+    )
     if failed:
         sys.exit(f"{failed} failed")
 

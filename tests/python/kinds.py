@@ -1,9 +1,10 @@
-"""Statements of every kind that ever came out wrong, over the corner dataset: answered as DuckDB answers, or refused by name.
+"""Statements of every kind that ever came out wrong, over the corner dataset: answered as DuckDB answers, or refused by
+name.
 
     kinds.py SOURCE CASES [--only NAME] [--every N] CONNECT…
 
-SOURCE is the folder of corner.py, CASES a folder of .slt files (or one file), each CONNECT a connect.json of a person who
-sees one corner dataset. A file holds records, with an empty line between two:
+SOURCE is the folder of corner.py, CASES a folder of .slt files (or one file), each CONNECT a connect.json of a person
+who sees one corner dataset. A file holds records, with an empty line between two:
 
     ask NAME [ordered] [types=free] [names=A,B] [share=1e-9] [replans=N]
     the statement
@@ -13,10 +14,11 @@ sees one corner dataset. A file holds records, with an empty line between two:
     type and value of a parameter, one a line
     ---- refused REGULAR EXPRESSION
 
-Without `---- duckdb` and `---- refused`, DuckDB is asked the statement itself. With several, one must hold: the first rows
-that are the same, or a refusal whose sentence the expression finds. `ordered`: the order of rows is part of the answer.
-`types=free`: any type of a column will do. `share`: by how much floats may differ. `replans`: how often the scheduler plans
-the statement anew; never, unless it is said. Prints what failed, one block a statement and connection; fails if anything did.
+Without `---- duckdb` and `---- refused`, DuckDB is asked the statement itself. With several, one must hold: the first
+rows that are the same, or a refusal whose sentence the expression finds. `ordered`: the order of rows is part of the
+answer. `types=free`: any type of a column will do. `share`: by how much floats may differ. `replans`: how often the
+scheduler plans the statement anew; never, unless it is said. Prints what failed, one block a statement and
+connection; fails if anything did.
 """
 
 import argparse
@@ -141,7 +143,9 @@ def main(arguments):
                 if wrong:
                     failed += 1
                     print(f"{pathlib.Path(connect).stem} {case.file}.{case.name}\n{case.sql}\n  {wrong}\n", flush=True)
-    print(f"{len(cases)} statements over {len(arguments.connect)} connections: {dict(kinds)}, planned anew {replans} times")
+    print(
+        f"{len(cases)} statements over {len(arguments.connect)} connections: {dict(kinds)}, planned anew {replans} times"
+    )
     if failed:
         sys.exit(f"{failed} failed")
 

@@ -2,9 +2,10 @@
 
     metamorphic.py SOURCE REFUSED SEED FIRST COUNT CONNECT…
 
-SOURCE is the folder of corner.py, REFUSED a list of sentences that may be answered (answers.py says its form), each CONNECT a
-connect.json of a person who sees one corner dataset; the statements take them in turn. Of those that SEED makes, numbers
-FIRST to FIRST + COUNT are asked. Each makes a condition of every operator and function and looks at it three ways:
+SOURCE is the folder of corner.py, REFUSED a list of sentences that may be answered (answers.py says its form), each
+CONNECT a connect.json of a person who sees one corner dataset; the statements take them in turn. Of those that SEED
+makes, numbers FIRST to FIRST + COUNT are asked. Each makes a condition of every operator and function and looks at it
+three ways:
 
     parts     the rows for which it holds, does not hold and is unknown are together all rows, and none twice
     counted   as many rows are kept by it as have it true, when it is computed for all of them
@@ -39,7 +40,11 @@ class Conditions:
 
     def whole(self, depth):
         if depth <= 0:
-            return self.one(lambda: self.column("x", "g", "k"), lambda: self.column("x", "g", "k"), lambda: str(self.random.randint(-12, 60)))
+            return self.one(
+                lambda: self.column("x", "g", "k"),
+                lambda: self.column("x", "g", "k"),
+                lambda: str(self.random.randint(-12, 60)),
+            )
         less = depth - 1
         return self.one(
             lambda: self.whole(0),
@@ -92,7 +97,12 @@ class Conditions:
 
     def day(self, depth):
         if depth <= 0:
-            return self.one(lambda: self.column("d"), "t.d", "t.dd", f"DATE '202{self.random.randint(0, 3)}-0{self.random.randint(1, 9)}-11'")
+            return self.one(
+                lambda: self.column("d"),
+                "t.d",
+                "t.dd",
+                f"DATE '202{self.random.randint(0, 3)}-0{self.random.randint(1, 9)}-11'",
+            )
         less = depth - 1
         return self.one(
             lambda: self.day(0),
@@ -104,11 +114,18 @@ class Conditions:
         )
 
     def moment(self, _):
-        return self.one("t.ts", "t.tt", "TIMESTAMP '2021-06-15 12:00:00'", "CAST(t.d AS TIMESTAMP)", "coalesce(t.ts, t.tt)")
+        return self.one(
+            "t.ts", "t.tt", "TIMESTAMP '2021-06-15 12:00:00'", "CAST(t.d AS TIMESTAMP)", "coalesce(t.ts, t.tt)"
+        )
 
     def pair(self, depth):
         """Two values of one kind, and a third."""
-        make = self.one(*[lambda made=made: made for made in (self.whole, self.whole, self.fraction, self.text, self.day, self.moment)])
+        make = self.one(
+            *[
+                lambda made=made: made
+                for made in (self.whole, self.whole, self.fraction, self.text, self.day, self.moment)
+            ]
+        )
         return make(depth), make(depth), make(0)
 
     def truth(self, depth):
@@ -132,7 +149,12 @@ class Conditions:
             lambda: f"coalesce({self.truth(less)}, {self.one('true', 'false', self.truth(0))})",
             lambda: f"({self.truth(less)} {self.one('=', '<>')} {self.truth(0)})",
             lambda: f"({self.whole(less)} {self.one('', 'NOT ')}IN (SELECT {self.one('k', 'x', 'k + 1')} FROM r_or_u{self.one('', ' WHERE k IS NOT NULL')}))".replace(
-                "r_or_u", self.one("(SELECT k, k AS x FROM r) AS q", "(SELECT k, x FROM u WHERE x > 30) AS q", "(SELECT k, x FROM e) AS q")
+                "r_or_u",
+                self.one(
+                    "(SELECT k, k AS x FROM r) AS q",
+                    "(SELECT k, x FROM u WHERE x > 30) AS q",
+                    "(SELECT k, x FROM e) AS q",
+                ),
             ),
             lambda: f"({self.one('', 'NOT ')}EXISTS (SELECT 1 FROM a AS i WHERE i.p = t.p{self.one('', ' AND i.v < t.x', ' AND i.k = t.k')}))",
             lambda: f"({self.whole(0)} {self.comparison()} (SELECT {self.one('max(k)', 'min(k)', 'count(*)')} FROM r))",
@@ -151,10 +173,22 @@ SOURCES = {
     "filtered": ("(SELECT * FROM t WHERE k IS NULL OR k > 5) AS t", "t.id", False),
     "join": ("t JOIN u ON t.p = u.p", "t.id, u.id AS other", True),
     "left join": ("t LEFT JOIN u ON t.p = u.p AND u.x > 0", "t.id, u.id AS other", True),
-    "left join by key": ("(SELECT * FROM t WHERE id < 600) AS t LEFT JOIN u ON t.k = u.k AND t.g = u.g", "t.id, u.id AS other", True),
+    "left join by key": (
+        "(SELECT * FROM t WHERE id < 600) AS t LEFT JOIN u ON t.k = u.k AND t.g = u.g",
+        "t.id, u.id AS other",
+        True,
+    ),
     "full join": ("t FULL JOIN (SELECT * FROM u WHERE x > 0) AS u ON t.p = u.p", "t.id, u.id AS other", True),
-    "unequal": ("(SELECT * FROM t WHERE id < 300) AS t LEFT JOIN (SELECT * FROM u WHERE id < 60) AS u ON t.x < u.x", "t.id, u.id AS other", True),
-    "nothing": ("t JOIN (SELECT id, k, g, x, y, c, p, DATE '2020-01-01' AS d FROM e) AS u ON t.p = u.p", "t.id, u.id AS other", True),
+    "unequal": (
+        "(SELECT * FROM t WHERE id < 300) AS t LEFT JOIN (SELECT * FROM u WHERE id < 60) AS u ON t.x < u.x",
+        "t.id, u.id AS other",
+        True,
+    ),
+    "nothing": (
+        "t JOIN (SELECT id, k, g, x, y, c, p, DATE '2020-01-01' AS d FROM e) AS u ON t.p = u.p",
+        "t.id, u.id AS other",
+        True,
+    ),
 }
 
 
@@ -172,7 +206,10 @@ class Check:
         """The kind of fault and what there is to say, or None. Refusals come as an exception."""
         ask = lambda sql: parcours.ask(sql).rows
         every = ask(f"SELECT {self.shown} FROM {self.source}")
-        parts = [ask(f"SELECT {self.shown} FROM {self.source} WHERE {part}") for part in (condition, f"NOT ({condition})", f"({condition}) IS NULL")]
+        parts = [
+            ask(f"SELECT {self.shown} FROM {self.source} WHERE {part}")
+            for part in (condition, f"NOT ({condition})", f"({condition}) IS NULL")
+        ]
         together = [row for part in parts for row in part]
         if collections.Counter(together) != collections.Counter(every):
             return "parts", f"{' + '.join(str(len(part)) for part in parts)} rows of {len(every)}"
@@ -230,7 +267,9 @@ def main(source, refused, seed, first, count, *connects):
         parcours.close()
     for sentence, times in sentences.most_common():
         print(f"{times:7} refused: {sentence}")
-    print(f"{agreed} of {count} conditions from {first} on are answered alike each way, {sum(sentences.values())} refused, planned anew {replanned} times")
+    print(
+        f"{agreed} of {count} conditions from {first} on are answered alike each way, {sum(sentences.values())} refused, planned anew {replanned} times"
+    )
     if failures:
         sys.exit("\n\n".join([*failures, f"{len(failures)} failed"]))
 

@@ -2,12 +2,13 @@
 
     random_queries.py CONNECT SOURCE REFUSED SEED FIRST COUNT
 
-CONNECT is a connect.json, SOURCE the folder of hostile.py's files, REFUSED a list of sentences that may be answered instead
-(answers.py says its form). Query number n that SEED makes, of those from FIRST on, is the same on every machine. Each is a
-pile of filters, joins, unions, groupings, windows, subqueries and distincts over relations of one shape: a patient, a day, a
-code, a number. Values are compared as what they are, with their types, NULL apart from the empty text, and in order where
-the statement orders them. Fails with the statements whose rows differ, made smaller as long as they do, and with every
-error that is not a refusal on the list. How often queries were planned anew is printed.
+CONNECT is a connect.json, SOURCE the folder of hostile.py's files, REFUSED a list of sentences that may be answered
+instead (answers.py says its form). Query number n that SEED makes, of those from FIRST on, is the same on every
+machine. Each is a pile of filters, joins, unions, groupings, windows, subqueries and distincts over relations of one
+shape: a patient, a day, a code, a number. Values are compared as what they are, with their types, NULL apart from the
+empty text, and in order where the statement orders them. Fails with the statements whose rows differ, made smaller as
+long as they do, and with every error that is not a refusal on the list. How often queries were planned anew is
+printed.
 """
 
 import collections

@@ -2,10 +2,10 @@
 
     same.py CASES TIMES [--every N] [--at-most N] CONNECT…
 
-CASES are files of statements as kinds.py reads them, or folders of them, with a comma between; what they expect is not
-looked at. Each CONNECT is a connect.json of a person who sees one dataset; several connections whose files are named alike
-are of clusters that differ in their executors alone, and answer alike. Rows are compared in order where the statement orders
-them, else as a bag. Prints the statements with more than one answer, and fails if there are any.
+CASES are files of statements as kinds.py reads them, or folders of them, with a comma between; what they expect is
+not looked at. Each CONNECT is a connect.json of a person who sees one dataset; several connections whose files are
+named alike are of clusters that differ in their executors alone, and answer alike. Rows are compared in order where
+the statement orders them, else as a bag. Prints the statements with more than one answer, and fails if there are any.
 """
 
 import argparse
@@ -51,7 +51,9 @@ def main(arguments):
                     found[place][digest(parcours, case)].append(f"{connect} the {time + 1}. time")
     differ = {place: said for place, said in found.items() if len(said) > 1}
     for (name, case), said in differ.items():
-        lines = [f"  {digest}: {', '.join(times[:4])}{' …' if len(times) > 4 else ''}" for digest, times in said.items()]
+        lines = [
+            f"  {digest}: {', '.join(times[:4])}{' …' if len(times) > 4 else ''}" for digest, times in said.items()
+        ]
         print("\n".join([f"{name} {case.file}.{case.name}", case.sql, *lines, ""]))
     answered = sum(not next(iter(said)).startswith(("Refused", "Fault")) for said in found.values())
     print(

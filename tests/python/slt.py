@@ -4,16 +4,17 @@
     slt.py ask FOLDER CONNECTIONS REFUSED [--every N] [--threads N] FILE…
 
 `prepare` runs the files' own statements in SQLite and writes the tables they leave as Parquet, with descriptions for
-`parcours load`: FOLDER/<dataset>.toml, one for each way of giving rows a patient, by the row's number (`…_rows`) and one
-patient for all (`…_one`). Files that leave the same tables share a dataset; FOLDER/files.json says which is whose.
+`parcours load`: FOLDER/<dataset>.toml, one for each way of giving rows a patient, by the row's number (`…_rows`) and
+one patient for all (`…_one`). Files that leave the same tables share a dataset; FOLDER/files.json says which is
+whose.
 
-`ask` asks every N-th query of the files over both datasets. CONNECTIONS is a folder with connect-<dataset>.json, of a person
-who sees that dataset alone. Right is an answer with the rows that SQLite gives (and its hash in the file says the same), or
-with DuckDB's; integers, texts and NULL exactly, floats to one part in a billion, in order where ORDER BY leaves no choice.
-`*` is written out, so that the patient is not among the columns. Records for other engines than PostgreSQL are left out.
-REFUSED lists sentences that may be answered instead, each with a tab and the reason; `*` stands for any words, and a reason
-that begins with `as DuckDB` allows it only where DuckDB refuses the statement as well. Prints a table; fails if an answer is
-wrong or a refusal is not listed.
+`ask` asks every N-th query of the files over both datasets. CONNECTIONS is a folder with connect-<dataset>.json, of a
+person who sees that dataset alone. Right is an answer with the rows that SQLite gives (and its hash in the file says
+the same), or with DuckDB's; integers, texts and NULL exactly, floats to one part in a billion, in order where ORDER
+BY leaves no choice. `*` is written out, so that the patient is not among the columns. Records for other engines than
+PostgreSQL are left out. REFUSED lists sentences that may be answered instead, each with a tab and the reason; `*`
+stands for any words, and a reason that begins with `as DuckDB` allows it only where DuckDB refuses the statement as
+well. Prints a table; fails if an answer is wrong or a refusal is not listed.
 """
 
 import argparse
@@ -76,9 +77,9 @@ def tables_of(found):
     first = next(at for at, record in enumerate(found) if record.kind == "query")
     for at, record in enumerate(found):
         if record.kind == "ok":
-            assert at < first or not re.match(r"\s*(INSERT|UPDATE|DELETE|CREATE TABLE|DROP)", record.sql, re.I), (
-                f"line {record.line}: a table changes between queries"
-            )
+            assert at < first or not re.match(
+                r"\s*(INSERT|UPDATE|DELETE|CREATE TABLE|DROP)", record.sql, re.I
+            ), f"line {record.line}: a table changes between queries"
             lite.execute(record.sql)
     return lite
 
@@ -103,7 +104,10 @@ def duck_of(lite):
 
 
 def digest(lite):
-    content = {table: (columns, sorted(map(repr, lite.execute(f"SELECT * FROM {table}")))) for table, columns in layout(lite).items()}
+    content = {
+        table: (columns, sorted(map(repr, lite.execute(f"SELECT * FROM {table}"))))
+        for table, columns in layout(lite).items()
+    }
     return hashlib.md5(json.dumps(content).encode()).hexdigest()
 
 
@@ -122,7 +126,9 @@ def prepare(folder, shards, files):
 
 def write(folder, name, lite, patient, shards):
     duck = duck_of(lite)
-    points = ", ".join(f'"{point}"' for point in sorted(str(round(99 * shard / shards) + 1) for shard in range(1, shards)))
+    points = ", ".join(
+        f'"{point}"' for point in sorted(str(round(99 * shard / shards) + 1) for shard in range(1, shards))
+    )
     text = f'name = "{name}"\npatient_id = "pid"\nshards = {shards}\nsplits = [{points}]\n'
     for table, columns in layout(lite).items():
         source = folder / name / f"{table}.parquet"
@@ -176,14 +182,19 @@ def is_expected(rows, record):
     hashed = re.fullmatch(r"(\d+) values hashing to (\w+)", record.expected[0]) if record.expected else None
     if not hashed:
         return flat == record.expected
-    return len(flat) == int(hashed[1]) and hashlib.md5("".join(f"{value}\n" for value in flat).encode()).hexdigest() == hashed[2]
+    return (
+        len(flat) == int(hashed[1])
+        and hashlib.md5("".join(f"{value}\n" for value in flat).encode()).hexdigest() == hashed[2]
+    )
 
 
 def is_total(sql, letters, rows):
     """Whether ORDER BY leaves no choice: it names every column by its number, and no value is NULL."""
     ordered = re.search(r"\bORDER\s+BY\s+([\d\s,]|ASC|DESC)+$", sql, re.I)
     numbers = set(re.findall(r"\d+", ordered[0])) if ordered else set()
-    return numbers >= {str(at + 1) for at in range(len(letters))} and all(value is not None for row in rows for value in row)
+    return numbers >= {str(at + 1) for at in range(len(letters))} and all(
+        value is not None for row in rows for value in row
+    )
 
 
 class Asker:
@@ -206,7 +217,9 @@ class Asker:
 
     def all(self, every):
         asked = [record for record in self.found if record.kind == "query"][::every]
-        asked += [record for record in self.found if record.kind == "error" and re.match(r"\s*SELECT", record.sql, re.I)]
+        asked += [
+            record for record in self.found if record.kind == "error" and re.match(r"\s*SELECT", record.sql, re.I)
+        ]
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             outcomes = list(pool.map(self.one, asked))
         for parcours in self.opened:
@@ -226,11 +239,17 @@ class Asker:
             return record, "fault", f"{fault}"
         if record.kind == "error":
             return record, "wrong", f"  answered with {len(got.rows)} rows what SQLite refuses"
-        got = got._replace(rows=[tuple(int(value) if isinstance(value, bool) else value for value in row) for row in got.rows])
+        got = got._replace(
+            rows=[tuple(int(value) if isinstance(value, bool) else value for value in row) for row in got.rows]
+        )
         with self.lock:
             rows = self.lite.execute(sql).fetchall()
         if not is_expected(rows, record):
-            return (record, "right", None) if is_expected(got.rows, record) else (record, "wrong", f"  SQLite itself differs from the file\n{answers.shown(rows, got.rows)}")
+            return (
+                (record, "right", None)
+                if is_expected(got.rows, record)
+                else (record, "wrong", f"  SQLite itself differs from the file\n{answers.shown(rows, got.rows)}")
+            )
         options = {"ordered": is_total(record.sql, record.letters, rows), "types": False, "share": 1e-9}
         expected = answers.Answer([], [""] * len(record.letters), rows)
         said = answers.difference(expected, got, **options)
@@ -246,7 +265,9 @@ class Asker:
         with self.lock:
             try:
                 got = answers.of_duckdb(self.duck, sql)
-                return got._replace(rows=[tuple(int(value) if isinstance(value, bool) else value for value in row) for row in got.rows])
+                return got._replace(
+                    rows=[tuple(int(value) if isinstance(value, bool) else value for value in row) for row in got.rows]
+                )
             except duckdb.Error as error:
                 return str(error)
 
@@ -286,13 +307,23 @@ HEAD = f"{'file and way':32}{'asked':>8}{'right':>8}{'as DuckDB':>10}{'refused':
 
 def line_of(name, asked, counts, others, replanned):
     shown = [counts["right"], counts["as DuckDB"], counts["refused"], counts["wrong"], counts["fault"]]
-    return f"{name:32}{asked:8}" + "".join(f"{count:{width}}" for count, width in zip(shown, (8, 10, 8, 7, 7))) + f"{others:8}{'-' if replanned is None else replanned:>8}"
+    return (
+        f"{name:32}{asked:8}"
+        + "".join(f"{count:{width}}" for count, width in zip(shown, (8, 10, 8, 7, 7)))
+        + f"{others:8}{'-' if replanned is None else replanned:>8}"
+    )
 
 
 def total(table):
     counts = sum((line[2] for line in table), collections.Counter())
     replans = [line[4] for line in table if line[4] is not None]
-    return "all", sum(line[1] for line in table), counts, sum(line[3] for line in table), sum(replans) if replans else None
+    return (
+        "all",
+        sum(line[1] for line in table),
+        counts,
+        sum(line[3] for line in table),
+        sum(replans) if replans else None,
+    )
 
 
 if __name__ == "__main__":

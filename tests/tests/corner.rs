@@ -1,5 +1,5 @@
-//! The clusters over the corner dataset (`tests/python/corner.py`) that tests share which only read: one with one executor
-//! and one with two, each with the dataset in 1, 3 and 16 shards. Nobody sees more than one of them.
+//! The clusters over the corner dataset (`tests/python/corner.py`) that tests share which only read: one with one
+//! executor and one with two, each with the dataset in 1, 3 and 16 shards. Nobody sees more than one of them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,11 @@ fn start(executors: usize) -> Result<Corner> {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = place::scratch(&format!("corner-{}", std::process::id()))?.join(number.to_string());
     let shards = DATASETS.map(|dataset| dataset.trim_start_matches("corner"));
-    let arguments: Vec<_> = [folder.to_string_lossy().as_ref()].into_iter().chain(shards).map(OsString::from).collect();
+    let arguments: Vec<_> = [folder.to_string_lossy().as_ref()]
+        .into_iter()
+        .chain(shards)
+        .map(OsString::from)
+        .collect();
     python::run("corner.py", &arguments)?;
     let mut cluster = Sandbox::prepare(Plan {
         executors,

@@ -1,6 +1,6 @@
-//! Every kind of statement that ever came out wrong, broke or was refused (`tests/queries/kinds`), and every way to join two
-//! tables (`tests/python/joins.py`), over a dataset of NULLs, ties and corner values: answered as DuckDB answers, or refused
-//! with the sentence that is expected. Over 1, 3 and 16 shards, with one executor and with two.
+//! Every kind of statement that ever came out wrong, broke or was refused (`tests/queries/kinds`), and every way to
+//! join two tables (`tests/python/joins.py`), over a dataset of NULLs, ties and corner values: answered as DuckDB
+//! answers, or refused with the sentence that is expected. Over 1, 3 and 16 shards, with one executor and with two.
 
 use std::ffi::OsString;
 
@@ -30,11 +30,16 @@ fn every_kind_is_answered_as_duckdb_does() -> Result<()> {
 #[test]
 fn kinds_are_answered_alike_in_any_number_of_shards() -> Result<()> {
     for executors in [1, 2] {
-        let Some(corner) = Corner::with(executors)? else { return Ok(()) };
+        let Some(corner) = Corner::with(executors)? else {
+            return Ok(());
+        };
         let mut arguments = vec![corner.source().as_os_str().to_owned(), file("kinds"), "--every".into()];
         arguments.push(every(SAMPLE).to_string().into());
         arguments.extend(corner.connections());
-        report(&format!("{executors} executors: {}", corner.run("kinds.py", &arguments)?.trim()));
+        report(&format!(
+            "{executors} executors: {}",
+            corner.run("kinds.py", &arguments)?.trim()
+        ));
     }
     Ok(())
 }
@@ -42,11 +47,20 @@ fn kinds_are_answered_alike_in_any_number_of_shards() -> Result<()> {
 #[test]
 fn tables_are_joined_as_duckdb_does() -> Result<()> {
     for executors in [1, 2] {
-        let Some(corner) = Corner::with(executors)? else { return Ok(()) };
-        let mut arguments = vec![corner.source().as_os_str().to_owned(), file("refused.txt"), "--every".into()];
+        let Some(corner) = Corner::with(executors)? else {
+            return Ok(());
+        };
+        let mut arguments = vec![
+            corner.source().as_os_str().to_owned(),
+            file("refused.txt"),
+            "--every".into(),
+        ];
         arguments.push(every(JOINS).to_string().into());
         arguments.extend(corner.connections());
-        report(&format!("{executors} executors: {}", corner.run("joins.py", &arguments)?.trim()));
+        report(&format!(
+            "{executors} executors: {}",
+            corner.run("joins.py", &arguments)?.trim()
+        ));
     }
     Ok(())
 }
@@ -60,7 +74,10 @@ fn deep_statements_are_answered_or_refused() -> Result<()> {
     let Some(corner) = Corner::alone()? else { return Ok(()) };
     for depth in DEPTHS {
         let arguments = [corner.source().as_os_str().to_owned(), depth.into(), corner.sharded()];
-        report(&format!("{depth} deep:\n{}", corner.run("deep.py", &arguments)?.trim_end()));
+        report(&format!(
+            "{depth} deep:\n{}",
+            corner.run("deep.py", &arguments)?.trim_end()
+        ));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Answers that must agree with each other: the rows for which a random condition holds, does not hold and is unknown are
-//! all rows; as many are kept as have it true; DuckDB keeps as many. Each commit has conditions of its own.
+//! Answers that must agree with each other: the rows for which a random condition holds, does not hold and is unknown
+//! are all rows; as many are kept as have it true; DuckDB keeps as many. Each commit has conditions of its own.
 
 use std::ffi::OsString;
 

@@ -1,5 +1,6 @@
-//! One answer to one statement. Those that leave a choice (ties at a limit, numbers over ties, sums of floats, a CTE that is
-//! read twice) are asked five times of a cluster with one executor and of one with two, and answered alike to the bit.
+//! One answer to one statement. Those that leave a choice (ties at a limit, numbers over ties, sums of floats, a CTE
+//! that is read twice) are asked five times of a cluster with one executor and of one with two, and answered alike to
+//! the bit.
 
 use std::ffi::OsString;
 

@@ -1,6 +1,6 @@
-//! SQLite's sqllogictest files (`slt` in the test data): tables of a few rows, sharded by the row's number and under one
-//! patient, and some ninety thousand queries of which a sample is asked here and all by `just slt`. Right is what SQLite
-//! answered, or what DuckDB does; `tests/slt/refused.txt` lists what may be refused, and why.
+//! SQLite's sqllogictest files (`slt` in the test data): tables of a few rows, sharded by the row's number and under
+//! one patient, and some ninety thousand queries of which a sample is asked here and all by `just slt`. Right is what
+//! SQLite answered, or what DuckDB does; `tests/slt/refused.txt` lists what may be refused, and why.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -54,8 +54,12 @@ fn loaded(folder: &Path) -> Result<Sandbox> {
         }
     }
     let name = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let names = descriptions.iter().map(|path| name(path).context("a description without a name"));
-    let datasets = names.map(|name| name.map(|name| &*name.leak())).collect::<Result<Vec<&'static str>>>()?;
+    let names = descriptions
+        .iter()
+        .map(|path| name(path).context("a description without a name"));
+    let datasets = names
+        .map(|name| name.map(|name| &*name.leak()))
+        .collect::<Result<Vec<&'static str>>>()?;
     let cluster = Sandbox::prepare(Plan {
         datasets,
         ..Plan::default()

@@ -1,5 +1,5 @@
-//! People who see one dataset each, under its own name: whoever sees one dataset need not name it, so that one statement
-//! can be asked of several that are alike.
+//! People who see one dataset each, under its own name: whoever sees one dataset need not name it, so that one
+//! statement can be asked of several that are alike.
 
 use std::path::PathBuf;
 
