@@ -93,7 +93,8 @@ REFUSALS = (
 # Words that no person who asks should have to read, whatever the code.
 UNFIT = re.compile(
     r"internal error|fault of ours|arrow error|external error|panicked|this was likely caused by a bug"
-    r"|failed to match any signature|Int64\(|Utf8\(|Expr\(|Ident \{|Query\(",
+    r"|failed to match any signature|unsupported ast node|Int64\(|Utf8\(|Expr\(|Ident \{|Query\(|Location\("
+    r"|every file of|object store|execution error",
     re.I,
 )
 
@@ -103,7 +104,7 @@ def understood(error):
     text = str(error).strip()
     code = text.split(":", 1)[0]
     sentence = re.sub(
-        r"\s*\((?:\w+); \w+\)$|\. Vendor code: .*$|\s*\[FlightSQL\]\s*", " ", text.split(":", 1)[-1], flags=re.S
+        r"\s*\([A-Z][A-Za-z]+; [^()]*\)$|\. Vendor code: .*$|\s*\[FlightSQL\]\s*", " ", text.split(":", 1)[-1], flags=re.S
     )
     sentence = " ".join(sentence.split())
     if code.strip() not in REFUSALS:

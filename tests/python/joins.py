@@ -104,7 +104,7 @@ def statements():
 def main(arguments):
     duck, allowed = corner.connect(arguments.source), answers.Allowed(arguments.refused)
     asked = list(statements())[:: arguments.every]
-    counts, failed, expected = collections.Counter(), 0, {}
+    counts, failed, expected, table = collections.Counter(), 0, {}, collections.defaultdict(collections.Counter)
     refusals, replans = collections.Counter(), 0
     for kind, sql in asked:
         try:
@@ -123,10 +123,14 @@ def main(arguments):
                 replans += replanned
                 if said is None and replanned:
                     said = "REPLANNED"
-                counts[(said or "RIGHT").split(":")[0]] += 1
+                word = (said or "RIGHT").split(":")[0]
+                counts[word] += 1
+                table[kind.split(", ")[0]][word] += 1
                 if said:
                     failed += 1
                     print(f"{pathlib.Path(connect).stem} {kind}\n{sql}\n  {said}\n", flush=True)
+    for kind, words in table.items():
+        print(f"{kind:16} {dict(words)}")
     for sentence, times in refusals.most_common():
         print(f"{times:7} refused: {sentence}")
     print(
@@ -153,5 +157,5 @@ if __name__ == "__main__":
     parser.add_argument("source")
     parser.add_argument("refused")
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("connect", nargs="*")
+    parser.add_argument("connect", nargs="+")
     main(parser.parse_args())

@@ -158,5 +158,5 @@ if __name__ == "__main__":
     parser.add_argument("cases")
     parser.add_argument("--only")
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("connect", nargs="*")
+    parser.add_argument("connect", nargs="+")
     main(parser.parse_args())

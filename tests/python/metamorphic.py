@@ -19,6 +19,8 @@ import pathlib
 import random
 import sys
 
+import duckdb
+
 import answers
 import corner
 
@@ -203,18 +205,24 @@ class Check:
         self.condition = Conditions(chance, both).truth(chance.randint(1, 4))
 
     def wrong(self, parcours, duck, condition):
-        """The kind of fault and what there is to say, or None. Refusals come as an exception."""
-        ask = lambda sql: parcours.ask(sql).rows
+        """The kind of fault and what there is to say, or None. Refusals come as an exception; `asked` says of what."""
+
+        def ask(sql):
+            self.asked = sql
+            return parcours.ask(sql).rows
+
         every = ask(f"SELECT {self.shown} FROM {self.source}")
-        parts = [
-            ask(f"SELECT {self.shown} FROM {self.source} WHERE {part}")
-            for part in (condition, f"NOT ({condition})", f"({condition}) IS NULL")
-        ]
+        three = (condition, f"NOT ({condition})", f"({condition}) IS NULL")
+        parts = [ask(f"SELECT {self.shown} FROM {self.source} WHERE {part}") for part in three]
         together = [row for part in parts for row in part]
         if collections.Counter(together) != collections.Counter(every):
             return "parts", f"{' + '.join(str(len(part)) for part in parts)} rows of {len(every)}"
         kept = len(parts[0])
-        counted = ask(f"SELECT sum(CASE WHEN {condition} THEN 1 ELSE 0 END) AS v FROM {self.source}")[0][0] or 0
+        truths = [
+            f"SELECT sum(CASE WHEN {condition} THEN 1 ELSE 0 END) AS v FROM {self.source}",
+            f"SELECT count(*) FILTER (WHERE v) AS v FROM (SELECT {condition} AS v FROM {self.source}) AS s",
+        ]
+        counted = ask(truths[self.number % 2])[0][0] or 0
         if counted != kept:
             return "counted", f"{kept} rows are kept, {counted} have it true"
         total = ask(f"SELECT count(*) AS v FROM {self.source} WHERE {condition}")[0][0]
@@ -222,7 +230,7 @@ class Check:
             return "counted", f"{kept} rows are kept, {total} counted"
         try:
             theirs = duck.execute(f"SELECT count(*) FROM {self.source} WHERE {condition}").fetchone()[0]
-        except Exception:
+        except duckdb.Error:
             return None
         return ("duckdb", f"{kept} rows are kept, {theirs} by DuckDB") if theirs != kept else None
 
@@ -251,10 +259,10 @@ def main(source, refused, seed, first, count, *connects):
         except answers.Refused as sentence:
             sentences[answers.pattern(str(sentence))] += 1
             if not allowed.allows(answers.pattern(str(sentence)), False):
-                failures.append(f"{where}\n{check.condition}\n  REFUSED: {sentence}")
+                failures.append(f"{where}\n{check.asked}\n  REFUSED: {sentence}")
             continue
         except answers.Fault as fault:
-            failures.append(f"{where}\n{check.condition}\n  FAULT: {fault}")
+            failures.append(f"{where}\n{check.asked}\n  FAULT: {fault}")
             continue
         if said:
             small = check.smaller(parcours, duck, said[0])
