@@ -6,11 +6,15 @@ use std::sync::Arc;
 use ballista_core::config::BALLISTA_COALESCE_ENABLED;
 use ballista_core::extension::SessionConfigExt;
 use datafusion::common::Result;
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
+use parcours_sql::semantics::expressions;
+use parcours_sql::semantics::set_all::SetOperationsAll;
 
 use crate::codec::PlanCodec;
 use crate::functions::{aggregate_functions, scalar_functions};
@@ -58,13 +62,32 @@ pub fn plan_codec() -> Arc<dyn PhysicalExtensionCodec> {
     Arc::new(PlanCodec::default())
 }
 
+/// What a statement means, in the order in which it is worked out: what depends on the types that were written, then the
+/// engine's rules, which make types alike, then what depends on these.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules = expressions::before_coercion();
+    rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(SetOperationsAll {}));
+    rules.extend(expressions::after_coercion());
+    rules.push(Arc::new(WholeWindows));
+    rules
+}
+
+fn expression_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    let mut planners = expressions::expression_planners();
+    planners.extend(SessionStateDefaults::default_expr_planners());
+    planners
+}
+
 /// A session state over a configuration, with every function and rule of Parcours.
 pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     Ok(SessionStateBuilder::new()
         .with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
-        .with_analyzer_rule(Arc::new(WholeWindows))
+        .with_expr_planners(expression_planners())
+        .with_type_planner(expressions::type_planner())
+        .with_analyzer_rules(analyzer_rules())
         .with_optimizer_rules(optimizer_rules())
         .with_query_planner(Arc::new(Planner))
         .with_scalar_functions(scalar_functions())

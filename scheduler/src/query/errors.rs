@@ -3,6 +3,7 @@
 
 use datafusion::common::{DataFusionError, SchemaError};
 use parcours_cluster::failure::{Cause, Failure};
+use parcours_sql::syntax::Refusal;
 
 use crate::port::{QueryError, QueryId};
 
@@ -55,6 +56,17 @@ pub fn of_planning(error: &DataFusionError) -> QueryError {
             QueryError::Invalid {
                 message: no_such_form(&message).unwrap_or_else(|| first_line(&message)),
             }
+        }
+    }
+}
+
+impl From<Refusal> for QueryError {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.message().to_owned();
+        match refusal {
+            Refusal::TooLarge { .. } => QueryError::ResourcesExhausted { message },
+            Refusal::Unsupported { .. } => QueryError::Unsupported { message },
+            Refusal::Invalid { .. } => QueryError::Invalid { message },
         }
     }
 }

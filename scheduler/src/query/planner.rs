@@ -14,6 +14,8 @@ use datafusion::sql::sqlparser::ast::Statement as Ast;
 use parcours_cluster::grant::Grant;
 use parcours_cluster::session::CATALOG;
 use parcours_sql::semantics::refusals;
+use parcours_sql::surface::Unlisted;
+use parcours_sql::{surface, syntax};
 use parcours_tables::SnapshotTable;
 
 use super::admission::{self, Touched};
@@ -56,6 +58,8 @@ impl Planner {
         let mut parsed = parse(&state, sql)?;
         read_only(&parsed)?;
         if let Some(statement) = inner(&mut parsed) {
+            surface::refuse_unlisted_calls(statement).map_err(unlisted)?;
+            syntax::prepare(statement)?;
             windows::write_out(statement)?;
         }
         resolve(view, &state, &parsed)?;
@@ -64,6 +68,7 @@ impl Planner {
             .await
             .map_err(|error| of_planning(&error))?;
         verify(&plan)?;
+        surface::refuse_unlisted(&plan).map_err(unlisted)?;
         refusals::check(&plan).map_err(|error| of_planning(&error))?;
         let run = place(&plan)?;
         let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
@@ -131,6 +136,8 @@ fn parse(state: &SessionState, sql: &str) -> Result<Parsed, QueryError> {
             message: "the statement is empty".to_owned(),
         });
     }
+    syntax::check_text(sql)?;
+    let sql = &syntax::without_hints(sql);
     let dialect = state.config().options().sql_parser.dialect;
     state
         .sql_to_statement(sql, &dialect)
@@ -171,6 +178,12 @@ fn inner(parsed: &mut Parsed) -> Option<&mut Ast> {
         Parsed::Statement(ast) => Some(ast),
         Parsed::Explain(explain) => inner(&mut explain.statement),
         _ => None,
+    }
+}
+
+fn unlisted(unlisted: Unlisted) -> QueryError {
+    QueryError::Unsupported {
+        message: unlisted.to_string(),
     }
 }
 
