@@ -1,15 +1,36 @@
-//! SQL functions beside the engine's, and those that take the place of the engine's where its own give wrong answers.
+//! SQL functions beside the engine's, and those that take the place of the engine's where its own give wrong answers. A plan
+//! names a function and no more, so none of them knows anything but its name and its arguments.
+
+mod avg;
+mod encoded;
+mod exact;
+mod max_by;
+mod mode;
+mod percentile_disc;
+mod single_row;
+mod sum;
+#[cfg(test)]
+mod testing;
+mod variance;
 
 use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-/// Returns scalar functions.
+/// Returns the scalar functions beside the engine's, or in the place of the engine's of the same name.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     Vec::new()
 }
 
-/// Returns aggregate functions.
+/// Returns the aggregates beside the engine's, or in the place of the engine's of the same name.
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    Vec::new()
+    let plain = [
+        avg::avg(),
+        mode::mode(),
+        percentile_disc::percentile_disc(),
+        single_row::single_row(),
+        sum::sum(),
+    ];
+    let functions = plain.into_iter().chain(max_by::max_by_and_min_by());
+    functions.chain(variance::statistics()).map(Arc::new).collect()
 }

@@ -3,4 +3,5 @@
 pub mod expressions;
 pub mod refusals;
 pub mod set_all;
+pub mod subqueries;
 pub mod ties;
