@@ -1,0 +1,75 @@
+//! The distinct bindings of a correlated subquery: the values that the columns it refers to take in the rows outside it. A
+//! subquery that is computed for each of them is computed for each row.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, Result, plan_err};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+
+use super::outer::{bind, has};
+use super::site::Site;
+use super::statement::Statement;
+
+/// The outer columns of a subquery, and the rows that they are taken from.
+pub(super) struct Domain {
+    source: Arc<LogicalPlan>,
+    pub(super) columns: Vec<Column>,
+}
+
+impl Domain {
+    /// The bindings of columns at a place. Rows that would be other ones when they are read again are refused.
+    pub(super) fn of(site: &Site, columns: Vec<Column>) -> Result<Self> {
+        let plain = columns.iter().all(|column| has(site.base.schema(), column));
+        let source = match plain {
+            true => Arc::clone(&site.base),
+            false => Arc::new(site.plan.clone()),
+        };
+        if !reads_alike(&source)? {
+            return plan_err!(
+                "a correlated subquery reads the rows outside it twice, and rows below a LIMIT or of a function such as random() \
+                 would be other ones the second time: put the LIMIT or the function above the subquery"
+            );
+        }
+        Ok(Self { source, columns })
+    }
+
+    /// An expression with columns in the place of references outside.
+    pub(super) fn bind(&self, expr: Expr, columns: &[Column]) -> Result<Expr> {
+        bind(expr, &|column| {
+            let at = self.columns.iter().position(|known| known == column)?;
+            columns.get(at).cloned().map(Expr::Column)
+        })
+    }
+}
+
+impl Statement {
+    /// The bindings as a table, and its columns.
+    pub(super) fn bindings(&mut self, domain: &Domain) -> Result<(LogicalPlan, Vec<Column>)> {
+        let columns: Vec<Expr> = domain.columns.iter().cloned().map(Expr::Column).collect();
+        let distinct = Aggregate::try_new(Arc::clone(&domain.source), columns.clone(), Vec::new())?;
+        self.table(LogicalPlan::Aggregate(distinct), columns)
+    }
+}
+
+/// Whether a plan gives the same rows each time.
+fn reads_alike(plan: &LogicalPlan) -> Result<bool> {
+    let mut alike = true;
+    plan.apply(|node| {
+        alike &= match node {
+            LogicalPlan::Limit(_) => false,
+            LogicalPlan::Sort(sort) => sort.fetch.is_none(),
+            LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
+            _ => true,
+        };
+        node.apply_expressions(|expr| {
+            alike &= !expr.is_volatile();
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(match alike {
+            true => TreeNodeRecursion::Continue,
+            false => TreeNodeRecursion::Stop,
+        })
+    })?;
+    Ok(alike)
+}

@@ -1,0 +1,384 @@
+//! Correlated conditions are pulled up out of a subquery, to become conditions of the join with the rows outside. What is left
+//! does not refer to those any more, and is computed once for all of them.
+//!
+//! Conditions may rise through projections, filters and inner joins. Through a grouping, a DISTINCT, a window or a LIMIT only an
+//! equality of an inner expression with an outer one may: these are then computed for each value of the inner expression.
+
+use std::sync::Arc;
+
+use datafusion::common::{Column, Result};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{
+    Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, JoinType, LogicalPlan, Operator, Projection,
+    SubqueryAlias, Window,
+};
+
+use super::limits::partitioned;
+use super::outer::{bind_to_schema, plan_refers, refers, replace_columns};
+use super::site::{Site, only};
+use super::statement::Statement;
+
+/// Which conditions may be pulled up to a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// Equalities of an inner expression with an outer one, and conditions on outer columns alone.
+    Keys,
+    /// Any.
+    Any,
+}
+
+/// A subquery without the conditions that referred to the rows outside it.
+pub(super) struct Pulled {
+    /// What is left. It has the columns of the subquery, and those that conditions need.
+    pub(super) plan: LogicalPlan,
+    /// Expressions over `plan`, and what they must equal outside.
+    pub(super) keys: Vec<(Expr, Expr)>,
+    /// Conditions on columns of `plan` and outside.
+    pub(super) others: Vec<Expr>,
+    /// Conditions on what is outside alone.
+    pub(super) conditions: Vec<Expr>,
+}
+
+impl Pulled {
+    fn nothing(plan: LogicalPlan) -> Self {
+        Self {
+            plan,
+            keys: Vec::new(),
+            others: Vec::new(),
+            conditions: Vec::new(),
+        }
+    }
+
+    /// The inner columns that conditions are about.
+    pub(super) fn needed(&self) -> Vec<Column> {
+        let mut needed: Vec<Column> = Vec::new();
+        let exprs = self.keys.iter().map(|(inner, _)| inner).chain(&self.others);
+        for column in exprs.flat_map(Expr::column_refs) {
+            if !needed.contains(column) {
+                needed.push(column.clone());
+            }
+        }
+        // Column references come out of a set, in no order.
+        needed.sort();
+        needed
+    }
+
+    /// All that is about inner columns, with other expressions in their place.
+    pub(super) fn replace(&mut self, to: &dyn Fn(&Column) -> Option<Expr>) -> Result<()> {
+        for (inner, _) in &mut self.keys {
+            *inner = replace_columns(std::mem::take(inner), to)?;
+        }
+        for other in &mut self.others {
+            *other = replace_columns(std::mem::take(other), to)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the conditions that refer outside from others. Whether all of them may be pulled up.
+    fn sort_out(&mut self, predicate: &Expr, level: &[Column], allowed: Allowed) -> Result<(Option<Expr>, bool)> {
+        let mut stays = Vec::new();
+        for part in split_conjunction(predicate) {
+            if !refers(part, level)? {
+                stays.push(part.clone());
+            } else if part.is_volatile() {
+                return Ok((None, false));
+            } else if !part.any_column_refs() {
+                self.conditions.push(part.clone());
+            } else if let Some(key) = key(part, level)? {
+                self.keys.push(key);
+            } else if allowed == Allowed::Any {
+                self.others.push(part.clone());
+            } else {
+                return Ok((None, false));
+            }
+        }
+        Ok((conjunction(stays), true))
+    }
+
+    /// Adds what was pulled out of another part of the plan.
+    fn add(&mut self, other: &mut Self) {
+        self.keys.append(&mut other.keys);
+        self.others.append(&mut other.others);
+        self.conditions.append(&mut other.conditions);
+    }
+}
+
+/// An inner expression and the outer one that it must equal.
+fn key(part: &Expr, level: &[Column]) -> Result<Option<(Expr, Expr)>> {
+    let Expr::BinaryExpr(BinaryExpr {
+        left,
+        op: Operator::Eq,
+        right,
+    }) = part
+    else {
+        return Ok(None);
+    };
+    for (inner, outer) in [(left, right), (right, left)] {
+        if inner.any_column_refs() && !refers(inner, level)? && !outer.any_column_refs() {
+            return Ok(Some((inner.as_ref().clone(), outer.as_ref().clone())));
+        }
+    }
+    Ok(None)
+}
+
+impl Statement {
+    /// Pulls the conditions on these outer columns out of a subquery; None if some of what refers to them is not such a
+    /// condition, or stands where it cannot be pulled out.
+    pub(super) fn pull(&mut self, plan: &LogicalPlan, level: &[Column], allowed: Allowed) -> Result<Option<Pulled>> {
+        if !plan_refers(plan, level)? {
+            return Ok(Some(Pulled::nothing(plan.clone())));
+        }
+        match plan {
+            LogicalPlan::Filter(filter) => self.pull_filter(filter, level, allowed),
+            LogicalPlan::Projection(projection) => self.pull_projection(projection, level, allowed),
+            LogicalPlan::SubqueryAlias(alias) => self.pull_alias(alias, level, allowed),
+            LogicalPlan::Subquery(subquery) => self.pull(&subquery.subquery, level, allowed),
+            LogicalPlan::Join(join) => self.pull_join(join, level, allowed),
+            LogicalPlan::Aggregate(aggregate) => self.pull_aggregate(aggregate, level),
+            LogicalPlan::Window(window) => self.pull_window(window, level),
+            LogicalPlan::Distinct(Distinct::All(input)) => self.pull_distinct(input, level),
+            LogicalPlan::Limit(limit) => self.pull_limit(limit, level),
+            // Rows of a subquery have no order.
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.pull(&sort.input, level, allowed),
+            _ => Ok(None),
+        }
+    }
+
+    fn pull_filter(&mut self, filter: &Filter, level: &[Column], allowed: Allowed) -> Result<Option<Pulled>> {
+        let Some(mut pulled) = self.pull(&filter.input, level, allowed)? else {
+            return Ok(None);
+        };
+        let (stays, all) = pulled.sort_out(&filter.predicate, level, allowed)?;
+        if !all {
+            return Ok(None);
+        }
+        if let Some(stays) = stays {
+            let plan = std::mem::take(&mut pulled.plan);
+            pulled.plan = LogicalPlan::Filter(Filter::try_new(stays, Arc::new(plan))?);
+        }
+        self.as_columns(&mut pulled, allowed)?;
+        Ok(Some(pulled))
+    }
+
+    /// Computes keys that are not columns, where something is computed for each value of them further up.
+    fn as_columns(&mut self, pulled: &mut Pulled, allowed: Allowed) -> Result<()> {
+        let computed = |(inner, _): &(Expr, Expr)| !matches!(inner, Expr::Column(_));
+        if allowed == Allowed::Any || !pulled.keys.iter().any(computed) {
+            return Ok(());
+        }
+        let mut exprs: Vec<Expr> = pulled.plan.schema().columns().into_iter().map(Expr::Column).collect();
+        let number = self.number();
+        for (at, key) in pulled.keys.iter_mut().enumerate().filter(|(_, key)| computed(key)) {
+            let name = format!("__sub_{number}_{at}");
+            let inner = std::mem::replace(&mut key.0, Expr::Column(Column::from_name(&name)));
+            exprs.push(inner.alias(name));
+        }
+        let plan = Projection::try_new(exprs, Arc::new(std::mem::take(&mut pulled.plan)))?;
+        pulled.plan = LogicalPlan::Projection(plan);
+        Ok(())
+    }
+
+    fn pull_projection(&mut self, of: &Projection, level: &[Column], allowed: Allowed) -> Result<Option<Pulled>> {
+        for expr in &of.expr {
+            if refers(expr, level)? {
+                return Ok(None);
+            }
+        }
+        let Some(mut pulled) = self.pull(&of.input, level, allowed)? else {
+            return Ok(None);
+        };
+        let mut exprs = of.expr.clone();
+        self.carry(&mut pulled, &mut exprs, &of.schema.columns())?;
+        let plan = std::mem::take(&mut pulled.plan);
+        pulled.plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
+        Ok(Some(pulled))
+    }
+
+    /// Adds to expressions what conditions need of their input, unless it is among them.
+    fn carry(&mut self, pulled: &mut Pulled, exprs: &mut Vec<Expr>, columns: &[Column]) -> Result<()> {
+        let number = self.number();
+        let mut carried = Vec::new();
+        for (at, column) in pulled.needed().into_iter().enumerate() {
+            let same = |expr: &Expr| matches!(expr.clone().unalias(), Expr::Column(known) if known == column);
+            let known = exprs.iter().take(columns.len()).position(same);
+            let above = match known.and_then(|at| columns.get(at)) {
+                Some(known) => known.clone(),
+                None => {
+                    let name = format!("__sub_{number}_{at}");
+                    exprs.push(Expr::Column(column.clone()).alias(&name));
+                    Column::from_name(name)
+                }
+            };
+            carried.push((column, above));
+        }
+        pulled.replace(&|column| {
+            let found = carried.iter().find(|(below, _)| below == column);
+            found.map(|(_, above)| Expr::Column(above.clone()))
+        })
+    }
+
+    fn pull_alias(&mut self, of: &SubqueryAlias, level: &[Column], allowed: Allowed) -> Result<Option<Pulled>> {
+        let Some(mut pulled) = self.pull(&of.input, level, allowed)? else {
+            return Ok(None);
+        };
+        // Columns that are new by now have names of their own, those of the subquery are alone in it.
+        let mut columns = of.input.schema().columns();
+        for column in pulled.needed() {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        let mut exprs: Vec<Expr> = Vec::new();
+        let mut named = Vec::new();
+        let number = self.number();
+        for (at, column) in columns.into_iter().enumerate() {
+            let name = match of.schema.fields().get(at) {
+                Some(field) => field.name().clone(),
+                None => format!("__sub_{number}_{at}"),
+            };
+            exprs.push(match column.name == name {
+                true => Expr::Column(column.clone()),
+                false => Expr::Column(column.clone()).alias(&name),
+            });
+            named.push((column, Column::new(Some(of.alias.clone()), name)));
+        }
+        pulled.replace(&|column| {
+            let found = named.iter().find(|(below, _)| below == column);
+            found.map(|(_, above)| Expr::Column(above.clone()))
+        })?;
+        let plan = Projection::try_new(exprs, Arc::new(std::mem::take(&mut pulled.plan)))?;
+        let plan = SubqueryAlias::try_new(Arc::new(LogicalPlan::Projection(plan)), of.alias.clone())?;
+        pulled.plan = LogicalPlan::SubqueryAlias(plan);
+        Ok(Some(pulled))
+    }
+
+    fn pull_join(&mut self, join: &Join, level: &[Column], allowed: Allowed) -> Result<Option<Pulled>> {
+        let inner = join.join_type == JoinType::Inner;
+        let keeps_left = matches!(join.join_type, JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti);
+        for (left, right) in &join.on {
+            if refers(left, level)? || refers(right, level)? {
+                return Ok(None);
+            }
+        }
+        let in_filter = join.filter.as_ref().map(|filter| refers(filter, level)).transpose()?;
+        let only_left = in_filter != Some(true) && !plan_refers(&join.right, level)?;
+        if !inner && !(keeps_left && only_left) {
+            return Ok(None);
+        }
+        let Some(mut pulled) = self.pull(&join.left, level, allowed)? else {
+            return Ok(None);
+        };
+        let Some(mut right) = self.pull(&join.right, level, allowed)? else {
+            return Ok(None);
+        };
+        pulled.add(&mut right);
+        let mut filter = join.filter.clone();
+        if let Some(predicate) = &join.filter && inner {
+            let (stays, all) = pulled.sort_out(predicate, level, allowed)?;
+            if !all {
+                return Ok(None);
+            }
+            filter = stays;
+        }
+        let left = std::mem::take(&mut pulled.plan);
+        pulled.plan = LogicalPlan::Join(Join::try_new(
+            Arc::new(left),
+            Arc::new(right.plan),
+            join.on.clone(),
+            filter,
+            join.join_type,
+            join.join_constraint,
+            join.null_equality,
+            join.null_aware,
+        )?);
+        self.as_columns(&mut pulled, allowed)?;
+        Ok(Some(pulled))
+    }
+
+    /// A grouping is made for each value of the keys. One without groups has a row even where there is no value.
+    fn pull_aggregate(&mut self, of: &Aggregate, level: &[Column]) -> Result<Option<Pulled>> {
+        let grouped = !of.group_expr.is_empty() && !of.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
+        for expr in of.group_expr.iter().chain(&of.aggr_expr) {
+            if refers(expr, level)? {
+                return Ok(None);
+            }
+        }
+        if !grouped {
+            return Ok(None);
+        }
+        let Some(mut pulled) = self.pull(&of.input, level, Allowed::Keys)? else {
+            return Ok(None);
+        };
+        let columns = of.schema.columns();
+        let mut groups = of.group_expr.clone();
+        let groups_before = groups.len();
+        self.carry(&mut pulled, &mut groups, columns.get(..groups_before).unwrap_or_default())?;
+        let plan = std::mem::take(&mut pulled.plan);
+        let plan = Aggregate::try_new(Arc::new(plan), groups, of.aggr_expr.clone())?;
+        pulled.plan = LogicalPlan::Aggregate(plan);
+        Ok(Some(pulled))
+    }
+
+    fn pull_window(&mut self, of: &Window, level: &[Column]) -> Result<Option<Pulled>> {
+        for expr in &of.window_expr {
+            if refers(expr, level)? {
+                return Ok(None);
+            }
+        }
+        let Some(mut pulled) = self.pull(&of.input, level, Allowed::Keys)? else {
+            return Ok(None);
+        };
+        let keys: Vec<Expr> = pulled.keys.iter().map(|(inner, _)| inner.clone()).collect();
+        let exprs = of.window_expr.iter().map(|expr| partitioned(expr.clone(), &keys));
+        let exprs = exprs.collect::<Result<_>>()?;
+        let plan = std::mem::take(&mut pulled.plan);
+        pulled.plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan))?);
+        Ok(Some(pulled))
+    }
+
+    fn pull_distinct(&mut self, input: &LogicalPlan, level: &[Column]) -> Result<Option<Pulled>> {
+        let Some(mut pulled) = self.pull(input, level, Allowed::Keys)? else {
+            return Ok(None);
+        };
+        let mut columns = input.schema().columns();
+        for column in pulled.needed() {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        let plan = only(std::mem::take(&mut pulled.plan), &columns)?;
+        pulled.plan = LogicalPlan::Distinct(Distinct::All(Arc::new(plan)));
+        Ok(Some(pulled))
+    }
+}
+
+/// What is left of a subquery as a table of its own.
+pub(super) struct Detached {
+    pub(super) plan: LogicalPlan,
+    /// The columns that were asked for.
+    pub(super) columns: Vec<Column>,
+}
+
+impl Statement {
+    /// What is left of a subquery as a table with these columns, and the conditions of the join with the rows outside.
+    pub(super) fn detached(
+        &mut self,
+        pulled: &mut Pulled,
+        columns: Vec<Column>,
+        site: &Site,
+    ) -> Result<(Detached, Vec<Expr>)> {
+        let needed = pulled.needed();
+        let exprs = columns.iter().chain(&needed).cloned().map(Expr::Column).collect();
+        let (plan, mut names) = self.table(std::mem::take(&mut pulled.plan), exprs)?;
+        let carried = names.split_off(columns.len());
+        pulled.replace(&|column| {
+            let at = needed.iter().position(|known| known == column)?;
+            carried.get(at).cloned().map(Expr::Column)
+        })?;
+        let equal = pulled.keys.drain(..).map(|(inner, outer)| outer.eq(inner));
+        let conditions = equal.chain(pulled.others.drain(..)).chain(pulled.conditions.drain(..));
+        let conditions = conditions.map(|condition| bind_to_schema(condition, site.schema()));
+        let detached = Detached { plan, columns: names };
+        Ok((detached, conditions.collect::<Result<_>>()?))
+    }
+}

@@ -1,0 +1,1 @@
+//! Shapes of plans that what knows how tables lie relies on.
