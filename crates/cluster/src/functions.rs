@@ -15,6 +15,7 @@ pub(crate) fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut functions = ballista_scalar_functions();
     functions.extend(parcours_sql::functions::scalar_functions());
     functions.extend(parcours_sql::semantics::expressions::internal_functions());
+    functions.extend(parcours_sql::semantics::subquery_functions());
     functions
 }
 

@@ -13,8 +13,9 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
-use parcours_sql::semantics::expressions;
+use parcours_sql::functions::single_row;
 use parcours_sql::semantics::set_all::SetOperationsAll;
+use parcours_sql::semantics::{expressions, subquery_rules};
 
 use crate::codec::PlanCodec;
 use crate::functions::{aggregate_functions, scalar_functions};
@@ -67,6 +68,7 @@ pub fn plan_codec() -> Arc<dyn PhysicalExtensionCodec> {
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = expressions::before_coercion();
     rules.extend(Analyzer::new().rules);
+    rules.extend(subquery_rules(single_row()));
     rules.push(Arc::new(SetOperationsAll {}));
     rules.extend(expressions::after_coercion());
     rules.push(Arc::new(WholeWindows));

@@ -137,7 +137,6 @@ fn parse(state: &SessionState, sql: &str) -> Result<Parsed, QueryError> {
         });
     }
     syntax::check_text(sql)?;
-    let sql = &syntax::without_hints(sql);
     let dialect = state.config().options().sql_parser.dialect;
     state
         .sql_to_statement(sql, &dialect)

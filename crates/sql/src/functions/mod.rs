@@ -34,3 +34,13 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let functions = plain.into_iter().chain(max_by::max_by_and_min_by());
     functions.chain(variance::statistics()).map(Arc::new).collect()
 }
+
+/// Returns the aggregate that gives its only row, and fails where there are several.
+pub fn single_row() -> Arc<AggregateUDF> {
+    Arc::new(single_row::single_row())
+}
+
+/// Returns the sum, for rules that add one to a plan.
+pub fn sum() -> Arc<AggregateUDF> {
+    Arc::new(sum::sum())
+}

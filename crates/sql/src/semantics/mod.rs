@@ -3,5 +3,7 @@
 pub mod expressions;
 pub mod refusals;
 pub mod set_all;
-pub mod subqueries;
+mod subqueries;
 pub mod ties;
+
+pub use subqueries::{subquery_functions, subquery_rules};
