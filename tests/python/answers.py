@@ -13,6 +13,7 @@ import json
 import math
 import pathlib
 import re
+import time
 import urllib.request
 
 import pyarrow as pa
@@ -403,13 +404,13 @@ def smaller(sql):
         yield sql[: clause.start()] + sql[clause.end() :]
 
 
-def shrunk(sql, fails, tries=150):
-    """A shorter statement that fails in the same way, found greedily."""
-    tried = {sql}
+def shrunk(sql, fails, seconds=30):
+    """A shorter statement that fails in the same way, found greedily within a time."""
+    tried, end = {sql}, time.monotonic() + seconds
     while True:
         for candidate in sorted(set(smaller(sql)) - tried, key=len):
             tried.add(candidate)
-            if len(tried) > tries:
+            if time.monotonic() > end:
                 return sql
             if fails(candidate):
                 sql = candidate

@@ -242,14 +242,20 @@ class Check:
                 return False
             return bool(said) and said[0] == kind
 
-        return answers.shrunk(self.condition, fails, tries=100)
+        return answers.shrunk(self.condition, fails)
 
 
 def main(source, refused, seed, first, count, *connects):
     duck, allowed = corner.connect(source), answers.Allowed(refused)
     print(f"seed {seed}")
     opened = [answers.Parcours(connect) for connect in connects]
-    agreed, failures, sentences = 0, [], collections.Counter()
+    agreed, failures, sentences = 0, 0, collections.Counter()
+
+    def failed(said):
+        nonlocal failures
+        failures += 1
+        print(f"{where}\n{said}\n", file=sys.stderr, flush=True)
+
     before = opened[0].counted()
     for number in range(int(first), int(first) + int(count)):
         check, parcours = Check(seed, number), opened[number % len(opened)]
@@ -259,15 +265,14 @@ def main(source, refused, seed, first, count, *connects):
         except answers.Refused as sentence:
             sentences[answers.pattern(str(sentence))] += 1
             if not allowed.allows(answers.pattern(str(sentence)), False):
-                failures.append(f"{where}\n{check.asked}\n  REFUSED: {sentence}")
+                failed(f"{check.asked}\n  REFUSED: {sentence}")
             continue
         except answers.Fault as fault:
-            failures.append(f"{where}\n{check.asked}\n  FAULT: {fault}")
+            failed(f"{check.asked}\n  FAULT: {fault}")
             continue
         if said:
             small = check.smaller(parcours, duck, said[0])
-            failures.append(f"{where}\n{check.condition}\n  {said[0].upper()}: {said[1]}\n  smaller: {small}")
-            print(failures[-1], file=sys.stderr, flush=True)
+            failed(f"{check.condition}\n  {said[0].upper()}: {said[1]}\n  smaller: {small}")
         else:
             agreed += 1
     replanned = None if before is None else opened[0].counted() - before
@@ -279,7 +284,7 @@ def main(source, refused, seed, first, count, *connects):
         f"{agreed} of {count} conditions from {first} on are answered alike each way, {sum(sentences.values())} refused, planned anew {replanned} times"
     )
     if failures:
-        sys.exit("\n\n".join([*failures, f"{len(failures)} failed"]))
+        sys.exit(f"seed {seed}: {failures} failed")
 
 
 if __name__ == "__main__":
