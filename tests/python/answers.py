@@ -105,7 +105,10 @@ def understood(error):
     text = str(error).strip()
     code = text.split(":", 1)[0]
     sentence = re.sub(
-        r"\s*\([A-Z][A-Za-z]+; [^()]*\)$|\. Vendor code: .*$|\s*\[FlightSQL\]\s*", " ", text.split(":", 1)[-1], flags=re.S
+        r"\s*\([A-Z][A-Za-z]+; [^()]*\)$|\. Vendor code: .*$|\s*\[FlightSQL\]\s*",
+        " ",
+        text.split(":", 1)[-1],
+        flags=re.S,
     )
     sentence = " ".join(sentence.split())
     if code.strip() not in REFUSALS:
@@ -125,8 +128,8 @@ def pattern(sentence):
 class Allowed:
     """The sentences that may be answered instead of rows: a file of lines with a sentence, a tab and the reason.
 
-    In a sentence `*` stands for any words. A reason that begins with `as DuckDB` allows it only where DuckDB refuses the
-    statement as well. A wrong answer is never allowed.
+    In a sentence `*` stands for any words. A reason that begins with `as DuckDB` allows it only where DuckDB refuses
+    the statement as well. A wrong answer is never allowed.
     """
 
     def __init__(self, path):
@@ -179,7 +182,7 @@ def family(kind):
 
 
 def values(column):
-    """The values of a column. Moments of any unit are told to the microsecond, and beyond it where there is something."""
+    """The values of a column. Moments of any unit are told to the microsecond, and beyond where there is more."""
     if not pa.types.is_timestamp(column.type):
         return [plain(value) for value in column.to_pylist()]
     each = {"s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}[column.type.unit]
@@ -305,9 +308,11 @@ def difference(expected, got, *, ordered=False, types=True, share=1e-12):
     if types:
         for at, pair in enumerate(zip(expected.families, got.families)):
             if not same_family(*pair):
-                return f"column {at + 1} ({got.names[at]}) is of the type {pair[1]} where {pair[0]} is right\n{shown(expected.rows, got.rows)}"
+                said = f"column {at + 1} ({got.names[at]}) is of the type {pair[1]} where {pair[0]} is right"
+                return f"{said}\n{shown(expected.rows, got.rows)}"
     if len(expected.rows) != len(got.rows):
-        return f"{len(got.rows)} rows where {len(expected.rows)} are right\n{shown(*unmatched(expected.rows, got.rows, share))}"
+        said = f"{len(got.rows)} rows where {len(expected.rows)} are right"
+        return f"{said}\n{shown(*unmatched(expected.rows, got.rows, share))}"
     if ordered:
         for at, pair in enumerate(zip(expected.rows, got.rows)):
             if not near(*pair, share):
@@ -371,6 +376,14 @@ def arrow_parameters(written):
     return pa.record_batch(arrays, names=[str(at + 1) for at in range(len(arrays))]), columns
 
 
+# What may be dropped of a statement: a condition, a clause, a column that is shown.
+CLAUSE = re.compile(
+    r" (?:AND|OR) [^()]+?(?= AND | OR |\)|$| GROUP| ORDER| LIMIT)"
+    r"| (?:WHERE|HAVING|ORDER BY|LIMIT|FILTER) [^()]+?(?=\)|$| GROUP| ORDER| LIMIT)"
+    r"|, [\w.]+(?= FROM|,)"
+)
+
+
 def groups(sql):
     """Where each parenthesised part of a statement begins and ends, texts left out."""
     opened, found, quoted = [], [], False
@@ -385,7 +398,7 @@ def groups(sql):
 
 
 def smaller(sql):
-    """Statements that are shorter by one part: a parenthesised part gives way to one within it, or a condition is dropped."""
+    """Statements shorter by one part: a parenthesised part gives way to one within it, or a condition is dropped."""
     found = groups(sql)
     for start, end in found:
         for inner_start, inner_end in found:
@@ -397,10 +410,7 @@ def smaller(sql):
                 yield sql[: start - len(joint)] + sql[end:]
             if sql[end:].startswith(joint):
                 yield sql[:start] + sql[end + len(joint) :]
-    for clause in re.finditer(
-        r" (?:AND|OR) [^()]+?(?= AND | OR |\)|$| GROUP| ORDER| LIMIT)| (?:WHERE|HAVING|ORDER BY|LIMIT|FILTER) [^()]+?(?=\)|$| GROUP| ORDER| LIMIT)|, [\w.]+(?= FROM|,)",
-        sql,
-    ):
+    for clause in CLAUSE.finditer(sql):
         yield sql[: clause.start()] + sql[clause.end() :]
 
 

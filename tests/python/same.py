@@ -59,8 +59,8 @@ def main(arguments):
         print("\n".join([f"{name} {case.file}.{case.name}", case.sql, *lines, ""]))
     answered = sum(not next(iter(said)).startswith(("Refused", "Fault")) for said in found.values())
     print(
-        f"{len(cases)} statements, {arguments.times} times over {len(arguments.connect)} connections: {len(found) - len(differ)} of"
-        f" {len(found)} have one answer, {answered} of them with rows"
+        f"{len(cases)} statements, {arguments.times} times over {len(arguments.connect)} connections:"
+        f" {len(found) - len(differ)} of {len(found)} have one answer, {answered} of them with rows"
     )
     if differ:
         sys.exit(f"{len(differ)} statements have several answers")
