@@ -43,9 +43,8 @@ class Parcours:
 
     def connect(self):
         read = lambda name: pathlib.Path(self.settings[name]).read_text()
-        limits = {
-            option.value: str(float(LIMIT)) for option in (DatabaseOptions.TIMEOUT_QUERY, DatabaseOptions.TIMEOUT_FETCH)
-        }
+        options = (DatabaseOptions.TIMEOUT_QUERY, DatabaseOptions.TIMEOUT_FETCH, DatabaseOptions.TIMEOUT_UPDATE)
+        limits = {option.value: str(float(LIMIT)) for option in options}
         certificates = {
             DatabaseOptions.TLS_ROOT_CERTS.value: read("ca"),
             DatabaseOptions.MTLS_CERT_CHAIN.value: read("cert"),
