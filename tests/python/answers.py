@@ -13,6 +13,7 @@ import json
 import math
 import pathlib
 import re
+import time
 import urllib.request
 
 import pyarrow as pa
@@ -42,9 +43,8 @@ class Parcours:
 
     def connect(self):
         read = lambda name: pathlib.Path(self.settings[name]).read_text()
-        limits = {
-            option.value: str(float(LIMIT)) for option in (DatabaseOptions.TIMEOUT_QUERY, DatabaseOptions.TIMEOUT_FETCH)
-        }
+        options = (DatabaseOptions.TIMEOUT_QUERY, DatabaseOptions.TIMEOUT_FETCH, DatabaseOptions.TIMEOUT_UPDATE)
+        limits = {option.value: str(float(LIMIT)) for option in options}
         certificates = {
             DatabaseOptions.TLS_ROOT_CERTS.value: read("ca"),
             DatabaseOptions.MTLS_CERT_CHAIN.value: read("cert"),
@@ -104,7 +104,10 @@ def understood(error):
     text = str(error).strip()
     code = text.split(":", 1)[0]
     sentence = re.sub(
-        r"\s*\([A-Z][A-Za-z]+; [^()]*\)$|\. Vendor code: .*$|\s*\[FlightSQL\]\s*", " ", text.split(":", 1)[-1], flags=re.S
+        r"\s*\([A-Z][A-Za-z]+; [^()]*\)$|\. Vendor code: .*$|\s*\[FlightSQL\]\s*",
+        " ",
+        text.split(":", 1)[-1],
+        flags=re.S,
     )
     sentence = " ".join(sentence.split())
     if code.strip() not in REFUSALS:
@@ -124,8 +127,8 @@ def pattern(sentence):
 class Allowed:
     """The sentences that may be answered instead of rows: a file of lines with a sentence, a tab and the reason.
 
-    In a sentence `*` stands for any words. A reason that begins with `as DuckDB` allows it only where DuckDB refuses the
-    statement as well. A wrong answer is never allowed.
+    In a sentence `*` stands for any words. A reason that begins with `as DuckDB` allows it only where DuckDB refuses
+    the statement as well. A wrong answer is never allowed.
     """
 
     def __init__(self, path):
@@ -178,7 +181,7 @@ def family(kind):
 
 
 def values(column):
-    """The values of a column. Moments of any unit are told to the microsecond, and beyond it where there is something."""
+    """The values of a column. Moments of any unit are told to the microsecond, and beyond where there is more."""
     if not pa.types.is_timestamp(column.type):
         return [plain(value) for value in column.to_pylist()]
     each = {"s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}[column.type.unit]
@@ -304,9 +307,11 @@ def difference(expected, got, *, ordered=False, types=True, share=1e-12):
     if types:
         for at, pair in enumerate(zip(expected.families, got.families)):
             if not same_family(*pair):
-                return f"column {at + 1} ({got.names[at]}) is of the type {pair[1]} where {pair[0]} is right\n{shown(expected.rows, got.rows)}"
+                said = f"column {at + 1} ({got.names[at]}) is of the type {pair[1]} where {pair[0]} is right"
+                return f"{said}\n{shown(expected.rows, got.rows)}"
     if len(expected.rows) != len(got.rows):
-        return f"{len(got.rows)} rows where {len(expected.rows)} are right\n{shown(*unmatched(expected.rows, got.rows, share))}"
+        said = f"{len(got.rows)} rows where {len(expected.rows)} are right"
+        return f"{said}\n{shown(*unmatched(expected.rows, got.rows, share))}"
     if ordered:
         for at, pair in enumerate(zip(expected.rows, got.rows)):
             if not near(*pair, share):
@@ -370,6 +375,14 @@ def arrow_parameters(written):
     return pa.record_batch(arrays, names=[str(at + 1) for at in range(len(arrays))]), columns
 
 
+# What may be dropped of a statement: a condition, a clause, a column that is shown.
+CLAUSE = re.compile(
+    r" (?:AND|OR) [^()]+?(?= AND | OR |\)|$| GROUP| ORDER| LIMIT)"
+    r"| (?:WHERE|HAVING|ORDER BY|LIMIT|FILTER) [^()]+?(?=\)|$| GROUP| ORDER| LIMIT)"
+    r"|, [\w.]+(?= FROM|,)"
+)
+
+
 def groups(sql):
     """Where each parenthesised part of a statement begins and ends, texts left out."""
     opened, found, quoted = [], [], False
@@ -384,7 +397,7 @@ def groups(sql):
 
 
 def smaller(sql):
-    """Statements that are shorter by one part: a parenthesised part gives way to one within it, or a condition is dropped."""
+    """Statements shorter by one part: a parenthesised part gives way to one within it, or a condition is dropped."""
     found = groups(sql)
     for start, end in found:
         for inner_start, inner_end in found:
@@ -396,20 +409,17 @@ def smaller(sql):
                 yield sql[: start - len(joint)] + sql[end:]
             if sql[end:].startswith(joint):
                 yield sql[:start] + sql[end + len(joint) :]
-    for clause in re.finditer(
-        r" (?:AND|OR) [^()]+?(?= AND | OR |\)|$| GROUP| ORDER| LIMIT)| (?:WHERE|HAVING|ORDER BY|LIMIT|FILTER) [^()]+?(?=\)|$| GROUP| ORDER| LIMIT)|, [\w.]+(?= FROM|,)",
-        sql,
-    ):
+    for clause in CLAUSE.finditer(sql):
         yield sql[: clause.start()] + sql[clause.end() :]
 
 
-def shrunk(sql, fails, tries=150):
-    """A shorter statement that fails in the same way, found greedily."""
-    tried = {sql}
+def shrunk(sql, fails, seconds=30):
+    """A shorter statement that fails in the same way, found greedily within a time."""
+    tried, end = {sql}, time.monotonic() + seconds
     while True:
         for candidate in sorted(set(smaller(sql)) - tried, key=len):
             tried.add(candidate)
-            if len(tried) > tries:
+            if time.monotonic() > end:
                 return sql
             if fails(candidate):
                 sql = candidate

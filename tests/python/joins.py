@@ -42,7 +42,8 @@ CONDITIONS = {
 }
 
 SUMS = "count(*) AS rows, count({0}.k) AS keys, sum({0}.k) AS total, min({0}.n) AS least, max({0}.n) AS most"
-OUTER = f"SELECT {SUMS.format('l')}, count(m.k) AS others, sum(m.k) AS sum, count(m.one) AS found FROM {{l}} {{join}} {{m}} ON {{on}}"
+OTHERS = "count(m.k) AS others, sum(m.k) AS sum, count(m.one) AS found"
+OUTER = f"SELECT {SUMS.format('l')}, {OTHERS} FROM {{l}} {{join}} {{m}} ON {{on}}"
 SEMI = f"SELECT {SUMS.format('l')} FROM {{l}} WHERE {{test}}"
 
 OUTERS = ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]
@@ -97,7 +98,8 @@ def statements():
             elif kind in TESTS:
                 sql = SEMI.format(test=TESTS[kind].format(**named), **named)
             else:
-                sql = f"SELECT v, count(*) AS rows, sum(k) AS total FROM (SELECT l.k, {SHOWN[kind].format(**named)} AS v FROM {named['l']}) AS s GROUP BY v"
+                shown = f"SELECT l.k, {SHOWN[kind].format(**named)} AS v FROM {named['l']}"
+                sql = f"SELECT v, count(*) AS rows, sum(k) AS total FROM ({shown}) AS s GROUP BY v"
             yield f"{kind}, {condition}", sql
 
 
@@ -134,7 +136,8 @@ def main(arguments):
     for sentence, times in refusals.most_common():
         print(f"{times:7} refused: {sentence}")
     print(
-        f"{len(asked)} statements over {len(arguments.connect)} connections: {dict(counts)}, planned anew {replans} times"
+        f"{len(asked)} statements over {len(arguments.connect)} connections: {dict(counts)},"
+        f" planned anew {replans} times"
     )
     if failed:
         sys.exit(f"{failed} failed")

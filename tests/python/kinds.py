@@ -107,7 +107,8 @@ def judged(parcours, case, expected):
     except answers.Fault as fault:
         return f"FAULT: {fault}"
     if not expected:
-        return f"ANSWERED with {len(got.rows)} rows what is to be refused ({case.refusal.pattern})\n{answers.shown([], got.rows)}"
+        said = f"ANSWERED with {len(got.rows)} rows what is to be refused ({case.refusal.pattern})"
+        return f"{said}\n{answers.shown([], got.rows)}"
     options = {
         "ordered": "ordered" in case.options,
         "types": case.options.get("types") != "free" and "free" not in case.options,
@@ -144,7 +145,8 @@ def main(arguments):
                     failed += 1
                     print(f"{pathlib.Path(connect).stem} {case.file}.{case.name}\n{case.sql}\n  {wrong}\n", flush=True)
     print(
-        f"{len(cases)} statements over {len(arguments.connect)} connections: {dict(kinds)}, planned anew {replans} times"
+        f"{len(cases)} statements over {len(arguments.connect)} connections: {dict(kinds)},"
+        f" planned anew {replans} times"
     )
     if failed:
         sys.exit(f"{failed} failed")

@@ -277,6 +277,11 @@ def main(connect, source, refused, seed, first, count):
     for table in TABLES:
         duck.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet('{pathlib.Path(source)}/{table}/*.parquet')")
     agreed, sentences, failures, rows = 0, collections.Counter(), [], 0
+
+    def failed(said):
+        failures.append(said)
+        print(f"{said}\n", file=sys.stderr, flush=True)
+
     with answers.Parcours(connect) as parcours:
         before = parcours.counted()
         for number in range(first, first + count):
@@ -286,17 +291,17 @@ def main(connect, source, refused, seed, first, count):
             except answers.Refused as sentence:
                 sentences[answers.pattern(str(sentence))] += 1
                 if not allowed.allows(answers.pattern(str(sentence)), False):
-                    failures.append(f"query {number} REFUSED: {sentence}\n{sql}")
+                    failed(f"query {number} REFUSED: {sentence}\n{sql}")
                 continue
             except answers.Fault as fault:
-                failures.append(f"query {number} FAULT: {fault}\n{sql}")
+                failed(f"query {number} FAULT: {fault}\n{sql}")
                 continue
             expected = answers.of_duckdb(duck, sql)
             rows += len(expected.rows)
             said = answers.difference(expected, got, ordered=is_ordered(sql))
             if said:
-                small = answers.shrunk(sql, lambda sql: differs(parcours, duck, sql), tries=100)
-                failures.append(f"query {number} WRONG: {said}\n{sql}\n  smaller: {small}")
+                small = answers.shrunk(sql, lambda sql: differs(parcours, duck, sql))
+                failed(f"query {number} WRONG: {said}\n{sql}\n  smaller: {small}")
             else:
                 agreed += 1
         replanned = None if before is None else parcours.counted() - before
@@ -307,7 +312,7 @@ def main(connect, source, refused, seed, first, count):
     for sentence, times in sentences.most_common():
         print(f"{times:7} refused: {sentence}")
     if failures:
-        sys.exit("\n\n".join(failures))
+        sys.exit(f"seed {seed}: {len(failures)} failed")
 
 
 def differs(parcours, duck, sql):

@@ -1,11 +1,12 @@
 """One answer to one statement: asked again and again, of one executor and of several, it is the same to the bit.
 
-    same.py CASES TIMES [--every N] [--at-most N] CONNECT…
+    same.py CASES TIMES [--at-most N] CONNECT…
 
 CASES are files of statements as kinds.py reads them, or folders of them, with a comma between; what they expect is
-not looked at. Each CONNECT is a connect.json of a person who sees one dataset; several connections whose files are
-named alike are of clusters that differ in their executors alone, and answer alike. Rows are compared in order where
-the statement orders them, else as a bag. Prints the statements with more than one answer, and fails if there are any.
+not looked at; `--at-most` takes the first whole and few enough of the others. Each CONNECT is a connect.json of a
+person who sees one dataset; several connections whose files are named alike are of clusters that differ in their
+executors alone, and answer alike. Rows are compared in order where the statement orders them, else as a bag. Prints
+the statements with more than one answer, and fails if there are any.
 """
 
 import argparse
@@ -38,10 +39,11 @@ def digest(parcours, case):
 
 
 def main(arguments):
-    cases = [case for place in arguments.cases.split(",") for case in kinds.all_cases(place)]
-    cases = [case for case in cases if "random()" not in case.sql and "now()" not in case.sql][:: arguments.every]
-    if arguments.at_most and len(cases) > arguments.at_most:
-        cases = cases[:: -(-len(cases) // arguments.at_most)]
+    cases = []
+    for place in arguments.cases.split(","):
+        more = [case for case in kinds.all_cases(place) if "random()" not in case.sql and "now()" not in case.sql]
+        room = max(1, arguments.at_most - len(cases)) if cases and arguments.at_most else len(more)
+        cases += more[:: -(-len(more) // room)]
     found = collections.defaultdict(lambda: collections.defaultdict(list))
     for connect in arguments.connect:
         with answers.Parcours(connect) as parcours:
@@ -57,8 +59,8 @@ def main(arguments):
         print("\n".join([f"{name} {case.file}.{case.name}", case.sql, *lines, ""]))
     answered = sum(not next(iter(said)).startswith(("Refused", "Fault")) for said in found.values())
     print(
-        f"{len(cases)} statements, {arguments.times} times over {len(arguments.connect)} connections: {len(found) - len(differ)} of"
-        f" {len(found)} have one answer, {answered} of them with rows"
+        f"{len(cases)} statements, {arguments.times} times over {len(arguments.connect)} connections:"
+        f" {len(found) - len(differ)} of {len(found)} have one answer, {answered} of them with rows"
     )
     if differ:
         sys.exit(f"{len(differ)} statements have several answers")
@@ -68,7 +70,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("cases")
     parser.add_argument("times", type=int)
-    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--at-most", type=int, default=0)
     parser.add_argument("connect", nargs="+")
     main(parser.parse_args())

@@ -135,7 +135,8 @@ def write(folder, name, lite, patient, shards):
         source.parent.mkdir(parents=True, exist_ok=True)
         numbered = f"SELECT {patient} AS pid, * EXCLUDE (i) FROM (SELECT row_number() OVER () AS i, * FROM {table})"
         duck.execute(f"COPY ({numbered}) TO '{source}' (FORMAT parquet)")
-        text += f'\n[[tables]]\nname = "{table}"\nsources = ["{source}"]\ncolumns = [\n  {{ name = "pid", class = "identity" }},\n'
+        text += f'\n[[tables]]\nname = "{table}"\nsources = ["{source}"]\n'
+        text += 'columns = [\n  { name = "pid", class = "identity" },\n'
         text += "".join(f'  {{ name = "{column}", class = "plain" }},\n' for column, _ in columns) + "]\n"
     (folder / f"{name}.toml").write_text(text)
 
@@ -302,7 +303,10 @@ def ask(folder, connections, refused, every, threads, files):
         sys.exit(f"{len(failures)} failed")
 
 
-HEAD = f"{'file and way':32}{'asked':>8}{'right':>8}{'as DuckDB':>10}{'refused':>8}{'wrong':>7}{'fault':>7}{'others':>8}{'replans':>8}"
+HEAD = (
+    f"{'file and way':32}{'asked':>8}{'right':>8}{'as DuckDB':>10}{'refused':>8}{'wrong':>7}{'fault':>7}{'others':>8}"
+    f"{'replans':>8}"
+)
 
 
 def line_of(name, asked, counts, others, replanned):

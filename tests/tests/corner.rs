@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use parcours_tests::sandbox::{Plan, Sandbox, printed};
 use parcours_tests::{place, python};
 
@@ -54,9 +54,10 @@ impl Corner {
         self.connections[2].as_os_str().to_owned()
     }
 
-    /// Runs a script against the cluster; an error comes with the processes' last words.
+    /// Runs a script against the cluster; after what it says stand the last words of the processes.
     pub fn run(&self, script: &str, arguments: &[OsString]) -> Result<String> {
-        python::run(script, arguments).with_context(|| format!("the cluster said:\n{}", self.cluster.last_words()))
+        let said = python::run(script, arguments);
+        said.map_err(|error| anyhow!("{error:#}\nthe cluster said:\n{}", self.cluster.last_words()))
     }
 }
 
