@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins,
 };
 
+use super::deep::SHALLOW;
 use super::refusal::{Checked, Refusal};
 use super::walk::{Pass, walk};
 
@@ -27,6 +28,10 @@ pub const MAX_OPERANDS: usize = 500;
 /// The most joins in one `FROM`.
 pub const MAX_JOINS: usize = 100;
 
+/// The most joins in brackets within each other. Each takes eighty kilobytes of the planner's stack, which grows only at
+/// queries (see [`super::deep`]): within deep ones there may be one.
+const MAX_BRACKETS: usize = 8;
+
 /// Balances what can be balanced and refuses what is too large.
 pub(crate) fn check(statement: &mut Statement) -> Checked {
     walk(statement, &mut Limits::default())
@@ -35,6 +40,8 @@ pub(crate) fn check(statement: &mut Statement) -> Checked {
 #[derive(Default)]
 struct Limits {
     depth: usize,
+    /// The joins in brackets that are around, for every query that is around.
+    brackets: Vec<usize>,
 }
 
 impl Pass for Limits {
@@ -47,27 +54,40 @@ impl Pass for Limits {
                 "more than {MAX_OPERANDS} queries are united, use VALUES or split the statement"
             ));
         }
+        self.brackets.push(0);
         self.deeper()
     }
 
     fn leave_query(&mut self, _: &mut Query) -> Checked {
+        self.brackets.pop();
         self.depth -= 1;
         Ok(())
     }
 
     fn enter_select(&mut self, select: &mut Select) -> Checked {
+        select.from.iter_mut().for_each(flatten);
         let joins: usize = select.from.iter().map(|from| 1 + from.joins.len()).sum();
         joined(joins.saturating_sub(1))
     }
 
     fn enter_factor(&mut self, factor: &mut TableFactor) -> Checked {
-        match factor {
-            TableFactor::NestedJoin { table_with_joins, .. } => {
-                let TableWithJoins { relation: _, joins } = table_with_joins.as_ref();
-                joined(joins.len())
-            }
-            _ => Ok(()),
+        let TableFactor::NestedJoin {
+            table_with_joins: inner,
+            ..
+        } = factor
+        else {
+            return Ok(());
+        };
+        flatten(inner);
+        joined(inner.joins.len())?;
+        self.bracket()
+    }
+
+    fn leave_factor(&mut self, factor: &mut TableFactor) -> Checked {
+        if let (TableFactor::NestedJoin { .. }, Some(here)) = (factor, self.brackets.last_mut()) {
+            *here -= 1;
         }
+        Ok(())
     }
 
     fn enter_expr(&mut self, expr: &mut Expr) -> Checked {
@@ -87,6 +107,19 @@ impl Pass for Limits {
 }
 
 impl Limits {
+    fn bracket(&mut self) -> Checked {
+        let queries = self.brackets.len();
+        let Some(here) = self.brackets.last_mut() else {
+            return Ok(());
+        };
+        *here += 1;
+        let (here, all): (usize, usize) = (*here, self.brackets.iter().sum());
+        match queries > SHALLOW && here > 1 || queries <= SHALLOW && all > MAX_BRACKETS {
+            true => too_large("joins in brackets are nested too deep, join from left to right".to_owned()),
+            false => Ok(()),
+        }
+    }
+
     fn deeper(&mut self) -> Checked {
         self.depth += 1;
         match self.depth > MAX_DEPTH {
@@ -95,6 +128,32 @@ impl Limits {
             )),
             false => Ok(()),
         }
+    }
+}
+
+/// `(a JOIN b …) JOIN c …` is `a JOIN b … JOIN c …`.
+fn flatten(from: &mut TableWithJoins) {
+    while let TableFactor::NestedJoin {
+        table_with_joins: inner,
+        alias: None,
+    } = &mut from.relation
+    {
+        let mut joins = std::mem::take(&mut inner.joins);
+        joins.append(&mut from.joins);
+        from.joins = joins;
+        let TableWithJoins { relation, joins: _ } = inner.as_mut();
+        from.relation = std::mem::replace(relation, nothing());
+    }
+}
+
+/// What stands in the place of a table that is moved.
+fn nothing() -> TableFactor {
+    TableFactor::UNNEST {
+        alias: None,
+        array_exprs: Vec::new(),
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
     }
 }
 
@@ -234,7 +293,7 @@ pub(crate) fn joined_by(op: &BinaryOperator, mut terms: Vec<Expr>) -> Option<Exp
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use crate::syntax::testing::parsed;
@@ -285,6 +344,22 @@ mod tests {
         assert!(refused(&vec!["SELECT 1"; 501].join(" UNION ALL ")).contains("united"));
         let with = (0..201).map(|n| format!("c{n} AS (SELECT 1)")).collect::<Vec<_>>();
         assert!(refused(&format!("WITH {} SELECT 1", with.join(", "))).contains("WITH"));
+    }
+
+    #[test]
+    fn brackets_of_joins_are_flattened_to_the_left_and_bounded_to_the_right() {
+        let left = format!("SELECT 1 FROM {}t{}", "(".repeat(20), " CROSS JOIN t)".repeat(20));
+        let mut statement = parsed(&left);
+        check(&mut statement).unwrap();
+        assert_eq!(
+            statement.to_string(),
+            format!("SELECT 1 FROM t{}", " CROSS JOIN t".repeat(20))
+        );
+        let right = |times: usize| format!("SELECT 1 FROM {}t{}", "t CROSS JOIN (".repeat(times), ")".repeat(times));
+        check(&mut parsed(&right(7))).unwrap_or_else(|refusal| panic!("{refusal}"));
+        assert!(refused(&right(10)).contains("brackets"));
+        let deep = format!("{}{}{}", "SELECT (".repeat(4), right(3), ")".repeat(4));
+        assert!(refused(&deep).contains("brackets"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! is checked by [`check_text`], then parsed, then prepared by [`prepare`]. Neither knows a table's columns: what cannot be
 //! told from the text alone is refused by name or left to the engine, never guessed.
 
+mod built;
+mod deep;
 mod expansion;
 mod forms;
 mod limits;
@@ -17,7 +19,7 @@ mod walk;
 use datafusion::sql::sqlparser::ast::Statement;
 
 pub use refusal::Refusal;
-pub use text::check_text;
+pub use text::{check_text, without_hints};
 
 /// The alias of the first operand of `EXCEPT ALL` and `INTERSECT ALL`, by which the analyzer knows the operation again.
 pub(crate) const ALL_LEFT: &str = "__all_left";
@@ -43,7 +45,8 @@ pub fn prepare(statement: &mut Statement) -> Result<(), Refusal> {
     names::give(statement)?;
     using::write_out(statement)?;
     forms::rewrite(statement)?;
-    set_all::mark(statement)
+    set_all::mark(statement)?;
+    deep::bracket(statement)
 }
 
 #[cfg(test)]

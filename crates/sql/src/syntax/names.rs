@@ -258,7 +258,7 @@ mod tests {
             ("SELECT a+1 FROM t ORDER BY b DESC", "a + 1|3|2|2"),
             ("SELECT a+1 FROM t UNION SELECT a FROM u ORDER BY a+1 DESC", "a + 1|3|2"),
             (
-                "SELECT a % 2, sum(b) FROM t GROUP BY 1 ORDER BY sum(b)",
+                "SELECT a % 2, sum(b) FROM t GROUP BY 1 ORDER BY sum(b), 1",
                 "a % 2,sum(b)|0,30|1,30",
             ),
             (

@@ -34,6 +34,11 @@ pub(crate) trait Pass {
         Ok(())
     }
 
+    /// After the parts of an element of `FROM`.
+    fn leave_factor(&mut self, _: &mut TableFactor) -> Checked {
+        Ok(())
+    }
+
     /// Before the operands of an expression.
     fn enter_expr(&mut self, _: &mut Expr) -> Checked {
         Ok(())
@@ -83,6 +88,10 @@ impl VisitorMut for Walk<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Refusal> {
         flow(self.0.enter_factor(factor))
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Refusal> {
+        flow(self.0.leave_factor(factor))
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Refusal> {

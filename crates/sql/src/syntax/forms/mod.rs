@@ -6,11 +6,10 @@ mod extract;
 mod grouping;
 mod likes;
 mod quantified;
+mod row_queries;
 mod rows;
 mod units;
 mod windows;
-
-pub(super) use rows::{empty_select, query_of};
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select, Statement};
 
@@ -33,7 +32,7 @@ impl Pass for Forms {
     fn enter_select(&mut self, select: &mut Select) -> Checked {
         clauses::of_select(select);
         grouping::rewrite(select)?;
-        rows::in_conditions(select)
+        row_queries::rewrite(select)
     }
 
     fn enter_expr(&mut self, expr: &mut Expr) -> Checked {

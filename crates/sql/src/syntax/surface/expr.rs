@@ -1,11 +1,12 @@
 //! Expressions. What the engine would answer with a tree of the parser, or with a literal in its message, is refused here.
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, DictionaryField, Expr, Interval,
-    LambdaFunction, Map, MapEntry, Subscript, TypedString, UnaryOperator, Value, ValueWithSpan,
+    AccessExpr, Array, CaseWhen, CeilFloorKind, DateTimeField, DictionaryField, Expr, Interval, LambdaFunction, Map,
+    MapEntry, Subscript, TypedString, Value, ValueWithSpan,
 };
 
 use super::function::function;
+use super::operators::{binary, unary};
 use super::query::query;
 use crate::syntax::refusal::{Checked, refuse};
 
@@ -388,63 +389,5 @@ fn value(value: &ValueWithSpan) -> Checked {
         | Value::Null
         | Value::Placeholder(_) => Ok(()),
         _ => refuse("this kind of literal is not supported, write texts in single quotes and bytes as X'…'"),
-    }
-}
-
-fn unary(op: UnaryOperator) -> Checked {
-    match op {
-        UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not => Ok(()),
-        UnaryOperator::BangNot => refuse("! is not supported, write NOT"),
-        UnaryOperator::BitwiseNot => refuse("~ before a number is not supported, write -1 - x"),
-        op => refuse(format!("{op} before an operand is not supported, use a function")),
-    }
-}
-
-/// What the engine has an operator for; an operator that is not listed is refused.
-fn binary(op: &BinaryOperator) -> Checked {
-    match op {
-        BinaryOperator::Plus
-        | BinaryOperator::Minus
-        | BinaryOperator::Multiply
-        | BinaryOperator::Divide
-        | BinaryOperator::Modulo
-        | BinaryOperator::StringConcat
-        | BinaryOperator::Gt
-        | BinaryOperator::Lt
-        | BinaryOperator::GtEq
-        | BinaryOperator::LtEq
-        | BinaryOperator::Spaceship
-        | BinaryOperator::Eq
-        | BinaryOperator::NotEq
-        | BinaryOperator::And
-        | BinaryOperator::Or
-        | BinaryOperator::Xor
-        | BinaryOperator::BitwiseOr
-        | BinaryOperator::BitwiseAnd
-        | BinaryOperator::BitwiseXor
-        | BinaryOperator::DuckIntegerDivide
-        | BinaryOperator::MyIntegerDivide
-        | BinaryOperator::PGBitwiseXor
-        | BinaryOperator::PGBitwiseShiftLeft
-        | BinaryOperator::PGBitwiseShiftRight
-        | BinaryOperator::PGExp
-        | BinaryOperator::PGRegexMatch
-        | BinaryOperator::PGRegexIMatch
-        | BinaryOperator::PGRegexNotMatch
-        | BinaryOperator::PGRegexNotIMatch
-        | BinaryOperator::PGLikeMatch
-        | BinaryOperator::PGILikeMatch
-        | BinaryOperator::PGNotLikeMatch
-        | BinaryOperator::PGNotILikeMatch
-        | BinaryOperator::AtArrow
-        | BinaryOperator::ArrowAt => Ok(()),
-        BinaryOperator::PGOverlap => refuse("&& is not supported, use array_has_any(a, b)"),
-        BinaryOperator::PGStartsWith => refuse("^@ is not supported, use starts_with(text, beginning)"),
-        BinaryOperator::Overlaps => refuse("OVERLAPS is not supported, write start1 < end2 AND start2 < end1"),
-        BinaryOperator::Match | BinaryOperator::Regexp => {
-            refuse("MATCH and REGEXP are not supported, use ~ with a regular expression")
-        }
-        BinaryOperator::PGCustomBinaryOperator(_) => refuse("OPERATOR(…) is not supported, write the operator itself"),
-        op => refuse(format!("the operator {op} is not supported, use a function")),
     }
 }

@@ -5,6 +5,7 @@
 
 mod expr;
 mod function;
+mod operators;
 mod query;
 mod relation;
 mod select;

@@ -1,10 +1,8 @@
 //! What a `FROM` shows so far: its tables in order, and the common columns of `USING`.
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Function, FunctionArguments, Ident, ObjectName, ObjectNamePart};
 
+use crate::syntax::built::{argument, call};
 use crate::syntax::names::{compared, quoted};
 
 /// What a common column stands for.
@@ -120,7 +118,6 @@ pub(super) fn names(object: &ObjectName) -> Option<Vec<Ident>> {
 
 /// Returns the first of two values that is not NULL.
 pub(super) fn coalesce(left: Expr, right: Expr) -> Expr {
-    let argument = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
     let mut args = match left {
         Expr::Function(Function {
             args: FunctionArguments::List(list),
@@ -130,20 +127,7 @@ pub(super) fn coalesce(left: Expr, right: Expr) -> Expr {
         left => vec![argument(left)],
     };
     args.push(argument(right));
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("coalesce")]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args,
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
+    call("coalesce", args)
 }
 
 fn is_coalesce(name: &ObjectName) -> bool {
