@@ -19,7 +19,7 @@ pub(super) fn bracket(statement: &mut Statement) -> Checked {
 #[derive(Default)]
 struct Deep {
     depth: usize,
-    /// The queries of `WITH RECURSIVE`, by address: the engine looks for the `UNION` in them.
+    /// The queries of `WITH RECURSIVE` that are a `UNION`, by address: the engine looks for it.
     recursive: Vec<*const Query>,
 }
 
@@ -27,9 +27,9 @@ impl Pass for Deep {
     fn enter_query(&mut self, query: &mut Query) -> Checked {
         self.depth += 1;
         if let Some(with) = query.with.as_ref().filter(|with| with.recursive) {
-            let queries = with.cte_tables.iter();
-            self.recursive
-                .extend(queries.map(|cte| std::ptr::from_ref(cte.query.as_ref())));
+            let queries = with.cte_tables.iter().map(|cte| cte.query.as_ref());
+            let unions = queries.filter(|query| matches!(*query.body, SetExpr::SetOperation { .. }));
+            self.recursive.extend(unions.map(std::ptr::from_ref));
         }
         Ok(())
     }
@@ -76,9 +76,13 @@ mod tests {
                 nested("WITH c AS (", "SELECT a FROM t", ") SELECT a FROM c", 22),
                 "a|1|2",
             ),
-            (nested("SELECT a FROM t WHERE a IN (", "SELECT 2", ")", 12), "a|2"),
             (
-                nested("SELECT a FROM (SELECT a FROM t WHERE a IN (", "SELECT 2", ")) x", 8),
+                nested("WITH RECURSIVE c AS (", "SELECT a FROM t", ") SELECT a FROM c", 22),
+                "a|1|2",
+            ),
+            (nested("SELECT a FROM t WHERE a IN (", "SELECT 2", ")", 9), "a|2"),
+            (
+                nested("SELECT a FROM (SELECT a FROM t WHERE a IN (", "SELECT 2", ")) x", 6),
                 "a|2",
             ),
             (nested("SELECT a FROM t UNION (", "SELECT 3", ")", 20), "a|1|2|3"),

@@ -240,10 +240,7 @@ fn balance(expr: &mut Expr) {
         _ => return,
     };
     if length(expr, &op) > MAX_UNBALANCED {
-        let terms = terms(
-            std::mem::replace(expr, Expr::Nested(Box::new(Expr::Tuple(Vec::new())))),
-            &op,
-        );
+        let terms = terms(std::mem::replace(expr, Expr::Tuple(Vec::new())), &op);
         if let Some(tree) = joined_by(&op, terms) {
             *expr = tree;
         }

@@ -6,6 +6,7 @@ mod extract;
 mod grouping;
 mod likes;
 mod quantified;
+mod recursive;
 mod row_queries;
 mod rows;
 mod units;
@@ -25,6 +26,7 @@ struct Forms;
 
 impl Pass for Forms {
     fn enter_query(&mut self, query: &mut Query) -> Checked {
+        recursive::rewrite(query)?;
         windows::write_out(query)?;
         clauses::of_query(query)
     }
