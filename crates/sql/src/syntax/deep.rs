@@ -1,6 +1,7 @@
 //! Queries within queries within queries. The engine plans a derived table on the stack of the one around it, a hundred
-//! kilobytes for each, and overflows two megabytes at eighteen; only before a query in brackets does it see to more stack.
-//! So every query that is deeper than a few gets brackets, `(SELECT …)` becomes `((SELECT …))`, which mean nothing.
+//! kilobytes for each, and overflows two megabytes at eighteen; only before a query in brackets does it see to more
+//! stack. So every query that is deeper than a few gets brackets, `(SELECT …)` becomes `((SELECT …))`, which mean
+//! nothing.
 
 use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement};
 

@@ -1,11 +1,14 @@
-//! Syntax trees: which clauses are honoured, and forms that are rewritten before the engine plans them. A statement's text
-//! is checked by [`check_text`], then parsed, then prepared by [`prepare`]. Neither knows a table's columns: what cannot be
-//! told from the text alone is refused by name or left to the engine, never guessed.
+//! Syntax trees: which clauses are honoured, and forms that are rewritten before the engine plans them. A statement's
+//! text is checked by [`check_text`], parsed without its hints (see [`without_hints`]), and prepared by [`prepare`].
+//! Neither knows a table's columns: what cannot be told from the text alone is refused by name or left to the engine,
+//! never guessed.
 
 mod built;
+mod chains;
 mod deep;
 mod expansion;
 mod forms;
+mod hints;
 mod limits;
 mod misplaced;
 mod names;
@@ -18,8 +21,9 @@ mod walk;
 
 use datafusion::sql::sqlparser::ast::Statement;
 
+pub use hints::without_hints;
 pub use refusal::Refusal;
-pub use text::{check_text, without_hints};
+pub use text::check_text;
 
 /// The alias of the first operand of `EXCEPT ALL` and `INTERSECT ALL`, by which the analyzer knows the operation again.
 pub(crate) const ALL_LEFT: &str = "__all_left";

@@ -1,5 +1,5 @@
-//! `EXCEPT ALL` and `INTERSECT ALL`, whose engine forgets how often a row occurs. Both operands get reserved aliases here,
-//! by which [`crate::semantics::set_all`] knows the operation again in the plan and numbers equal rows.
+//! `EXCEPT ALL` and `INTERSECT ALL`, whose engine forgets how often a row occurs. Both operands get reserved aliases
+//! here, by which [`crate::semantics::set_all`] knows the operation again in the plan and numbers equal rows.
 
 use datafusion::sql::sqlparser::ast::{
     Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias, TableFactor, TableWithJoins,

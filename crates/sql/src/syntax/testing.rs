@@ -54,8 +54,8 @@ pub(crate) async fn session(script: &str) -> SessionContext {
     context
 }
 
-/// The names and rows of a statement, as `a,b|1,2|3,NULL`; rows are sorted unless the statement orders them. A refusal and
-/// an error are their messages.
+/// The names and rows of a statement, as `a,b|1,2|3,NULL`; rows are sorted unless the statement orders them. A refusal
+/// and an error are their messages.
 pub(crate) async fn answer(context: &SessionContext, sql: &str) -> String {
     match rows(context, sql).await {
         Ok(answer) => answer,

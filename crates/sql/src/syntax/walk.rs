@@ -1,5 +1,5 @@
-//! One walk over a statement for every pass. The parser's visitors are compiled anew, over its whole tree, for each type
-//! that visits; here that happens once, and the passes are called through a table.
+//! One walk over a statement for every pass. The parser's visitors are compiled anew, over its whole tree, for each
+//! type that visits; here that happens once, and the passes are called through a table.
 
 use std::ops::ControlFlow;
 

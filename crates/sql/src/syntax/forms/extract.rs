@@ -1,5 +1,5 @@
-//! `EXTRACT` of decades, centuries and millennia, which the engine lacks: arithmetic on the year, as PostgreSQL counts. The
-//! first century is of the years 1 to 100.
+//! `EXTRACT` of decades, centuries and millennia, which the engine lacks: arithmetic on the year, as PostgreSQL counts.
+//! The first century is of the years 1 to 100.
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, DateTimeField, Expr, Value};
 

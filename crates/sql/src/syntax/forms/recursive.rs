@@ -1,5 +1,6 @@
-//! `WITH RECURSIVE`: of a query that is a `UNION` the engine drops what stands around it, `WITH`, `ORDER BY` and `LIMIT`,
-//! without a word. A query that does not name itself gets brackets, and is planned like any other; one that does is refused.
+//! `WITH RECURSIVE`: of a query that is a `UNION` the engine drops what stands around it, `WITH`, `ORDER BY` and
+//! `LIMIT`, without a word. A query that does not name itself gets brackets, and is planned like any other; one that
+//! does is refused.
 
 use datafusion::sql::sqlparser::ast::{Cte, ObjectName, ObjectNamePart, Query, SetExpr, SetOperator};
 

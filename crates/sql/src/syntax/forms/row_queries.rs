@@ -1,5 +1,5 @@
-//! `(a, b) IN (SELECT …)` becomes `EXISTS` where a condition that is not true only leaves a row out: there unknown and false
-//! are one. Elsewhere it is refused by name.
+//! `(a, b) IN (SELECT …)` becomes `EXISTS` where a condition that is not true only leaves a row out: there unknown and
+//! false are one. Elsewhere it is refused by name.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{binary, bracketed, quantified, taken};
 use crate::syntax::built::{empty_select, query_of};
-use crate::syntax::limits::joined_by;
+use crate::syntax::chains::joined_by;
 use crate::syntax::names::{compared, own_name, quoted};
 use crate::syntax::refusal::{Checked, Refusal};
 use crate::syntax::walk::{Pass, walk};
@@ -67,9 +67,9 @@ fn in_condition(expr: &mut Expr) -> Checked {
     }
 }
 
-/// Returns `EXISTS (SELECT 1 FROM (query) AS rows WHERE rows.x = a AND …)`. The query's columns are renamed only where their
-/// own names are not known or would be mistaken for those of the row: the engine does not follow a correlation through new
-/// names.
+/// Returns `EXISTS (SELECT 1 FROM (query) AS rows WHERE rows.x = a AND …)`. The query's columns are renamed only where
+/// their own names are not known or would be mistaken for those of the row: the engine does not follow a correlation
+/// through new names.
 fn exists(mut row: Vec<Expr>, query: &Query) -> Result<Expr, Refusal> {
     let reserved = || (0..row.len()).map(|n| format!("__parcours_c{n}")).collect::<Vec<_>>();
     let (names, renamed) = match shown_names(&query.body, row.len()) {

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 
 use super::row_queries::IN_QUERY;
 use super::{MAX_COPIED, binary, bracketed, may_copy};
-use crate::syntax::limits::joined_by;
+use crate::syntax::chains::joined_by;
 use crate::syntax::refusal::{Checked, Refusal, refuse};
 
 /// Rewrites a comparison of rows.
@@ -80,8 +80,8 @@ fn compared(a: &[Expr], op: &BinaryOperator, b: &[Expr]) -> Result<Expr, Refusal
         .map_or_else(|| refuse("rows without elements cannot be compared"), Ok)
 }
 
-/// The most characters of two rows that are compared by order: each element is copied, and each level of comparisons within
-/// comparisons would double the whole.
+/// The most characters of two rows that are compared by order: each element is copied, and each level of comparisons
+/// within comparisons would double the whole.
 const MAX_ORDERED: usize = 1_000;
 
 /// Returns `a1 < b1 OR (a1 = b1 AND (a2 < b2 OR …))`, where only the last elements may be equal for `<=`.

@@ -1,5 +1,5 @@
-//! Calls of functions, and windows. What the engine drops without a word is a clause that belongs to an aggregate beside a
-//! scalar function, and a query in place of arguments.
+//! Calls of functions, and windows. What the engine drops without a word is a clause that belongs to an aggregate
+//! beside a scalar function, and a query in place of arguments.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::replace::Replace;
 use super::scope::{Scope, Shown, Value, coalesce, names};
-use crate::syntax::limits::joined_by;
+use crate::syntax::chains::joined_by;
 use crate::syntax::names::{compared, quoted};
 use crate::syntax::refusal::{Refusal, refuse};
 

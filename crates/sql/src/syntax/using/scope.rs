@@ -72,8 +72,8 @@ impl Scope {
             .map(|(_, value)| value)
     }
 
-    /// Takes a column out of what is shown, to show it as a common one. Nothing comes back if the text does not say whose
-    /// column it is; it is shown where it is, then.
+    /// Takes a column out of what is shown, to show it as a common one. Nothing comes back if the text does not say
+    /// whose column it is; it is shown where it is, then.
     pub(super) fn take(&mut self, name: &str) -> Option<Expr> {
         if let Some(at) = self.common.iter().position(|(known, _)| known == name) {
             let Value::Known(value) = self.common.swap_remove(at).1 else {

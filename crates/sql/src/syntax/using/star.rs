@@ -1,4 +1,5 @@
-//! `*` over joins with `USING`: the common columns first, then every table without them, as the SQL standard orders them.
+//! `*` over joins with `USING`: the common columns first, then every table without them, as the SQL standard orders
+//! them.
 
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, ObjectName, ObjectNamePart, SelectItem, SelectItemQualifiedWildcardKind,
