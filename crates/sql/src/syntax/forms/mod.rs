@@ -27,11 +27,12 @@ struct Forms;
 impl Pass for Forms {
     fn enter_query(&mut self, query: &mut Query) -> Checked {
         recursive::rewrite(query)?;
-        windows::write_out(query)?;
+        windows::of_order(query)?;
         clauses::of_query(query)
     }
 
     fn enter_select(&mut self, select: &mut Select) -> Checked {
+        windows::of_select(select)?;
         clauses::of_select(select);
         grouping::rewrite(select)?;
         row_queries::rewrite(select)

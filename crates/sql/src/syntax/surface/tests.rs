@@ -92,6 +92,11 @@ fn expressions_are_refused_without_a_tree_or_a_literal() {
         ("SELECT abs(DISTINCT a) FROM t", "abs is no aggregate"),
         ("SELECT upper(a) OVER () FROM t", "upper is no aggregate"),
         ("SELECT abs(a) FILTER (WHERE a > 1) FROM t", "abs is no aggregate"),
+        (
+            "SELECT row_number() FILTER (WHERE a > 1) OVER () FROM t",
+            "FILTER and DISTINCT",
+        ),
+        ("SELECT first_value(DISTINCT a) OVER () FROM t", "FILTER and DISTINCT"),
         ("SELECT INTERVAL '1' YEAR TO MONTH", "INTERVAL"),
         ("SELECT a && b FROM t", "array_has_any"),
         ("SELECT (a, b) OVERLAPS (c, d) FROM t", "OVERLAPS"),
