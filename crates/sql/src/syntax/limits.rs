@@ -107,7 +107,7 @@ impl Limits {
         };
         *here += 1;
         let (here, all): (usize, usize) = (*here, self.brackets.iter().sum());
-        match queries > SHALLOW && here > 1 || queries <= SHALLOW && all > MAX_BRACKETS {
+        match (queries > SHALLOW && here > 1) || (queries <= SHALLOW && all > MAX_BRACKETS) {
             true => too_large("joins in brackets are nested too deep, join from left to right".to_owned()),
             false => Ok(()),
         }

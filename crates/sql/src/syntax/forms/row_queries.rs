@@ -73,7 +73,7 @@ fn in_condition(expr: &mut Expr) -> Checked {
 fn exists(mut row: Vec<Expr>, query: &Query) -> Result<Expr, Refusal> {
     let reserved = || (0..row.len()).map(|n| format!("__parcours_c{n}")).collect::<Vec<_>>();
     let (names, renamed) = match shown_names(&query.body, row.len()) {
-        Some(names) if !mentioned(&mut row.clone(), &names)? => (names, Vec::new()),
+        Some(names) if !mentioned(row.clone(), &names)? => (names, Vec::new()),
         _ => (reserved(), reserved()),
     };
     let equal = row.drain(..).zip(&names).map(|(element, name)| {
@@ -106,9 +106,9 @@ fn shown_names(body: &SetExpr, wanted: usize) -> Option<Vec<String>> {
 }
 
 /// Whether a row mentions one of these names without a table's.
-fn mentioned(row: &mut Vec<Expr>, names: &[String]) -> Result<bool, Refusal> {
+fn mentioned(mut row: Vec<Expr>, names: &[String]) -> Result<bool, Refusal> {
     let mut mentions = Mentions { names, found: false };
-    walk(row, &mut mentions)?;
+    walk(&mut row, &mut mentions)?;
     Ok(mentions.found)
 }
 

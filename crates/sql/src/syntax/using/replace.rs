@@ -44,7 +44,7 @@ impl<'a> Replace<'a> {
             return Ok(());
         }
         match self.scope.value(&name) {
-            Some(Value::Known(value)) if self.queries == 0 => *expr = value.clone(),
+            Some(Value::Known(value)) if self.queries == 0 => *expr = value.as_ref().clone(),
             Some(Value::Ambiguous) if self.queries == 0 => {
                 return Err(Refusal::invalid(format!(
                     "{name} is a common column of several joins, say which table's"

@@ -9,7 +9,7 @@ use crate::syntax::names::{compared, quoted};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     /// This expression.
-    Known(Expr),
+    Known(Box<Expr>),
     /// A column that the engine finds by its bare name.
     Bare,
     /// Columns of several joins that stand beside each other.
@@ -81,7 +81,7 @@ impl Scope {
             };
             self.shown
                 .retain(|shown| !matches!(shown, Shown::Common(common) if common == name));
-            return Some(value);
+            return Some(*value);
         }
         match self.shown.as_mut_slice() {
             [Shown::Table { qualifier, without }] => {

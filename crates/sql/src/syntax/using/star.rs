@@ -23,7 +23,7 @@ pub(super) fn written_out(options: &WildcardAdditionalOptions, scope: &Scope) ->
             Shown::Common(name) if excluded.contains(name) => {}
             Shown::Common(name) => match scope.value(name) {
                 Some(Value::Known(value)) => items.push(SelectItem::ExprWithAlias {
-                    expr: value.clone(),
+                    expr: value.as_ref().clone(),
                     alias: quoted(name),
                 }),
                 _ => {
