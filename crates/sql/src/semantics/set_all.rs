@@ -1,6 +1,7 @@
-//! `EXCEPT ALL` and `INTERSECT ALL` count how often a row occurs. The engine plans them as anti and semi joins, which do not;
-//! where [`crate::syntax`] has marked the operands by reserved aliases, equal rows are numbered on both sides and the number is
-//! compared, too: the third of four equal rows on the left finds its partner only if there are three on the right.
+//! `EXCEPT ALL` and `INTERSECT ALL` count how often a row occurs. The engine plans them as anti and semi joins, which
+//! do not; where [`crate::syntax`] has marked the operands by reserved aliases, equal rows are numbered on both sides
+//! and the number is compared, too: the third of four equal rows on the left finds its partner only if there are three
+//! on the right.
 
 use std::sync::Arc;
 
@@ -38,8 +39,8 @@ impl AnalyzerRule for SetOperationsAll {
     }
 }
 
-/// Whether a join is one that stands for `EXCEPT ALL` or `INTERSECT ALL`; once it counts, its left side has a number more and
-/// its right side another shape.
+/// Whether a join is one that stands for `EXCEPT ALL` or `INTERSECT ALL`; once it counts, its left side has a number
+/// more and its right side another shape.
 fn is_marked(join: &Join) -> bool {
     matches!(join.join_type, JoinType::LeftAnti | JoinType::LeftSemi)
         && join.null_equality == NullEquality::NullEqualsNull

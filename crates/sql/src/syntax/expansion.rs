@@ -1,5 +1,6 @@
-//! How many tables a statement reads once every name of a `WITH` stands for its query, as the engine plans it. Names that
-//! refer twice to the one before double with each: eighteen of them are a quarter of a million tables, from a page of text.
+//! How many tables a statement reads once every name of a `WITH` stands for its query, as the engine plans it. Names
+//! that refer twice to the one before double with each: eighteen of them are a quarter of a million tables, from a page
+//! of text.
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Query, Statement};
 

@@ -1,5 +1,5 @@
-//! Aggregates and windows where there is no group yet or no longer a row: refused by name, since the engine's own messages
-//! are about its plans.
+//! Aggregates and windows where there is no group yet or no longer a row: refused by name, since the engine's own
+//! messages are about its plans.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;

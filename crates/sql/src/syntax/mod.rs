@@ -1,9 +1,14 @@
-//! Syntax trees: which clauses are honoured, and forms that are rewritten before the engine plans them. A statement's text
-//! is checked by [`check_text`], then parsed, then prepared by [`prepare`]. Neither knows a table's columns: what cannot be
-//! told from the text alone is refused by name or left to the engine, never guessed.
+//! Syntax trees: which clauses are honoured, and forms that are rewritten before the engine plans them. A statement's
+//! text is checked by [`check_text`], parsed without its hints (see [`without_hints`]), and prepared by [`prepare`].
+//! Neither knows a table's columns: what cannot be told from the text alone is refused by name or left to the engine,
+//! never guessed.
 
+mod built;
+mod chains;
+mod deep;
 mod expansion;
 mod forms;
+mod hints;
 mod limits;
 mod misplaced;
 mod names;
@@ -16,6 +21,7 @@ mod walk;
 
 use datafusion::sql::sqlparser::ast::Statement;
 
+pub use hints::without_hints;
 pub use refusal::Refusal;
 pub use text::check_text;
 
@@ -43,7 +49,8 @@ pub fn prepare(statement: &mut Statement) -> Result<(), Refusal> {
     names::give(statement)?;
     using::write_out(statement)?;
     forms::rewrite(statement)?;
-    set_all::mark(statement)
+    set_all::mark(statement)?;
+    deep::bracket(statement)
 }
 
 #[cfg(test)]

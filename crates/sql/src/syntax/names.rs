@@ -1,5 +1,6 @@
 //! Names of output columns. An expression without an alias is named by its own text, `SELECT 1` by `1`, and a name that
-//! occurs again in one list is told apart as `a_1`, since the engine refuses equal names. A plain column keeps its name.
+//! occurs again in one list is told apart as `a_1`, since the engine refuses equal names. A plain column keeps its
+//! name.
 
 use std::collections::HashSet;
 
@@ -145,8 +146,8 @@ fn expands(expr: &Expr) -> bool {
     }
 }
 
-/// The text of an expression, as the name of its column. A function that is called without brackets, as `CURRENT_DATE`, may
-/// be a column of that name.
+/// The text of an expression, as the name of its column. A function that is called without brackets, as `CURRENT_DATE`,
+/// may be a column of that name.
 fn text(expr: &Expr) -> String {
     if let Expr::Function(Function {
         name,
@@ -164,8 +165,8 @@ fn text(expr: &Expr) -> String {
     }
 }
 
-/// The name, or the first of `name_1`, `name_2` … that is free; it is taken then. `again` says that the name is known to be
-/// taken.
+/// The name, or the first of `name_1`, `name_2` … that is free; it is taken then. `again` says that the name is known
+/// to be taken.
 fn free(name: String, taken: &mut HashSet<String>, again: bool) -> String {
     if !again && taken.insert(name.clone()) {
         return name;
@@ -258,7 +259,7 @@ mod tests {
             ("SELECT a+1 FROM t ORDER BY b DESC", "a + 1|3|2|2"),
             ("SELECT a+1 FROM t UNION SELECT a FROM u ORDER BY a+1 DESC", "a + 1|3|2"),
             (
-                "SELECT a % 2, sum(b) FROM t GROUP BY 1 ORDER BY sum(b)",
+                "SELECT a % 2, sum(b) FROM t GROUP BY 1 ORDER BY sum(b), 1",
                 "a % 2,sum(b)|0,30|1,30",
             ),
             (

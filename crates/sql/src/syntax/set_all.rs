@@ -1,17 +1,18 @@
-//! `EXCEPT ALL` and `INTERSECT ALL`, whose engine forgets how often a row occurs. Both operands get reserved aliases here,
-//! by which [`crate::semantics::set_all`] knows the operation again in the plan and numbers equal rows.
+//! `EXCEPT ALL` and `INTERSECT ALL`, whose engine forgets how often a row occurs. Both operands get reserved aliases
+//! here, by which [`crate::semantics::set_all`] knows the operation again in the plan and numbers equal rows.
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias, TableFactor, TableWithJoins,
-    WildcardAdditionalOptions,
 };
 
-use super::forms::{empty_select, query_of};
+use super::built::{empty_select, plain_star, query_of};
 use super::names::quoted;
-use super::refusal::Checked;
+use super::refusal::{Checked, Refusal};
 use super::walk::{Pass, walk};
 use super::{ALL_LEFT, ALL_RIGHT};
+
+/// The most operations that are operands of each other: each makes the plan several levels deeper.
+const MAX_WITHIN: usize = 16;
 
 /// Marks every `EXCEPT ALL` and `INTERSECT ALL` of a statement.
 pub(super) fn mark(statement: &mut Statement) -> Checked {
@@ -22,12 +23,12 @@ struct Mark;
 
 impl Pass for Mark {
     fn leave_query(&mut self, query: &mut Query) -> Checked {
-        mark_body(&mut query.body);
-        Ok(())
+        mark_body(&mut query.body).map(drop)
     }
 }
 
-fn mark_body(body: &mut SetExpr) {
+/// Marks the operations of a body and returns how many are within each other.
+fn mark_body(body: &mut SetExpr) -> Result<usize, Refusal> {
     let SetExpr::SetOperation {
         left,
         op,
@@ -35,15 +36,21 @@ fn mark_body(body: &mut SetExpr) {
         right,
     } = body
     else {
-        return;
+        return Ok(0);
     };
-    mark_body(left);
-    mark_body(right);
+    let within = mark_body(left)?.max(mark_body(right)?);
     let counts = matches!(op, SetOperator::Except | SetOperator::Minus | SetOperator::Intersect);
-    if counts && matches!(set_quantifier, SetQuantifier::All) {
-        aliased(left, ALL_LEFT);
-        aliased(right, ALL_RIGHT);
+    if !counts || !matches!(set_quantifier, SetQuantifier::All) {
+        return Ok(within);
     }
+    if within == MAX_WITHIN {
+        return Err(Refusal::too_large(format!(
+            "more than {MAX_WITHIN} EXCEPT ALL and INTERSECT ALL follow each other, unite operands by UNION ALL"
+        )));
+    }
+    aliased(left, ALL_LEFT);
+    aliased(right, ALL_RIGHT);
+    Ok(within + 1)
 }
 
 /// `operand` becomes `SELECT * FROM (operand) AS alias`.
@@ -65,15 +72,7 @@ fn aliased(operand: &mut SetExpr, alias: &str) {
         sample: None,
     };
     *operand = SetExpr::Select(Box::new(Select {
-        projection: vec![SelectItem::Wildcard(WildcardAdditionalOptions {
-            wildcard_token: AttachedToken::empty(),
-            opt_ilike: None,
-            opt_exclude: None,
-            opt_except: None,
-            opt_replace: None,
-            opt_rename: None,
-            opt_alias: None,
-        })],
+        projection: vec![SelectItem::Wildcard(plain_star())],
         from: vec![TableWithJoins {
             relation,
             joins: Vec::new(),

@@ -12,13 +12,18 @@ use datafusion::sql::sqlparser::ast::{Query, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::{check_text, prepare};
+use super::{check_text, prepare, without_hints};
 use crate::semantics::set_all::SetOperationsAll;
 
 /// The statement of a text.
 pub(crate) fn parsed(sql: &str) -> Statement {
-    let mut statements = Parser::parse_sql(&GenericDialect {}, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    statements.remove(0)
+    try_parsed(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// The statement of a text, or why it is none.
+pub(crate) fn try_parsed(sql: &str) -> Result<Statement, String> {
+    let statements = Parser::parse_sql(&GenericDialect {}, sql).map_err(|error| error.to_string())?;
+    statements.into_iter().next().ok_or_else(|| "nothing".to_owned())
 }
 
 /// The query of a statement.
@@ -49,8 +54,8 @@ pub(crate) async fn session(script: &str) -> SessionContext {
     context
 }
 
-/// The names and rows of a statement, as `a,b|1,2|3,NULL`; rows are sorted unless the statement orders them. A refusal and
-/// an error are their messages.
+/// The names and rows of a statement, as `a,b|1,2|3,NULL`; rows are sorted unless the statement orders them. A refusal
+/// and an error are their messages.
 pub(crate) async fn answer(context: &SessionContext, sql: &str) -> String {
     match rows(context, sql).await {
         Ok(answer) => answer,
@@ -60,6 +65,7 @@ pub(crate) async fn answer(context: &SessionContext, sql: &str) -> String {
 
 async fn rows(context: &SessionContext, sql: &str) -> Result<String, String> {
     check_text(sql).map_err(|refusal| refusal.to_string())?;
+    let sql = &without_hints(sql);
     let state = context.state();
     let dialect = state.config().options().sql_parser.dialect;
     let mut statement = state

@@ -1,6 +1,7 @@
 //! The size of a statement's text, before it is parsed. The parser bounds the nesting of expressions by itself; what it
-//! builds in loops (`1 + 1 + …`) or recurses into without counting (types of types) is bounded here, since even dropping
-//! a tree that is too deep overflows a thread's stack. Names that rewritten statements use are reserved here as well.
+//! builds in loops (`1 + 1 + …`) or recurses into without counting (types of types) is bounded here, since even
+//! dropping a tree that is too deep overflows a thread's stack. Names that rewritten statements use are reserved here
+//! as well.
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -47,7 +48,8 @@ pub fn check_text(sql: &str) -> Result<(), Refusal> {
         .try_for_each(|token| count.token(token))
 }
 
-fn is_space(token: &Token) -> bool {
+/// Whether a token is white space or a comment.
+pub(super) fn is_space(token: &Token) -> bool {
     matches!(
         token,
         Token::Whitespace(
@@ -64,9 +66,9 @@ fn is_space(token: &Token) -> bool {
 #[derive(Default)]
 struct Count {
     tokens: usize,
-    /// The operators since the last comma, for every open bracket.
-    open: Vec<usize>,
-    /// The same outside of all brackets.
+    /// Every open bracket, and the operators in it since the last comma.
+    open: Vec<(Bracket, usize)>,
+    /// The operators outside of all brackets.
     outside: usize,
     /// The operators of all open brackets together.
     operators: usize,
@@ -74,6 +76,13 @@ struct Count {
     brackets: usize,
     repeated: usize,
     last: Option<Token>,
+}
+
+/// What is open: a bracket, or a `CASE` that waits for its `END`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bracket {
+    Sign,
+    Case,
 }
 
 impl Count {
@@ -88,9 +97,16 @@ impl Count {
         self.words(token)?;
         self.types(token)?;
         match token {
-            Token::LParen | Token::LBracket | Token::LBrace => self.enter()?,
+            Token::LParen | Token::LBracket | Token::LBrace => self.enter(Bracket::Sign)?,
             Token::RParen | Token::RBracket | Token::RBrace => self.leave(),
             Token::Comma | Token::SemiColon => self.restart(),
+            Token::Word(word) if word.keyword == Keyword::CASE => self.enter(Bracket::Case)?,
+            Token::Word(word) if self.in_case() => match word.keyword {
+                Keyword::END => self.leave_case(),
+                Keyword::WHEN | Keyword::THEN | Keyword::ELSE => self.restart(),
+                _ if chains(token) => self.operator()?,
+                _ => {}
+            },
             token if chains(token) => self.operator()?,
             _ => {}
         }
@@ -126,29 +142,49 @@ impl Count {
         }
     }
 
-    fn enter(&mut self) -> Checked {
+    fn in_case(&self) -> bool {
+        matches!(self.open.last(), Some((Bracket::Case, _)))
+    }
+
+    fn here(&mut self) -> &mut usize {
+        self.open
+            .last_mut()
+            .map_or(&mut self.outside, |(_, operators)| operators)
+    }
+
+    fn enter(&mut self, bracket: Bracket) -> Checked {
         if self.open.len() == MAX_BRACKETS {
             return Err(Refusal::too_large(format!(
                 "brackets are nested more than {MAX_BRACKETS} deep, name parts of the statement with WITH"
             )));
         }
-        self.open.push(0);
+        self.open.push((bracket, 0));
         Ok(())
     }
 
     fn leave(&mut self) {
-        let inner = self.open.pop().unwrap_or_default();
-        self.operators -= inner;
+        // A CASE that is not ended before is an error of the text.
+        while let Some((bracket, operators)) = self.open.pop() {
+            self.operators -= operators;
+            if bracket == Bracket::Sign {
+                return;
+            }
+        }
+    }
+
+    fn leave_case(&mut self) {
+        if let Some((_, operators)) = self.open.pop() {
+            self.operators -= operators;
+        }
     }
 
     /// A comma ends an expression: the next one begins anew.
     fn restart(&mut self) {
-        let here = self.open.last_mut().unwrap_or(&mut self.outside);
-        self.operators -= std::mem::take(here);
+        self.operators -= std::mem::take(self.here());
     }
 
     fn operator(&mut self) -> Checked {
-        *self.open.last_mut().unwrap_or(&mut self.outside) += 1;
+        *self.here() += 1;
         self.operators += 1;
         match self.operators > MAX_OPERATORS {
             true => Err(Refusal::too_large(format!(
@@ -245,6 +281,10 @@ mod tests {
         check_text(&format!("SELECT {ors}, {ors}")).unwrap();
         let sums = vec!["1"; 2_000].join("+");
         check_text(&format!("SELECT {sums}, {sums}, {sums}, {sums}")).unwrap();
+        let branches = vec!["WHEN a = 1 AND b = 2 THEN 3 + 4"; 4_000].join(" ");
+        check_text(&format!("SELECT CASE {branches} ELSE 0 END")).unwrap();
+        assert!(refused(&format!("SELECT {}", vec!["CASE WHEN a THEN 1 END"; 6_000].join("+"))).contains("operators"));
+        assert!(refused(&format!("SELECT {}", vec!["end"; 6_000].join("+"))).contains("operators"));
         let nested = format!("SELECT ({sums} + ({sums} + ({sums})))");
         assert!(refused(&nested).contains("operators"));
     }

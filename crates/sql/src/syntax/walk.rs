@@ -1,5 +1,5 @@
-//! One walk over a statement for every pass. The parser's visitors are compiled anew, over its whole tree, for each type
-//! that visits; here that happens once, and the passes are called through a table.
+//! One walk over a statement for every pass. The parser's visitors are compiled anew, over its whole tree, for each
+//! type that visits; here that happens once, and the passes are called through a table.
 
 use std::ops::ControlFlow;
 
@@ -31,6 +31,11 @@ pub(crate) trait Pass {
 
     /// Before the parts of an element of `FROM`.
     fn enter_factor(&mut self, _: &mut TableFactor) -> Checked {
+        Ok(())
+    }
+
+    /// After the parts of an element of `FROM`.
+    fn leave_factor(&mut self, _: &mut TableFactor) -> Checked {
         Ok(())
     }
 
@@ -83,6 +88,10 @@ impl VisitorMut for Walk<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Refusal> {
         flow(self.0.enter_factor(factor))
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Refusal> {
+        flow(self.0.leave_factor(factor))
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Refusal> {

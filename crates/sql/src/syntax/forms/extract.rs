@@ -1,12 +1,10 @@
-//! `EXTRACT` of decades, centuries and millennia, which the engine lacks: arithmetic on the year, as PostgreSQL counts. The
-//! first century is of the years 1 to 100.
+//! `EXTRACT` of decades, centuries and millennia, which the engine lacks: arithmetic on the year, as PostgreSQL counts.
+//! The first century is of the years 1 to 100.
 
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Value,
-};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, DateTimeField, Expr, Value};
 
 use super::{binary, bracketed};
+use crate::syntax::built::{argument, call};
 
 /// Rewrites an extraction of many years at once.
 pub(super) fn rewrite(expr: &mut Expr) {
@@ -34,20 +32,7 @@ pub(super) fn rewrite(expr: &mut Expr) {
 /// Returns `CAST(floor((year) / years.0) AS INT)`: integers would be cut towards zero.
 fn floored(year: Expr, years: &str) -> Expr {
     let share = binary(bracketed(year), BinaryOperator::Divide, number(&format!("{years}.0")));
-    let floor = Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("floor")]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(share))],
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    });
+    let floor = call("floor", vec![argument(share)]);
     Expr::Cast {
         kind: CastKind::Cast,
         expr: Box::new(floor),

@@ -1,5 +1,5 @@
-//! `GROUP BY … WITH ROLLUP` and `WITH CUBE`, whose modifier the engine drops, and `ROLLUP` and `CUBE` over rows of columns,
-//! which become the grouping sets that they stand for.
+//! `GROUP BY … WITH ROLLUP` and `WITH CUBE`, whose modifier the engine drops, and `ROLLUP` and `CUBE` over rows of
+//! columns, which become the grouping sets that they stand for.
 
 use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, GroupByWithModifier, Select};
 

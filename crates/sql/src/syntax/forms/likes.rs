@@ -1,10 +1,10 @@
-//! `LIKE ANY (a, b)` is a `LIKE` for each pattern, joined by `OR`; `LIKE … ESCAPE` with a literal pattern says the same with
-//! the backslash, which the engine and PostgreSQL escape with by default.
+//! `LIKE ANY (a, b)` is a `LIKE` for each pattern, joined by `OR`; `LIKE … ESCAPE` with a literal pattern says the same
+//! with the backslash, which the engine and PostgreSQL escape with by default.
 
 use datafusion::sql::sqlparser::ast::{Array, BinaryOperator, Expr, Value, ValueWithSpan};
 
 use super::{bracketed, may_copy, taken};
-use crate::syntax::limits::joined_by;
+use crate::syntax::chains::joined_by;
 use crate::syntax::refusal::{Checked, Refusal, refuse};
 
 /// The most patterns of one `LIKE ANY`.

@@ -6,11 +6,11 @@ mod extract;
 mod grouping;
 mod likes;
 mod quantified;
+mod recursive;
+mod row_queries;
 mod rows;
 mod units;
 mod windows;
-
-pub(super) use rows::{empty_select, query_of};
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select, Statement};
 
@@ -26,14 +26,16 @@ struct Forms;
 
 impl Pass for Forms {
     fn enter_query(&mut self, query: &mut Query) -> Checked {
-        windows::write_out(query)?;
+        recursive::rewrite(query)?;
+        windows::of_order(query)?;
         clauses::of_query(query)
     }
 
     fn enter_select(&mut self, select: &mut Select) -> Checked {
+        windows::of_select(select)?;
         clauses::of_select(select);
         grouping::rewrite(select)?;
-        rows::in_conditions(select)
+        row_queries::rewrite(select)
     }
 
     fn enter_expr(&mut self, expr: &mut Expr) -> Checked {

@@ -1,5 +1,5 @@
-//! `= ANY (SELECT …)` is `IN`, and `<> ALL (SELECT …)` is `NOT IN`: the engine knows more about these. Other comparisons
-//! with `ANY` and `ALL` are left.
+//! `= ANY (SELECT …)` is `IN`, and `<> ALL (SELECT …)` is `NOT IN`: the engine knows more about these. Other
+//! comparisons with `ANY` and `ALL` are left.
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr};
 

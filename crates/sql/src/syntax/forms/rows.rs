@@ -1,160 +1,12 @@
 //! Comparisons of rows: `(a, b) = (c, d)`, `(a, b) < (c, d)`, `(a, b) IN ((1, 2), (3, 4))` become comparisons of their
-//! elements. `(a, b) IN (SELECT …)` becomes `EXISTS` where a condition that is not true only leaves a row out: there
-//! unknown and false are one.
+//! elements.
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectFlavor, SelectItem,
-    SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, UnaryOperator, Value,
-};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 
-use super::{MAX_COPIED, binary, bracketed, may_copy, taken};
-use crate::syntax::limits::joined_by;
-use crate::syntax::names::quoted;
-use crate::syntax::refusal::{Checked, refuse};
-
-/// The alias of a query whose rows are compared.
-const ROWS: &str = "__parcours_rows";
-
-const IN_QUERY: &str = "(a, b) IN (SELECT …) is supported in WHERE, HAVING, QUALIFY and ON of inner joins, joined by AND \
-                        and OR, and NOT IN not at all: write EXISTS or NOT EXISTS";
-
-/// Rewrites `(a, b) IN (SELECT …)` in the conditions of a `SELECT`.
-pub(super) fn in_conditions(select: &mut Select) -> Checked {
-    let from = select.from.iter_mut().flat_map(|from| &mut from.joins);
-    let on = from.filter_map(|join| match &mut join.join_operator {
-        JoinOperator::Join(JoinConstraint::On(on)) | JoinOperator::Inner(JoinConstraint::On(on)) => Some(on),
-        _ => None,
-    });
-    on.chain(&mut select.selection)
-        .chain(&mut select.having)
-        .chain(&mut select.qualify)
-        .try_for_each(in_condition)
-}
-
-fn in_condition(expr: &mut Expr) -> Checked {
-    match expr {
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::And | BinaryOperator::Or,
-            right,
-        } => {
-            in_condition(left)?;
-            in_condition(right)
-        }
-        Expr::Nested(inner) => in_condition(inner),
-        // `= ANY` is `IN`, and is rewritten to it only when the walk comes to it.
-        Expr::AnyOp { .. } => {
-            super::quantified::rewrite(expr)?;
-            match expr {
-                Expr::InSubquery { .. } => in_condition(expr),
-                _ => Ok(()),
-            }
-        }
-        Expr::InSubquery {
-            expr: row,
-            subquery,
-            negated: false,
-        } if matches!(row.as_ref(), Expr::Tuple(_)) => {
-            if let Expr::Tuple(row) = taken(row) {
-                *expr = exists(row, subquery);
-            }
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Returns `EXISTS (SELECT 1 FROM (query) AS rows(c1, …) WHERE rows.c1 = a AND …)`.
-fn exists(row: Vec<Expr>, query: &Query) -> Expr {
-    let column = |n: usize| quoted(format!("__parcours_c{n}"));
-    let equal = |(n, element): (usize, Expr)| {
-        let column = Expr::CompoundIdentifier(vec![quoted(ROWS), column(n)]);
-        binary(column, BinaryOperator::Eq, bracketed(element))
-    };
-    let columns = (0..row.len()).map(column).collect();
-    let condition = joined_by(&BinaryOperator::And, row.into_iter().enumerate().map(equal).collect());
-    Expr::Exists {
-        subquery: Box::new(one_from(query.clone(), columns, condition)),
-        negated: false,
-    }
-}
-
-fn one_from(query: Query, columns: Vec<Ident>, condition: Option<Expr>) -> Query {
-    let columns = columns
-        .into_iter()
-        .map(|name| TableAliasColumnDef { name, data_type: None });
-    let rows = TableFactor::Derived {
-        lateral: false,
-        subquery: Box::new(query),
-        alias: Some(TableAlias {
-            explicit: true,
-            name: quoted(ROWS),
-            columns: columns.collect(),
-            at: None,
-        }),
-        sample: None,
-    };
-    let select = Select {
-        projection: vec![SelectItem::UnnamedExpr(Expr::value(Value::Number(
-            "1".to_owned(),
-            false,
-        )))],
-        from: vec![TableWithJoins {
-            relation: rows,
-            joins: Vec::new(),
-        }],
-        selection: condition,
-        ..empty_select()
-    };
-    query_of(SetExpr::Select(Box::new(select)))
-}
-
-/// Returns a query that is only this body.
-pub(crate) fn query_of(body: SetExpr) -> Query {
-    Query {
-        with: None,
-        body: Box::new(body),
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: Vec::new(),
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: Vec::new(),
-    }
-}
-
-/// Returns a `SELECT` of nothing.
-pub(crate) fn empty_select() -> Select {
-    Select {
-        select_token: AttachedToken::empty(),
-        optimizer_hints: Vec::new(),
-        distinct: None,
-        select_modifiers: None,
-        top: None,
-        top_before_distinct: false,
-        projection: Vec::new(),
-        exclude: None,
-        into: None,
-        from: Vec::new(),
-        lateral_views: Vec::new(),
-        prewhere: None,
-        selection: None,
-        connect_by: Vec::new(),
-        group_by: GroupByExpr::Expressions(Vec::new(), Vec::new()),
-        cluster_by: Vec::new(),
-        distribute_by: Vec::new(),
-        sort_by: Vec::new(),
-        having: None,
-        named_window: Vec::new(),
-        qualify: None,
-        window_before_qualify: false,
-        value_table_mode: None,
-        flavor: SelectFlavor::Standard,
-    }
-}
+use super::row_queries::IN_QUERY;
+use super::{MAX_COPIED, binary, bracketed, may_copy};
+use crate::syntax::chains::joined_by;
+use crate::syntax::refusal::{Checked, Refusal, refuse};
 
 /// Rewrites a comparison of rows.
 pub(super) fn rewrite(expr: &mut Expr) -> Checked {
@@ -205,7 +57,7 @@ fn compares(op: &BinaryOperator) -> bool {
     )
 }
 
-fn compared(a: &[Expr], op: &BinaryOperator, b: &[Expr]) -> Result<Expr, crate::syntax::Refusal> {
+fn compared(a: &[Expr], op: &BinaryOperator, b: &[Expr]) -> Result<Expr, Refusal> {
     if a.len() != b.len() || a.is_empty() {
         return refuse("rows that are compared need as many elements as each other");
     }
@@ -228,8 +80,8 @@ fn compared(a: &[Expr], op: &BinaryOperator, b: &[Expr]) -> Result<Expr, crate::
         .map_or_else(|| refuse("rows without elements cannot be compared"), Ok)
 }
 
-/// The most characters of two rows that are compared by order: each element is copied, and each level of comparisons within
-/// comparisons would double the whole.
+/// The most characters of two rows that are compared by order: each element is copied, and each level of comparisons
+/// within comparisons would double the whole.
 const MAX_ORDERED: usize = 1_000;
 
 /// Returns `a1 < b1 OR (a1 = b1 AND (a2 < b2 OR …))`, where only the last elements may be equal for `<=`.
@@ -248,7 +100,7 @@ fn ordered(a: &[Expr], op: &BinaryOperator, b: &[Expr]) -> Option<Expr> {
     }))
 }
 
-fn one_of(row: &[Expr], list: &[Expr], negated: bool) -> Result<Expr, crate::syntax::Refusal> {
+fn one_of(row: &[Expr], list: &[Expr], negated: bool) -> Result<Expr, Refusal> {
     may_copy(row, list.len())?;
     let mut alternatives = Vec::with_capacity(list.len());
     for other in list {
@@ -282,7 +134,7 @@ mod tests {
         .await;
         for (condition, expected) in [
             ("(a, b) = (1, 2)", "n|2"),
-            ("(a, b) <> (1, 2)", "n|1|3|4"),
+            ("(a, b) <> (1, 2)", "n|1|3|4|5"),
             ("(a, b) < (2, 1)", "n|1|2"),
             ("(a, b) <= (2, 1)", "n|1|2|3"),
             ("(a, b) > (1, 1)", "n|2|3|4"),
@@ -292,8 +144,13 @@ mod tests {
             ("n > 2 AND (a, b) IN (SELECT x, y FROM u)", "n|3"),
             ("n = 1 OR (a, b) IN (SELECT x, y FROM u)", "n|1|2|3"),
             ("(a, b) = ANY (SELECT x, y FROM u)", "n|2|3"),
-            ("(a + 1, n) IN (SELECT x, max(y) FROM u GROUP BY x)", "n"),
+            ("(a + 1, n) IN (SELECT x, max(y) FROM u GROUP BY x)", "n|1"),
             ("(a, b) IN (SELECT x, y FROM u WHERE u.x = t.a)", "n|2|3"),
+            ("(a, b) IN (SELECT x AS b, y AS a FROM u)", "n|2|3"),
+            ("(a, b) IN (SELECT y AS b, x AS a FROM u)", "n|2|3"),
+            ("(a, b) IN (SELECT * FROM u)", "n|2|3"),
+            ("(a, b) IN (SELECT x, y FROM u UNION SELECT n, n FROM t)", "n|1|2|3"),
+            ("(a, b) IN (VALUES (1, 1))", "n|1"),
         ] {
             let sql = format!("SELECT n FROM t WHERE {condition}");
             assert_eq!(answer(&context, &sql).await, expected, "{condition}");

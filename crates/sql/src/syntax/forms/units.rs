@@ -1,5 +1,5 @@
-//! Units as words: in `dateadd(day, n, d)` and its like the first argument becomes a text, `'day'`, which no column can be
-//! mistaken for.
+//! Units as words: in `dateadd(day, n, d)` and its like the first argument becomes a text, `'day'`, which no column can
+//! be mistaken for.
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, Value,

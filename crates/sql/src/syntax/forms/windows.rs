@@ -2,31 +2,34 @@
 //! `sum(x) OVER w` elsewhere for the aggregate `sum(x)`.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, NamedWindowDefinition, NamedWindowExpr, Query, SetExpr, WindowSpec, WindowType,
+    Expr, NamedWindowDefinition, NamedWindowExpr, Query, Select, SetExpr, WindowSpec, WindowType,
 };
 
 use crate::syntax::names::compared;
-use crate::syntax::refusal::Checked;
+use crate::syntax::refusal::{Checked, Refusal};
 use crate::syntax::walk::{Pass, walk};
 
 /// The windows of one `SELECT`, by name.
 type Windows = Vec<(String, WindowSpec)>;
 
-/// Writes every use of a named window of a query's `SELECT` out.
-pub(super) fn write_out(query: &mut Query) -> Checked {
-    let SetExpr::Select(select) = query.body.as_mut() else {
-        return Ok(());
-    };
-    if select.named_window.is_empty() {
-        return Ok(());
-    }
+/// Writes the named windows in the clauses of a `SELECT` out.
+pub(super) fn of_select(select: &mut Select) -> Checked {
     let mut out = WriteOut {
         windows: defined(&select.named_window),
         queries: 0,
     };
     walk(&mut select.projection, &mut out)?;
-    walk(&mut select.qualify, &mut out)?;
-    walk(&mut query.order_by, &mut out)
+    walk(&mut select.distinct, &mut out)?;
+    walk(&mut select.qualify, &mut out)
+}
+
+/// Writes the named windows in a query's `ORDER BY` out: they are those of its `SELECT`.
+pub(super) fn of_order(query: &mut Query) -> Checked {
+    let windows = match query.body.as_ref() {
+        SetExpr::Select(select) => defined(&select.named_window),
+        _ => Windows::new(),
+    };
+    walk(&mut query.order_by, &mut WriteOut { windows, queries: 0 })
 }
 
 /// A window may be another one's name; a name that is not defined is the engine's to refuse.
@@ -69,8 +72,10 @@ impl Pass for WriteOut {
         if let Expr::Function(function) = expr
             && self.queries == 0
             && let Some(WindowType::NamedWindow(name)) = &function.over
-            && let Some(spec) = find(&self.windows, &compared(name))
         {
+            let Some(spec) = find(&self.windows, &compared(name)) else {
+                return Err(Refusal::invalid(format!("window {name} is not defined")));
+            };
             function.over = Some(WindowType::WindowSpec(spec.clone()));
         }
         Ok(())
@@ -96,6 +101,18 @@ mod tests {
             (
                 "SELECT sum(b) OVER w AS s FROM t WINDOW w AS (PARTITION BY a)",
                 "s|30|30|5",
+            ),
+            (
+                "SELECT b FROM t WINDOW w AS (ORDER BY b) QUALIFY rank() OVER w = 1 UNION ALL SELECT 7",
+                "b|5|7",
+            ),
+            (
+                "SELECT a FROM t QUALIFY sum(b) OVER w > 1",
+                "error: window w is not defined",
+            ),
+            (
+                "SELECT a FROM t ORDER BY sum(b) OVER w",
+                "error: window w is not defined",
             ),
         ] {
             assert_eq!(answer(&context, sql).await, expected, "{sql}");

@@ -1,11 +1,14 @@
-//! Expressions. What the engine would answer with a tree of the parser, or with a literal in its message, is refused here.
+//! Expressions. What the engine would answer with a tree of the parser, or with a literal in its message, is refused
+//! here.
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, DictionaryField, Expr, Interval,
-    LambdaFunction, Map, MapEntry, Subscript, TypedString, UnaryOperator, Value, ValueWithSpan,
+    AccessExpr, Array, CaseWhen, CeilFloorKind, DateTimeField, DictionaryField, Expr, Interval, LambdaFunction, Map,
+    MapEntry, Subscript, TypedString, Value, ValueWithSpan,
 };
 
+use super::foreign::foreign;
 use super::function::function;
+use super::operators::{binary, unary};
 use super::query::query;
 use crate::syntax::refusal::{Checked, refuse};
 
@@ -263,84 +266,6 @@ fn nested(this: &Expr) -> Checked {
     }
 }
 
-/// What has no place in an expression here; named one by one, so that a new kind breaks the build.
-fn foreign(this: &Expr) -> Checked {
-    match this {
-        Expr::JsonAccess { value: _, path: _ } => refuse("paths into JSON (x:a) are not supported, load it as columns"),
-        Expr::IsNormalized {
-            expr: _,
-            form: _,
-            negated: _,
-        } => refuse("IS NORMALIZED is not supported"),
-        Expr::Collate { expr: _, collation: _ } => {
-            refuse("COLLATE is not supported, texts compare by code points: compare lower(…) or a sort key")
-        }
-        Expr::Prefixed { prefix: _, value: _ } => refuse("a character set before a literal is not supported"),
-        Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
-            refuse("ROLLUP, CUBE and GROUPING SETS belong in GROUP BY")
-        }
-        Expr::MatchAgainst {
-            columns: _,
-            match_value: _,
-            opt_search_modifier: _,
-        } => refuse("MATCH … AGAINST is not supported, use LIKE or ~"),
-        Expr::Wildcard(_) | Expr::QualifiedWildcard(_, _) => refuse("* belongs in a list of SELECT or in count(*)"),
-        Expr::OuterJoin(_) => refuse("(+) is not supported, use LEFT JOIN"),
-        Expr::Prior(_) => refuse("PRIOR is not supported, use WITH RECURSIVE"),
-        Expr::MemberOf(_) => refuse("MEMBER OF is not supported, use array_has(array, x)"),
-        Expr::Identifier(_)
-        | Expr::CompoundIdentifier(_)
-        | Expr::CompoundFieldAccess { .. }
-        | Expr::IsFalse(_)
-        | Expr::IsNotFalse(_)
-        | Expr::IsTrue(_)
-        | Expr::IsNotTrue(_)
-        | Expr::IsNull(_)
-        | Expr::IsNotNull(_)
-        | Expr::IsUnknown(_)
-        | Expr::IsNotUnknown(_)
-        | Expr::IsDistinctFrom(_, _)
-        | Expr::IsNotDistinctFrom(_, _)
-        | Expr::InList { .. }
-        | Expr::InSubquery { .. }
-        | Expr::InUnnest { .. }
-        | Expr::Between { .. }
-        | Expr::BinaryOp { .. }
-        | Expr::Like { .. }
-        | Expr::ILike { .. }
-        | Expr::SimilarTo { .. }
-        | Expr::RLike { .. }
-        | Expr::AnyOp { .. }
-        | Expr::AllOp { .. }
-        | Expr::UnaryOp { .. }
-        | Expr::Convert { .. }
-        | Expr::Cast { .. }
-        | Expr::AtTimeZone { .. }
-        | Expr::Extract { .. }
-        | Expr::Ceil { .. }
-        | Expr::Floor { .. }
-        | Expr::Position { .. }
-        | Expr::Substring { .. }
-        | Expr::Trim { .. }
-        | Expr::Overlay { .. }
-        | Expr::Nested(_)
-        | Expr::Value(_)
-        | Expr::TypedString(_)
-        | Expr::Function(_)
-        | Expr::Case { .. }
-        | Expr::Exists { .. }
-        | Expr::Subquery(_)
-        | Expr::Tuple(_)
-        | Expr::Struct { .. }
-        | Expr::Named { .. }
-        | Expr::Dictionary(_)
-        | Expr::Map(_)
-        | Expr::Array(_)
-        | Expr::Interval(_)
-        | Expr::Lambda(_) => Ok(()),
-    }
-}
-
 fn access(access: &AccessExpr) -> Checked {
     match access {
         AccessExpr::Dot(Expr::Identifier(_) | Expr::Value(_)) => Ok(()),
@@ -388,63 +313,5 @@ fn value(value: &ValueWithSpan) -> Checked {
         | Value::Null
         | Value::Placeholder(_) => Ok(()),
         _ => refuse("this kind of literal is not supported, write texts in single quotes and bytes as X'…'"),
-    }
-}
-
-fn unary(op: UnaryOperator) -> Checked {
-    match op {
-        UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not => Ok(()),
-        UnaryOperator::BangNot => refuse("! is not supported, write NOT"),
-        UnaryOperator::BitwiseNot => refuse("~ before a number is not supported, write -1 - x"),
-        op => refuse(format!("{op} before an operand is not supported, use a function")),
-    }
-}
-
-/// What the engine has an operator for; an operator that is not listed is refused.
-fn binary(op: &BinaryOperator) -> Checked {
-    match op {
-        BinaryOperator::Plus
-        | BinaryOperator::Minus
-        | BinaryOperator::Multiply
-        | BinaryOperator::Divide
-        | BinaryOperator::Modulo
-        | BinaryOperator::StringConcat
-        | BinaryOperator::Gt
-        | BinaryOperator::Lt
-        | BinaryOperator::GtEq
-        | BinaryOperator::LtEq
-        | BinaryOperator::Spaceship
-        | BinaryOperator::Eq
-        | BinaryOperator::NotEq
-        | BinaryOperator::And
-        | BinaryOperator::Or
-        | BinaryOperator::Xor
-        | BinaryOperator::BitwiseOr
-        | BinaryOperator::BitwiseAnd
-        | BinaryOperator::BitwiseXor
-        | BinaryOperator::DuckIntegerDivide
-        | BinaryOperator::MyIntegerDivide
-        | BinaryOperator::PGBitwiseXor
-        | BinaryOperator::PGBitwiseShiftLeft
-        | BinaryOperator::PGBitwiseShiftRight
-        | BinaryOperator::PGExp
-        | BinaryOperator::PGRegexMatch
-        | BinaryOperator::PGRegexIMatch
-        | BinaryOperator::PGRegexNotMatch
-        | BinaryOperator::PGRegexNotIMatch
-        | BinaryOperator::PGLikeMatch
-        | BinaryOperator::PGILikeMatch
-        | BinaryOperator::PGNotLikeMatch
-        | BinaryOperator::PGNotILikeMatch
-        | BinaryOperator::AtArrow
-        | BinaryOperator::ArrowAt => Ok(()),
-        BinaryOperator::PGOverlap => refuse("&& is not supported, use array_has_any(a, b)"),
-        BinaryOperator::PGStartsWith => refuse("^@ is not supported, use starts_with(text, beginning)"),
-        BinaryOperator::Overlaps => refuse("OVERLAPS is not supported, write start1 < end2 AND start2 < end1"),
-        BinaryOperator::Match | BinaryOperator::Regexp => {
-            refuse("MATCH and REGEXP are not supported, use ~ with a regular expression")
-        }
-        BinaryOperator::PGCustomBinaryOperator(_) => refuse("OPERATOR(…) is not supported, write the operator itself"),
-        op => refuse(format!("the operator {op} is not supported, use a function")),
     }
 }

@@ -1,13 +1,13 @@
-//! Calls of functions, and windows. What the engine drops without a word is a clause that belongs to an aggregate beside a
-//! scalar function, and a query in place of arguments.
+//! Calls of functions, and windows. What the engine drops without a word is a clause that belongs to an aggregate
+//! beside a scalar function, and a query in place of arguments.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use datafusion::execution::SessionStateDefaults;
 use datafusion::sql::sqlparser::ast::{
-    Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
-    WindowFrame, WindowFrameBound, WindowSpec, WindowType,
+    DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
+    FunctionArguments, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
 };
 
 use super::expr::{expr, exprs};
@@ -30,6 +30,15 @@ static SCALAR: LazyLock<HashSet<String>> = LazyLock::new(|| {
         not_scalar(&mut names, function.name(), function.aliases());
     }
     names
+});
+
+/// The names of the engine's functions over a window's rows only. It drops a filter on them, and `DISTINCT`.
+static OF_WINDOWS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    SessionStateDefaults::default_window_functions()
+        .iter()
+        .flat_map(|function| std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)))
+        .map(str::to_owned)
+        .collect()
 });
 
 fn not_scalar(names: &mut HashSet<String>, name: &str, aliases: &[String]) {
@@ -65,6 +74,11 @@ pub(super) fn function(function: &Function) -> Checked {
                 "{called} is no aggregate: DISTINCT, ORDER BY, FILTER, WITHIN GROUP, NULLS and OVER do not apply to it"
             ));
         }
+        Some(called) if over.is_some() && (filter.is_some() || distinct(args)) && OF_WINDOWS.contains(&called) => {
+            return refuse(format!(
+                "FILTER and DISTINCT do not apply to {called} over a window, use CASE in its argument or a subquery"
+            ));
+        }
         _ => {}
     }
     arguments(args)?;
@@ -80,6 +94,13 @@ pub(super) fn function(function: &Function) -> Checked {
 fn clauses(args: &FunctionArguments) -> bool {
     match args {
         FunctionArguments::List(list) => list.duplicate_treatment.is_some() || !list.clauses.is_empty(),
+        FunctionArguments::None | FunctionArguments::Subquery(_) => false,
+    }
+}
+
+fn distinct(args: &FunctionArguments) -> bool {
+    match args {
+        FunctionArguments::List(list) => matches!(list.duplicate_treatment, Some(DuplicateTreatment::Distinct)),
         FunctionArguments::None | FunctionArguments::Subquery(_) => false,
     }
 }

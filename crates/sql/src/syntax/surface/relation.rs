@@ -1,5 +1,5 @@
-//! `FROM`: tables, derived tables, functions and joins. The engine honours a table's name, alias and arguments and drops
-//! everything else that can be written beside them.
+//! `FROM`: tables, derived tables, functions and joins. The engine honours a table's name, alias and arguments and
+//! drops everything else that can be written beside them.
 
 use datafusion::sql::sqlparser::ast::{
     FunctionArg, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
@@ -72,7 +72,8 @@ fn constraint(on: &JoinConstraint) -> Checked {
     }
 }
 
-/// The columns that a natural join finds cannot be told from the text, and an outer join's common column is not the left one.
+/// The columns that a natural join finds cannot be told from the text, and an outer join's common column is not the
+/// left one.
 fn not_natural(on: &JoinConstraint) -> Checked {
     match on {
         JoinConstraint::Natural => refuse("NATURAL is supported for inner joins only, say USING (…)"),

@@ -1,18 +1,29 @@
 //! Every clause that is refused, by its message; and that what is honoured passes.
 
 use super::check;
-use crate::syntax::testing::{parsed, query_of};
+use crate::syntax::testing::{query_of, try_parsed};
 
 fn refused(sql: &str) -> String {
-    match check(query_of(&parsed(sql))) {
-        Ok(()) => format!("passes: {sql}"),
-        Err(refusal) => refusal.to_string(),
+    match try_parsed(sql).map(|statement| check(query_of(&statement))) {
+        Ok(Ok(())) => "passes".to_owned(),
+        Ok(Err(refusal)) => refusal.to_string(),
+        Err(error) => format!("is not parsed: {error}"),
     }
+}
+
+/// Whether every statement is answered by a message that contains what stands beside it.
+fn all(expected: &[(&str, &str)]) {
+    let wrong: Vec<String> = expected
+        .iter()
+        .filter(|(sql, says)| !refused(sql).contains(says))
+        .map(|(sql, _)| format!("{sql}: {}", refused(sql)))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn clauses_that_nobody_honours_are_refused_by_name() {
-    for (sql, says) in [
+    all(&[
         ("SELECT a FROM t TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
         ("SELECT a FROM t FOR UPDATE", "FOR UPDATE"),
         ("SELECT a INTO u FROM t", "INTO"),
@@ -37,16 +48,12 @@ fn clauses_that_nobody_honours_are_refused_by_name() {
         ("SELECT * RENAME (a AS b) FROM t", "* RENAME"),
         ("FROM t", "FROM without SELECT"),
         ("SELECT FROM t", "SELECT without a column"),
-        ("TABLE t", "TABLE is not supported"),
-    ] {
-        let said = refused(sql);
-        assert!(said.contains(says), "{sql}: {said}");
-    }
+    ]);
 }
 
 #[test]
 fn relations_and_joins_of_other_dialects_are_refused_by_name() {
-    for (sql, says) in [
+    all(&[
         ("SELECT * FROM t PIVOT (sum(a) FOR b IN ('x', 'y')) AS p", "PIVOT"),
         ("SELECT * FROM t UNPIVOT (v FOR k IN (a, b)) AS p", "UNPIVOT"),
         (
@@ -63,15 +70,12 @@ fn relations_and_joins_of_other_dialects_are_refused_by_name() {
         ("SELECT * FROM t ASOF JOIN u MATCH_CONDITION (t.a >= u.a)", "ASOF"),
         ("SELECT * FROM t NATURAL LEFT JOIN u", "NATURAL"),
         ("SELECT * FROM t NATURAL FULL JOIN u", "NATURAL"),
-    ] {
-        let said = refused(sql);
-        assert!(said.contains(says), "{sql}: {said}");
-    }
+    ]);
 }
 
 #[test]
 fn expressions_are_refused_without_a_tree_or_a_literal() {
-    for (sql, says) in [
+    let expected = [
         ("SELECT a COLLATE \"fr\" FROM t", "COLLATE"),
         ("SELECT ts AT TIME ZONE z FROM t", "AT TIME ZONE"),
         ("SELECT a SIMILAR TO 'secret' FROM t", "SIMILAR TO"),
@@ -88,24 +92,27 @@ fn expressions_are_refused_without_a_tree_or_a_literal() {
         ("SELECT abs(DISTINCT a) FROM t", "abs is no aggregate"),
         ("SELECT upper(a) OVER () FROM t", "upper is no aggregate"),
         ("SELECT abs(a) FILTER (WHERE a > 1) FROM t", "abs is no aggregate"),
-        ("SELECT count(SELECT 1)", "in place of a function's arguments"),
+        (
+            "SELECT row_number() FILTER (WHERE a > 1) OVER () FROM t",
+            "FILTER and DISTINCT",
+        ),
+        ("SELECT first_value(DISTINCT a) OVER () FROM t", "FILTER and DISTINCT"),
         ("SELECT INTERVAL '1' YEAR TO MONTH", "INTERVAL"),
         ("SELECT a && b FROM t", "array_has_any"),
         ("SELECT (a, b) OVERLAPS (c, d) FROM t", "OVERLAPS"),
         ("SELECT l[:2] FROM t", "both bounds"),
-        ("SELECT ROLLUP(a) FROM t GROUP BY a", "GROUP BY"),
         ("SELECT a -> 'secret' FROM t", "operator ->"),
-    ] {
-        let said = refused(sql);
-        assert!(said.contains(says), "{sql}: {said}");
-        assert!(!said.contains("secret"), "{said}");
+    ];
+    all(&expected);
+    for (sql, _) in expected {
+        assert!(!refused(sql).contains("secret"), "{sql}");
     }
 }
 
 #[test]
 fn what_is_honoured_passes() {
-    for sql in [
-        "WITH a AS MATERIALIZED (SELECT 1 AS x) SELECT x FROM a ORDER BY x DESC NULLS LAST LIMIT 3 OFFSET 1",
+    all(&[
+        "WITH a AS (SELECT 1 AS x) SELECT x FROM a ORDER BY x DESC NULLS LAST LIMIT 3 OFFSET 1",
         "SELECT * EXCLUDE (a) REPLACE (b + 1 AS b) FROM t",
         "SELECT DISTINCT ON (a) a, b FROM t ORDER BY a, b",
         "SELECT a FROM t WHERE b = (SELECT max(b) FROM t) GROUP BY a HAVING count(*) > 1",
@@ -121,9 +128,6 @@ fn what_is_honoured_passes() {
         "SELECT l[1], l[1:2], s['a'], a @> b, [1, 2], {'k': 1}, MAP {'k': 1} FROM t",
         "SELECT a LIKE 'x%' ESCAPE '!', a = ANY (SELECT b FROM u), EXTRACT(YEAR FROM d), SUBSTRING(a FROM 2 FOR 3) FROM t",
         "SELECT a FROM t UNION ALL BY NAME SELECT a FROM u",
-        "SELECT array_transform(l, x -> x + 1) FROM t",
-    ] {
-        let said = refused(sql);
-        assert!(said.starts_with("passes"), "{sql}: {said}");
-    }
+    ]
+    .map(|sql| (sql, "passes")));
 }

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::replace::Replace;
 use super::scope::{Scope, Shown, Value, coalesce, names};
-use crate::syntax::limits::joined_by;
+use crate::syntax::chains::joined_by;
 use crate::syntax::names::{compared, quoted};
 use crate::syntax::refusal::{Refusal, refuse};
 
@@ -154,7 +154,7 @@ fn using(on: &mut JoinConstraint, kind: Kind, mut left: Scope, mut right: Scope)
             *on = JoinConstraint::On(equal(&pairs)?);
             let values = pairs
                 .into_iter()
-                .map(|(left, right)| Value::Known(value(kind, left, right)));
+                .map(|(left, right)| Value::Known(Box::new(value(kind, left, right))));
             Ok(with_common(
                 kind,
                 left,
@@ -217,8 +217,8 @@ fn left_to_the_engine(
         let value = match (kind, of_left, of_right) {
             (Kind::Inner, Some(known), None)
             | (Kind::Inner | Kind::Right, None, Some(known))
-            | (Kind::Inner, Some(_), Some(known)) => Value::Known(known),
-            (Kind::Right, Some(_), Some(known)) | (Kind::Left, Some(known), _) => Value::Known(known),
+            | (Kind::Inner, Some(_), Some(known)) => Value::Known(Box::new(known)),
+            (Kind::Right, Some(_), Some(known)) | (Kind::Left, Some(known), _) => Value::Known(Box::new(known)),
             (Kind::Left, None, _) | (Kind::Inner, None, None) => Value::Bare,
             (Kind::Right | Kind::Full | Kind::OnlyLeft | Kind::OnlyRight, _, _) => {
                 return refuse(format!(

@@ -1,10 +1,11 @@
-//! `JOIN … USING`, written out as `ON`. The engine reads the common column as the left one, which is NULL where a RIGHT or
-//! FULL JOIN found no partner, finds it ambiguous after several joins, and may show the wrong one in `*`. Here the common
-//! column of an INNER or LEFT JOIN is the left one, of a RIGHT JOIN the right one, and of a FULL JOIN `coalesce` of both;
-//! unqualified references to it say so, and `*` shows it first.
+//! `JOIN … USING`, written out as `ON`. The engine reads the common column as the left one, which is NULL where a RIGHT
+//! or FULL JOIN found no partner, finds it ambiguous after several joins, and may show the wrong one in `*`. Here the
+//! common column of an INNER or LEFT JOIN is the left one, of a RIGHT JOIN the right one, and of a FULL JOIN `coalesce`
+//! of both; unqualified references to it say so, and `*` shows it first.
 //!
-//! The text does not say which of several joined tables has a column that no earlier `USING` names. Such a `USING` stays
-//! where the engine reads it rightly, and is refused elsewhere. Subqueries are not entered: a name in them is theirs first.
+//! The text does not say which of several joined tables has a column that no earlier `USING` names. Such a `USING`
+//! stays where the engine reads it rightly, and is refused elsewhere. Subqueries are not entered: a name in them is
+//! theirs first.
 
 mod joins;
 mod replace;

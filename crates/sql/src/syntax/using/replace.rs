@@ -1,5 +1,5 @@
-//! References to common columns by their bare names, replaced by what they stand for. Subqueries are not entered, and what
-//! a lambda names is its own.
+//! References to common columns by their bare names, replaced by what they stand for. Subqueries are not entered, and
+//! what a lambda names is its own.
 
 use datafusion::sql::sqlparser::ast::{Expr, LambdaFunction, OneOrManyWithParens, Query, VisitMut};
 
@@ -10,7 +10,8 @@ use crate::syntax::walk::{Pass, walk};
 
 pub(super) struct Replace<'a> {
     scope: &'a Scope,
-    /// Whether the `SELECT` stands in a subquery of an expression: what its own subqueries do not know may be further out.
+    /// Whether the `SELECT` stands in a subquery of an expression: what its own subqueries do not know may be further
+    /// out.
     inside: bool,
     /// How many subqueries are around.
     queries: usize,
@@ -43,7 +44,7 @@ impl<'a> Replace<'a> {
             return Ok(());
         }
         match self.scope.value(&name) {
-            Some(Value::Known(value)) if self.queries == 0 => *expr = value.clone(),
+            Some(Value::Known(value)) if self.queries == 0 => *expr = value.as_ref().clone(),
             Some(Value::Ambiguous) if self.queries == 0 => {
                 return Err(Refusal::invalid(format!(
                     "{name} is a common column of several joins, say which table's"

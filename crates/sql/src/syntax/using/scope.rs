@@ -1,17 +1,15 @@
 //! What a `FROM` shows so far: its tables in order, and the common columns of `USING`.
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Function, FunctionArguments, Ident, ObjectName, ObjectNamePart};
 
+use crate::syntax::built::{argument, call};
 use crate::syntax::names::{compared, quoted};
 
 /// What a common column stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     /// This expression.
-    Known(Expr),
+    Known(Box<Expr>),
     /// A column that the engine finds by its bare name.
     Bare,
     /// Columns of several joins that stand beside each other.
@@ -74,8 +72,8 @@ impl Scope {
             .map(|(_, value)| value)
     }
 
-    /// Takes a column out of what is shown, to show it as a common one. Nothing comes back if the text does not say whose
-    /// column it is; it is shown where it is, then.
+    /// Takes a column out of what is shown, to show it as a common one. Nothing comes back if the text does not say
+    /// whose column it is; it is shown where it is, then.
     pub(super) fn take(&mut self, name: &str) -> Option<Expr> {
         if let Some(at) = self.common.iter().position(|(known, _)| known == name) {
             let Value::Known(value) = self.common.swap_remove(at).1 else {
@@ -83,7 +81,7 @@ impl Scope {
             };
             self.shown
                 .retain(|shown| !matches!(shown, Shown::Common(common) if common == name));
-            return Some(value);
+            return Some(*value);
         }
         match self.shown.as_mut_slice() {
             [Shown::Table { qualifier, without }] => {
@@ -120,7 +118,6 @@ pub(super) fn names(object: &ObjectName) -> Option<Vec<Ident>> {
 
 /// Returns the first of two values that is not NULL.
 pub(super) fn coalesce(left: Expr, right: Expr) -> Expr {
-    let argument = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
     let mut args = match left {
         Expr::Function(Function {
             args: FunctionArguments::List(list),
@@ -130,20 +127,7 @@ pub(super) fn coalesce(left: Expr, right: Expr) -> Expr {
         left => vec![argument(left)],
     };
     args.push(argument(right));
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("coalesce")]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args,
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
+    call("coalesce", args)
 }
 
 fn is_coalesce(name: &ObjectName) -> bool {

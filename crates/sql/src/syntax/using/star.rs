@@ -1,12 +1,13 @@
-//! `*` over joins with `USING`: the common columns first, then every table without them, as the SQL standard orders them.
+//! `*` over joins with `USING`: the common columns first, then every table without them, as the SQL standard orders
+//! them.
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, ObjectName, ObjectNamePart, SelectItem, SelectItemQualifiedWildcardKind,
     WildcardAdditionalOptions,
 };
 
 use super::scope::{Scope, Shown, Value};
+use crate::syntax::built::plain_star;
 use crate::syntax::names::{compared, quoted};
 use crate::syntax::refusal::{Refusal, refuse};
 
@@ -22,7 +23,7 @@ pub(super) fn written_out(options: &WildcardAdditionalOptions, scope: &Scope) ->
             Shown::Common(name) if excluded.contains(name) => {}
             Shown::Common(name) => match scope.value(name) {
                 Some(Value::Known(value)) => items.push(SelectItem::ExprWithAlias {
-                    expr: value.clone(),
+                    expr: value.as_ref().clone(),
                     alias: quoted(name),
                 }),
                 _ => {
@@ -65,12 +66,7 @@ fn excluded(options: &WildcardAdditionalOptions, scope: &Scope) -> Result<Vec<St
 fn options_without(without: &[String]) -> WildcardAdditionalOptions {
     let names = without.iter().map(|name| ObjectName::from(vec![quoted(name)]));
     WildcardAdditionalOptions {
-        wildcard_token: AttachedToken::empty(),
-        opt_ilike: None,
         opt_exclude: (!without.is_empty()).then(|| ExcludeSelectItem::Multiple(names.collect())),
-        opt_except: None,
-        opt_replace: None,
-        opt_rename: None,
-        opt_alias: None,
+        ..plain_star()
     }
 }

@@ -158,10 +158,6 @@ async fn every_clause_means_the_same_common_column() {
             "SELECT p FROM a FULL JOIN b USING (p) UNION SELECT p FROM c RIGHT JOIN k USING (p)",
             "p|1|2|3",
         ),
-        (
-            "SELECT array_transform(make_array(p), p -> p * 2) AS l FROM a JOIN b USING (p)",
-            "l|[4]",
-        ),
     ])
     .await;
 }
