@@ -3,7 +3,7 @@
 
 use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::optimizer::Analyzer;
+use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::{DataFrame, SessionContext};
 
 /// A session with all rules, or the engine's own.
@@ -16,20 +16,23 @@ pub(super) fn context(ours: bool) -> SessionContext {
     context
 }
 
+/// The rules at their places. Without the engine's that takes out double keys, as the cluster has it.
 fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
     let coercion = Analyzer::new().rules;
     let analyzer = super::before_coercion()
         .into_iter()
         .chain(coercion)
         .chain(super::after_coercion());
+    let mut optimizer = Optimizer::new().rules;
+    optimizer.retain(|rule| rule.name() != "eliminate_duplicated_expr");
+    optimizer.extend(super::last_optimizer_rules());
     let mut builder = builder.with_type_planner(super::type_planner());
     let planners = builder.expr_planners().take().unwrap_or_default();
     let planners = super::expression_planners().into_iter().chain(planners);
-    builder = builder.with_expr_planners(planners.collect());
-    super::last_optimizer_rules().into_iter().fold(
-        builder.with_analyzer_rules(analyzer.collect()),
-        SessionStateBuilder::with_optimizer_rule,
-    )
+    builder
+        .with_expr_planners(planners.collect())
+        .with_analyzer_rules(analyzer.collect())
+        .with_optimizer_rules(optimizer)
 }
 
 /// A session with a table of extremes and NULLs `n`, and one without rows `none`.

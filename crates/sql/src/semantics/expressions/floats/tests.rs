@@ -109,7 +109,7 @@ async fn plans_of_other_conditions_are_the_engines() {
         [&ours, &theirs],
         &[
             "SELECT x FROM n WHERE x > 5 AND x <= 7.5 AND x IN (1, 2, 3, 4, 5) AND x BETWEEN 1 AND 3 AND x <> 2",
-            "SELECT id, sum(x), min(x) FROM n WHERE id = 0 GROUP BY id ORDER BY id, sum(x)",
+            "SELECT id, sum(x), min(x) FROM n WHERE id = 0 GROUP BY id ORDER BY sum(x)",
             "SELECT DISTINCT id, d FROM n ORDER BY x",
             "SELECT a.id FROM n AS a JOIN n AS b ON a.id = b.id",
         ],
