@@ -4,6 +4,7 @@
 //! never guessed.
 
 mod built;
+pub mod casts;
 mod chains;
 mod deep;
 mod expansion;
@@ -47,6 +48,9 @@ pub fn prepare(statement: &mut Statement) -> Result<(), Refusal> {
     expansion::check(statement)?;
     // Names are the texts of what was written, not of what it becomes.
     names::give(statement)?;
+    if let Statement::Query(query) = statement {
+        casts::distinguish_casts(query);
+    }
     using::write_out(statement)?;
     forms::rewrite(statement)?;
     set_all::mark(statement)?;

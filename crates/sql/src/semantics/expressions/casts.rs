@@ -22,7 +22,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::each::rewrite_plan;
 
 /// Functions whose values are whole already.
-const WHOLE: [&str; 3] = ["ceil", "floor", "trunc"];
+const WHOLE: [&str; 4] = ["ceil", "floor", "round", "trunc"];
 
 static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::from(NearestInteger::new())));
 
@@ -200,7 +200,7 @@ fn to_even(numbers: &ArrayRef) -> Result<ArrayRef> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{answers, failures, numbers, plan};
+    use super::super::testing::{answers, failures, numbers, same_plans};
 
     /// Expected values are DuckDB's.
     #[tokio::test]
@@ -210,7 +210,7 @@ mod tests {
             &context,
             &[
                 ("SELECT CAST(1.5 AS INT), CAST(2.5 AS INT), CAST(-2.5 AS INT), CAST(-0.5 AS INT)", "2 3 -3 -1"),
-                ("SELECT CAST(x AS INT), CAST(x * 1 AS BIGINT), x::SMALLINT FROM n", "0 0 0 | -2 -2 -2 | NULL NULL NULL | 2 2 2"),
+                ("SELECT CAST(x AS INT), CAST(x * 1 AS BIGINT), x::SMALLINT AS s FROM n", "0 0 0 | -2 -2 -2 | NULL NULL NULL | 2 2 2"),
                 ("SELECT CAST(CAST(2.5 AS DOUBLE) AS INT), CAST(CAST(3.5 AS REAL) AS INT)", "2 4"),
                 ("SELECT CAST(CAST(x AS DECIMAL(3, 1)) AS INT) FROM n", "1 | -3 | NULL | 2"),
                 ("SELECT CAST(CAST(9.99 AS DECIMAL(3, 2)) AS INT), CAST(CAST(99999999999999999999999999999999999999 AS DECIMAL(38, 0)) AS DECIMAL(38, 0)) > 0", "10 true"),
@@ -241,11 +241,9 @@ mod tests {
     #[tokio::test]
     async fn other_casts_are_the_engines() {
         let (ours, theirs) = (numbers(true).await, numbers(false).await);
-        for sql in [
-            "SELECT CAST(int AS BIGINT), CAST(x AS REAL), CAST(floor(x) AS INT), CAST(x AS TEXT), CAST('5' AS INT) FROM n",
-            "SELECT CAST(int AS SMALLINT) FROM n WHERE CAST(id AS DOUBLE) > x",
-        ] {
-            assert_eq!(plan(&ours, sql).await, plan(&theirs, sql).await, "{sql}");
-        }
+        same_plans([&ours, &theirs], &[
+            "SELECT CAST(int AS BIGINT), CAST(x AS REAL), CAST(floor(x) AS INT), CAST(x AS TEXT) AS s, CAST('5' AS INT) FROM n",
+            "SELECT CAST(int AS SMALLINT) FROM n WHERE CAST(id AS DOUBLE) > 5",
+        ]).await;
     }
 }

@@ -22,6 +22,7 @@ use datafusion::optimizer::{AnalyzerRule, OptimizerRule};
 /// Rules over the plan as the statement says it, before the engine makes types fit each other.
 pub fn before_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
+        Arc::new(outputs::UniqueKeys),
         Arc::new(casts::RoundingCasts),
         Arc::new(dates::AlikeDates),
         Arc::new(frames::FittingFrames),
@@ -30,7 +31,12 @@ pub fn before_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
 
 /// Rules over the plan when types fit each other.
 pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    vec![Arc::new(floats::OneZero), Arc::new(overflow::Checks)]
+    vec![
+        Arc::new(outputs::PlainCasts),
+        Arc::new(floats::OneZero),
+        Arc::new(overflow::Checks),
+        Arc::new(guards::Guards),
+    ]
 }
 
 /// Rules behind all others of the optimizer.
@@ -42,7 +48,7 @@ pub fn last_optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 pub fn internal_functions() -> Vec<Arc<ScalarUDF>> {
     overflow::functions()
         .chain(dates::functions())
-        .chain([casts::function(), floats::function()])
+        .chain([casts::function(), floats::function(), outputs::function()])
         .collect()
 }
 

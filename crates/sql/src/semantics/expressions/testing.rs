@@ -1,12 +1,10 @@
 //! Sessions of a single process for the tests of these rules.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
-
 use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::optimizer::Analyzer;
-use datafusion::prelude::SessionContext;
+use datafusion::optimizer::{Analyzer, Optimizer};
+use datafusion::prelude::{DataFrame, SessionContext};
 
 /// A session with all rules, or the engine's own.
 pub(super) fn context(ours: bool) -> SessionContext {
@@ -18,20 +16,23 @@ pub(super) fn context(ours: bool) -> SessionContext {
     context
 }
 
+/// The rules at their places. Without the engine's that takes out double keys, as the cluster has it.
 fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
     let coercion = Analyzer::new().rules;
     let analyzer = super::before_coercion()
         .into_iter()
         .chain(coercion)
         .chain(super::after_coercion());
+    let mut optimizer = Optimizer::new().rules;
+    optimizer.retain(|rule| rule.name() != "eliminate_duplicated_expr");
+    optimizer.extend(super::last_optimizer_rules());
     let mut builder = builder.with_type_planner(super::type_planner());
     let planners = builder.expr_planners().take().unwrap_or_default();
     let planners = super::expression_planners().into_iter().chain(planners);
-    builder = builder.with_expr_planners(planners.collect());
-    super::last_optimizer_rules().into_iter().fold(
-        builder.with_analyzer_rules(analyzer.collect()),
-        SessionStateBuilder::with_optimizer_rule,
-    )
+    builder
+        .with_expr_planners(planners.collect())
+        .with_analyzer_rules(analyzer.collect())
+        .with_optimizer_rules(optimizer)
 }
 
 /// A session with a table of extremes and NULLs `n`, and one without rows `none`.
@@ -77,34 +78,47 @@ pub(super) async fn rows(context: &SessionContext, sql: &str) -> Result<String> 
 
 /// Holds answers against what they should be.
 pub(super) async fn answers(context: &SessionContext, expected: &[(&str, &str)]) {
+    let mut wrong = Vec::new();
     for (sql, answer) in expected {
-        assert_eq!(
-            rows(context, sql).await.unwrap_or_else(|error| error.to_string()),
-            *answer,
-            "{sql}"
-        );
+        let found = rows(context, sql).await.unwrap_or_else(|error| error.to_string());
+        if found != *answer {
+            wrong.push(format!("{sql}\n    gives   {found}\n    and not {answer}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Holds that statements are refused, or fail, with such a message.
 pub(super) async fn failures(context: &SessionContext, expected: &[(&str, &str)]) {
+    let mut wrong = Vec::new();
     for (sql, message) in expected {
-        let found = rows(context, sql).await.map_err(|error| error.to_string());
-        assert!(
-            found.as_ref().is_err_and(|error| error.contains(message)),
-            "{sql}: {found:?}"
-        );
+        match rows(context, sql).await.map_err(|error| error.to_string()) {
+            Err(error) if error.contains(message) => {}
+            found => wrong.push(format!("{sql}\n    gives {found:?}")),
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Holds that statements are planned as by the engine alone.
+pub(super) async fn same_plans(contexts: [&SessionContext; 2], statements: &[&str]) {
+    let mut wrong = Vec::new();
+    for sql in statements {
+        let [ours, theirs] = [plan(contexts[0], sql).await, plan(contexts[1], sql).await];
+        if ours != theirs {
+            wrong.push(format!("{sql}\n{ours}\n  and not\n{theirs}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// The optimized plan.
 pub(super) async fn plan(context: &SessionContext, sql: &str) -> String {
-    let frame = context.sql(sql).await.unwrap();
-    frame.into_optimized_plan().unwrap().display_indent().to_string()
+    let planned = context.sql(sql).await.and_then(DataFrame::into_optimized_plan);
+    planned.map_or_else(|error| error.to_string(), |plan| plan.display_indent().to_string())
 }
 
 /// Keeps a table under its name.
 pub(super) fn register(context: &SessionContext, name: &str, batch: datafusion::arrow::array::RecordBatch) {
     context.register_batch(name, batch).unwrap();
-    let _: Arc<_> = context.task_ctx();
 }

@@ -157,10 +157,13 @@ fn clauses(select: &mut Select, replace: &mut Replace<'_>) -> Checked {
     replace.within(&mut select.having)?;
     replace.within(&mut select.named_window)?;
     replace.within(&mut select.qualify)?;
-    if let Some(Distinct::On(mut on)) = select.distinct.take() {
-        on.iter_mut().try_for_each(|expr| by_output(expr, select, replace))?;
-        select.distinct = Some(Distinct::On(on));
-    }
+    select.distinct = match select.distinct.take() {
+        Some(Distinct::On(mut on)) => {
+            on.iter_mut().try_for_each(|expr| by_output(expr, select, replace))?;
+            Some(Distinct::On(on))
+        }
+        plain => plain,
+    };
     Ok(())
 }
 

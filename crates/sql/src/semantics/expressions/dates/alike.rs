@@ -1,15 +1,19 @@
 //! An analyzer rule before type coercion: expressions that are compared, or among which one is chosen, and the functions that
 //! take a date for a timestamp.
 
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{Case, InSubquery, ScalarFunction, SetComparison};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, cast};
+use datafusion::logical_expr::expr_schema::cast_subquery;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Projection, Union, cast};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::super::each::{compares, rewrite_plan};
+use super::truncation::truncated;
 use super::{MICROSECONDS, refuse_numbers};
 
 /// Functions that choose among their arguments.
@@ -28,9 +32,14 @@ impl AnalyzerRule for AlikeDates {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewrite_plan(plan, concerned, |expr, schema| {
+        let plan = rewrite_plan(plan, concerned, |expr, schema| {
             expr.transform_up(|expr| made_alike(expr, schema))
+        })?;
+        plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::Union(union) => united(union),
+            node => Ok(Transformed::no(node)),
         })
+        .data()
     }
 }
 
@@ -164,12 +173,19 @@ fn of_function(function: ScalarFunction, schema: &DFSchema) -> Result<Transforme
     {
         return Ok(Transformed::yes(cast(std::mem::take(text), MICROSECONDS)));
     }
+    if func.name() == "date_trunc"
+        && let [unit, timestamp] = args.as_mut_slice()
+        && timestamp.get_type(schema)? == MICROSECONDS
+        && let Some(truncated) = truncated(unit, timestamp)
+    {
+        return Ok(Transformed::yes(truncated));
+    }
     let function = Expr::ScalarFunction(ScalarFunction { func, args });
     Ok(Transformed::new_transformed(function, changed))
 }
 
-/// What is looked for among the rows of a subquery. Dates there are compared as they are.
-fn beside_subquery(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+/// What is looked for among the rows of a subquery.
+fn beside_subquery(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let (found, subquery) = match &expr {
         Expr::InSubquery(InSubquery { expr, subquery, .. }) => (expr, &subquery.subquery),
         Expr::SetComparison(SetComparison { expr, subquery, .. }) => (expr, &subquery.subquery),
@@ -177,12 +193,54 @@ fn beside_subquery(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     };
     let types = [found.get_type(schema)?, subquery.schema().field(0).data_type().clone()];
     refuse_numbers(types.iter(), "compared with")?;
-    let early = types[0] == DataType::Date32 && matches!(types[1], DataType::Timestamp(..));
-    match expr {
-        Expr::InSubquery(mut within) if early => {
-            *within.expr = cast(std::mem::take(&mut *within.expr), MICROSECONDS);
-            Ok(Transformed::yes(Expr::InSubquery(within)))
-        }
-        expr => Ok(Transformed::no(expr)),
+    let (early, late) = match &types {
+        [DataType::Date32, DataType::Timestamp(..)] => (true, false),
+        [DataType::Timestamp(..), DataType::Date32] => (false, true),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let (found, subquery) = match &mut expr {
+        Expr::InSubquery(InSubquery { expr, subquery, .. }) => (expr, subquery),
+        Expr::SetComparison(SetComparison { expr, subquery, .. }) => (expr, subquery),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    if early {
+        **found = cast(std::mem::take(found.as_mut()), MICROSECONDS);
     }
+    if late {
+        *subquery = cast_subquery(subquery.clone(), &MICROSECONDS)?;
+    }
+    Ok(Transformed::yes(expr))
+}
+
+/// Columns of a union, which are cast in a projection of the parts that have another type.
+fn united(union: Union) -> Result<Transformed<LogicalPlan>> {
+    let mut targets = Vec::new();
+    for at in 0..union.schema.fields().len() {
+        let types = union
+            .inputs
+            .iter()
+            .map(|input| input.schema().fields().get(at).map(|field| field.data_type().clone()));
+        let types: Vec<_> = types.flatten().collect();
+        refuse_numbers(types.iter(), "united with")?;
+        let dated = types.contains(&DataType::Date32) && types.iter().any(|of| matches!(of, DataType::Timestamp(..)));
+        targets.push(dated);
+    }
+    if !targets.contains(&true) {
+        return Ok(Transformed::no(LogicalPlan::Union(union)));
+    }
+    let inputs = union.inputs.into_iter().map(|input| {
+        let columns = input.schema().iter().zip(&targets).map(|((relation, field), dated)| {
+            let column = Expr::Column(Column::from((relation, field)));
+            match field.data_type() {
+                DataType::Date32 | DataType::Timestamp(_, None) if *dated => {
+                    cast(column, MICROSECONDS).alias_qualified(relation.cloned(), field.name())
+                }
+                _ => column,
+            }
+        });
+        let projection = Projection::try_new(columns.collect(), Arc::clone(&input))?;
+        Ok(Arc::new(LogicalPlan::Projection(projection)))
+    });
+    let union = Union::try_new_with_loose_types(inputs.collect::<Result<Vec<_>>>()?)?;
+    Ok(Transformed::yes(LogicalPlan::Union(union)))
 }

@@ -1,9 +1,11 @@
 //! Operators between dates, timestamps, intervals and numbers, planned where the engine's own would be of another type or
 //! cannot be planned.
 
-use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Alias, Cast, ScalarFunction, TryCast};
+use datafusion::logical_expr::expr::{Alias, Cast, Placeholder, ScalarFunction, TryCast};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, binary_expr, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
@@ -74,13 +76,13 @@ fn planned(operator: Operator, expr: &mut RawBinaryExpr, types: &[DataType; 2]) 
     let [left, right] = types;
     let (l, r) = (&mut expr.left, &mut expr.right);
     Ok(match (operator, left, right) {
-        (Operator::Plus, Date32, days) if days.is_integer() => {
+        (Operator::Plus, Date32, days) if is_days(days, r) => {
             Some(moved_date(Operation::Add, take(l), bigint(r, days)))
         }
-        (Operator::Minus, Date32, days) if days.is_integer() => {
+        (Operator::Minus, Date32, days) if is_days(days, r) => {
             Some(moved_date(Operation::Subtract, take(l), bigint(r, days)))
         }
-        (Operator::Plus, days, Date32) if days.is_integer() => {
+        (Operator::Plus, days, Date32) if is_days(days, l) => {
             let days = bigint(l, days);
             Some(moved_date(Operation::Add, days, take(r)))
         }
@@ -110,14 +112,26 @@ fn planned(operator: Operator, expr: &mut RawBinaryExpr, types: &[DataType; 2]) 
     })
 }
 
-fn take(expr: &mut Expr) -> Expr {
-    std::mem::take(expr)
+/// Whether it is a number of days, the constant NULL, or a parameter of which nothing is known.
+fn is_days(of: &DataType, expr: &Expr) -> bool {
+    of.is_integer() || of.is_null() && matches!(expr, Expr::Literal(..) | Expr::Placeholder(_))
+}
+
+fn take<T: Default>(part: &mut T) -> T {
+    std::mem::take(part)
 }
 
 fn bigint(expr: &mut Expr, of: &DataType) -> Expr {
-    match of {
-        DataType::Int64 => take(expr),
-        _ => cast(take(expr), DataType::Int64),
+    match (expr, of) {
+        (Expr::Placeholder(parameter), DataType::Null) => {
+            let days = Field::new(&parameter.id, DataType::Int64, true);
+            Expr::Placeholder(Placeholder::new_with_field(
+                take(&mut parameter.id),
+                Some(Arc::new(days)),
+            ))
+        }
+        (expr, DataType::Int64) => take(expr),
+        (expr, _) => cast(take(expr), DataType::Int64),
     }
 }
 

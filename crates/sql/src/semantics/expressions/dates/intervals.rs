@@ -24,7 +24,7 @@ static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 2]> =
     LazyLock::new(|| [false, true].map(|divides| Arc::new(ScalarUDF::from(Scaled::new(divides)))));
 
 /// The functions over intervals and numbers.
-pub(in super::super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
     FUNCTIONS.iter().cloned()
 }
 

@@ -12,14 +12,23 @@ mod intervals;
 #[cfg(test)]
 mod tests;
 mod timestamps;
+mod truncation;
+
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, plan_err};
+use datafusion::logical_expr::ScalarUDF;
 
 pub(super) use alike::AlikeDates;
 pub(super) use arithmetic::DateArithmetic;
-pub(super) use intervals::{INTERVAL, NANOSECONDS_A_DAY, functions};
+pub(super) use intervals::{INTERVAL, NANOSECONDS_A_DAY};
 pub(super) use timestamps::Microseconds;
+
+/// The functions that plans get here.
+pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    intervals::functions().chain([truncation::function()])
+}
 
 /// A timestamp of microseconds without a zone.
 pub(super) const MICROSECONDS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);

@@ -1,6 +1,8 @@
 //! Expected values are DuckDB's and PostgreSQL's.
 
-use super::super::testing::{answers, failures, numbers, plan};
+use datafusion::common::ScalarValue;
+
+use super::super::testing::{answers, failures, numbers, same_plans};
 
 #[tokio::test]
 async fn days_are_added_and_taken_away() {
@@ -22,7 +24,7 @@ async fn days_are_added_and_taken_away() {
                 "2020-03-07 2020-03-07",
             ),
             (
-                "SELECT d + NULL, d + CAST(NULL AS INT) FROM n WHERE id = 4",
+                "SELECT d + NULL AS a, d + CAST(NULL AS INT) AS b FROM n WHERE id = 4",
                 "NULL NULL",
             ),
             ("SELECT id FROM n WHERE d + id = DATE '2020-03-04'", "4"),
@@ -100,7 +102,11 @@ async fn numbers_are_no_dates() {
             ("SELECT * FROM n WHERE d IN (SELECT id FROM n)", message),
             ("SELECT CASE d WHEN 5 THEN 1 END FROM n", message),
             ("SELECT CASE WHEN id = 1 THEN d ELSE 0 END FROM n", beside),
-            ("SELECT coalesce(d, 0) FROM n", beside),
+            ("SELECT greatest(d, id) FROM n", ""),
+            (
+                "SELECT d FROM n UNION SELECT id FROM n",
+                "a date is united with a number",
+            ),
             ("SELECT * FROM n AS a JOIN n AS b ON a.d = b.id", message),
             (
                 "SELECT * FROM n WHERE CAST(d AS TIMESTAMP) = 5",
@@ -133,9 +139,10 @@ async fn dates_reach_from_year_1_to_9999() {
             ("SELECT TIMESTAMP '9999-12-31 23:59:59', CAST('0001-01-01' AS TIMESTAMP), to_timestamp('9999-12-31T00:00:00')", "9999-12-31T23:59:59 0001-01-01T00:00:00 9999-12-31T00:00:00"),
             ("SELECT CASE WHEN id = 1 THEN d ELSE TIMESTAMP '2020-01-01 00:00:00' END FROM n WHERE id < 3", "0001-01-01T00:00:00 | 2020-01-01T00:00:00"),
             ("SELECT coalesce(CAST(NULL AS TIMESTAMP), d) FROM n WHERE id = 2", "9999-12-31T00:00:00"),
+            ("SELECT count(*) FROM (SELECT CAST(d AS TIMESTAMP) AS d FROM n UNION SELECT d FROM n)", "4"),
             ("SELECT id FROM n WHERE CAST(d AS TIMESTAMP) IN (SELECT d FROM n WHERE id = 4)", "4"),
             ("SELECT CAST(5 AS TIMESTAMP), CAST(int AS TIMESTAMP) FROM n WHERE id = 4", "1970-01-01T00:00:05 1970-01-01T00:00:07"),
-            ("SELECT TIMESTAMP '2020-01-02 00:00:00' - DATE '2020-01-01', d - TIMESTAMP '0001-01-01 00:00:00' FROM n WHERE id = 1", "P1D P0D"),
+            ("SELECT TIMESTAMP '2020-01-02 00:00:00' - DATE '2020-01-01', d - TIMESTAMP '0001-01-01 00:00:00' FROM n WHERE id = 1", "PT86400S P0D"),
         ],
     )
     .await;
@@ -144,10 +151,25 @@ async fn dates_reach_from_year_1_to_9999() {
 #[tokio::test]
 async fn plans_of_other_dates_are_the_engines() {
     let (ours, theirs) = (numbers(true).await, numbers(false).await);
-    for sql in [
+    same_plans([&ours, &theirs], &[
         "SELECT d FROM n WHERE d >= DATE '2020-01-01' AND d < '2021-01-01' AND d <> DATE '2020-05-05' + INTERVAL '1 day'",
         "SELECT date_part('month', d), d + INTERVAL '1 month' FROM n WHERE d IN (DATE '2020-01-01', NULL)",
-    ] {
-        assert_eq!(plan(&ours, sql).await, plan(&theirs, sql).await, "{sql}");
-    }
+    ]).await;
+}
+
+#[tokio::test]
+async fn parameters_beside_dates_are_days() {
+    let context = numbers(true).await;
+    let frame = context
+        .sql("SELECT d + $1 AS later FROM n WHERE id = 4 AND d > DATE '2020-03-01' - $1")
+        .await;
+    let frame = frame.and_then(|frame| frame.with_param_values(vec![ScalarValue::Int64(Some(2))]));
+    let answer = match frame {
+        Ok(frame) => frame.to_string().await,
+        Err(error) => Err(error),
+    };
+    assert!(
+        answer.as_ref().is_ok_and(|rows| rows.contains("2020-03-02")),
+        "{answer:?}"
+    );
 }

@@ -156,7 +156,9 @@ fn with_constant(expr: Expr, op: Operator, literal: Expr, number: f64) -> Transf
 /// Whether it may be a not-a-number that the processor made, which has a sign and would be less than all numbers.
 fn may_have_sign(expr: &Expr) -> bool {
     match expr {
-        Expr::BinaryExpr(BinaryExpr { op, .. }) => matches!(op, Operator::Divide | Operator::Modulo),
+        Expr::BinaryExpr(BinaryExpr { op, right, .. }) => {
+            matches!(op, Operator::Divide | Operator::Modulo) && constant(right).is_none_or(|by| by == 0.0)
+        }
         Expr::ScalarFunction(ScalarFunction { func, .. }) => NOT_ALWAYS_NUMBERS.contains(&func.name()),
         _ => false,
     }

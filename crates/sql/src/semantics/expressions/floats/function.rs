@@ -1,4 +1,4 @@
-//! `positive_zero(x)`: a DOUBLE or REAL of which equal values have equal bits. Columns are named as their argument is.
+//! `positive_zero(x)`: a DOUBLE or REAL of which equal values have equal bits.
 
 use std::sync::{Arc, LazyLock};
 
@@ -53,13 +53,6 @@ impl PositiveZero {
 impl ScalarUDFImpl for PositiveZero {
     fn name(&self) -> &str {
         "positive_zero"
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        match args {
-            [one] => Ok(one.schema_name().to_string()),
-            _ => internal_err!("{} has one argument", self.name()),
-        }
     }
 
     fn signature(&self) -> &Signature {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, DFSchema, ExprSchema, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::GroupingSet;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, ExprSchemable, Join, JoinConstraint, LogicalPlan, Projection, SortExpr,
@@ -112,6 +112,11 @@ fn floats(schema: &DFSchema) -> Vec<Column> {
 
 /// The same rows with these columns made positive.
 fn projected(input: Arc<LogicalPlan>, columns: &[Column]) -> Result<Arc<LogicalPlan>> {
+    with_columns(input, columns, Vec::new())
+}
+
+/// The same rows with these columns made positive, and with others.
+fn with_columns(input: Arc<LogicalPlan>, columns: &[Column], others: Vec<Expr>) -> Result<Arc<LogicalPlan>> {
     let every = input.schema().iter().map(Column::from);
     let exprs = every.map(|column| match columns.contains(&column) {
         true => {
@@ -120,28 +125,34 @@ fn projected(input: Arc<LogicalPlan>, columns: &[Column]) -> Result<Arc<LogicalP
         }
         false => Expr::Column(column),
     });
-    let exprs = exprs.collect();
+    let exprs = exprs.chain(others).collect();
     Projection::try_new(exprs, input).map(|projection| Arc::new(LogicalPlan::Projection(projection)))
 }
 
+/// Keys that are columns are made positive below, and those that are computed from others are computed there, too.
 fn groups(mut aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let mut columns = Vec::new();
-    let mut changed = false;
+    let (mut columns, mut others) = (Vec::new(), Vec::new());
     let schema = Arc::clone(aggregate.input.schema());
     for key in &mut aggregate.group_expr {
         for key in within_sets(key) {
-            match key {
-                Expr::Column(column) if is_float(schema.field_from_column(column)?.data_type()) => {
-                    columns.push(column.clone());
-                }
-                Expr::Column(_) => {}
-                key => changed |= make_positive(key, &schema)?,
+            if !is_float(&key.get_type(&schema)?) {
+                continue;
+            }
+            if let Expr::Column(column) = key {
+                columns.push(column.clone());
+                continue;
+            }
+            let name = key.schema_name().to_string();
+            let named = Expr::Column(Column::from_name(&name));
+            let computed = positive(std::mem::replace(key, named)).alias(name);
+            if !others.contains(&computed) {
+                others.push(computed);
             }
         }
     }
-    if !columns.is_empty() {
-        aggregate.input = projected(aggregate.input, &columns)?;
-        changed = true;
+    let changed = !columns.is_empty() || !others.is_empty();
+    if changed {
+        aggregate.input = with_columns(aggregate.input, &columns, others)?;
     }
     Ok(Transformed::new_transformed(LogicalPlan::Aggregate(aggregate), changed))
 }

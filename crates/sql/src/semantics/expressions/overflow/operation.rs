@@ -10,7 +10,7 @@ use datafusion::arrow::compute::try_binary;
 use datafusion::arrow::datatypes::{DataType, Date32Type, Field, FieldRef, Int64Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::utils::take_function_args;
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err, internal_err, plan_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, internal_err, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
@@ -137,7 +137,7 @@ impl Operation {
         )
         .map_err(|_| exec_datafusion_err!("date out of range in {}", self.in_words()))?;
         match scalar {
-            true => datafusion::common::ScalarValue::try_from_array(&moved, 0).map(ColumnarValue::Scalar),
+            true => ScalarValue::try_from_array(&moved, 0).map(ColumnarValue::Scalar),
             false => Ok(ColumnarValue::Array(Arc::new(moved))),
         }
     }
@@ -186,7 +186,8 @@ impl ScalarUDFImpl for Checked {
         let fits = match (self.operation, types) {
             (Negate, [one]) => one.is_signed_integer(),
             (Add | Subtract | Multiply, [one, other]) if one == other => one.is_integer(),
-            (Add | Subtract, [date, days]) => *date == DataType::Date32 && *days == DataType::Int64,
+            (Add | Subtract, [DataType::Date32, DataType::Int64]) => true,
+            (Add, [DataType::Int64, DataType::Date32]) => true,
             _ => false,
         };
         match fits {
@@ -196,9 +197,10 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        match types.first() {
-            Some(first) => Ok(first.clone()),
-            None => internal_err!("{} has no arguments", self.name()),
+        match types {
+            [_, DataType::Date32] => Ok(DataType::Date32),
+            [first, ..] => Ok(first.clone()),
+            [] => internal_err!("{} has no arguments", self.name()),
         }
     }
 
@@ -221,17 +223,16 @@ impl ScalarUDFImpl for Checked {
             return apply(&one, &one, |one, other| operation.compute(one, other)).map_err(|e| operation.failed(e));
         }
         let [left, right] = take_function_args(self.name(), args.args)?;
-        match left.data_type() {
-            DataType::Date32 => operation.moved(&left, &right, args.number_rows),
+        match (left.data_type(), right.data_type()) {
+            (DataType::Date32, _) => operation.moved(&left, &right, args.number_rows),
+            (_, DataType::Date32) => operation.moved(&right, &left, args.number_rows),
             _ => apply(&left, &right, |left, right| operation.compute(left, right)).map_err(|e| operation.failed(e)),
         }
     }
 
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
-        match inputs.first() {
-            Some(first) => Interval::make_unbounded(&first.data_type()),
-            None => internal_err!("{} has no arguments", self.name()),
-        }
+        let types: Vec<_> = inputs.iter().map(|input| input.data_type()).collect();
+        Interval::make_unbounded(&self.return_type(&types)?)
     }
 
     /// Nothing wraps, so that sums are in the order of their parts.

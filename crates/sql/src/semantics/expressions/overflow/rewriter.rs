@@ -67,6 +67,9 @@ impl<'a> Rewriter<'a> {
         }
         match ranges.as_slice() {
             [left, right] if left.of == DataType::Date32 => self.on_date(operation, expr, left, right),
+            [days, date] if date.of == DataType::Date32 && operation == Operation::Add => {
+                self.on_date(operation, expr, date, days)
+            }
             [left, right] if left.of == right.of => self.on_numbers(operation, expr, left, right),
             [one] => self.on_numbers(operation, expr, one, one),
             _ => Ok(Rewritten::no(expr, None)),
@@ -176,8 +179,10 @@ fn range_of(expr: &Expr, parts: Vec<Option<Range>>, schema: &DFSchema) -> Option
         Expr::Literal(value, _) => Range::of_constant(value),
         Expr::Column(column) => Range::of_type(schema.field_from_column(column).ok()?.data_type()),
         Expr::Alias(Alias { .. }) => parts.into_iter().next()?,
-        Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => {
-            Range::cast(parts.first()?.as_ref(), field.data_type())
+        Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field }) => {
+            let from = parts.into_iter().next()?;
+            let from = from.or_else(|| Range::of_type(&inner.get_type(schema).ok()?));
+            Range::cast(from.as_ref(), field.data_type())
         }
         Expr::Case(case) => any_of(parts.into_iter().enumerate().filter_map(|(at, part)| {
             let is_value = is_value_of_case(case, at);
