@@ -2,15 +2,28 @@
 //! names a function and no more, so none of them knows anything but its name and its arguments.
 
 mod avg;
+mod calendar;
+mod columnar;
+mod conditional;
+mod date_add;
+mod date_diff;
+mod date_parts;
 mod encoded;
 mod exact;
+mod intervals;
 mod max_by;
 mod mode;
+mod numbers;
+mod patterns;
 mod percentile_disc;
+mod rounding;
 mod single_row;
 mod sum;
 #[cfg(test)]
 mod testing;
+mod text;
+mod to_char;
+mod to_date;
 mod variance;
 
 use std::sync::Arc;
@@ -19,7 +32,14 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 /// Returns the scalar functions beside the engine's, or in the place of the engine's of the same name.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    Vec::new()
+    let functions = [conditional::conditional(), date_diff::date_diff()].into_iter();
+    let functions = functions
+        .chain(date_add::additions())
+        .chain(date_parts::parts())
+        .chain(intervals::made());
+    let functions = functions.chain(to_char::to_char()).chain(to_date::from_texts());
+    let functions = functions.chain(numbers::numbers()).chain(rounding::rounding());
+    functions.map(Arc::new).collect()
 }
 
 /// Returns the aggregates beside the engine's, or in the place of the engine's of the same name.

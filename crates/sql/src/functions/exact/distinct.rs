@@ -32,11 +32,6 @@ impl<S: Sums> Distinct<S> {
         }
     }
 
-    /// Returns the type of the state for values of a type.
-    pub fn state_type(of: &DataType) -> DataType {
-        DataType::List(item(of))
-    }
-
     fn add(&mut self, value: Native<S>) {
         let (_, count) = self.values.entry(S::key(value)).or_insert((value, 0));
         *count += 1;
