@@ -13,14 +13,12 @@ use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{
-    Aggregate, AggregateUDF, Expr, ExprSchemable, JoinType, LogicalPlan, lit, when,
-};
+use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan, lit, when};
 
 use super::domain::Domain;
 use super::outer::{bind_to_schema, refers};
 use super::pull::{Allowed, Pulled};
-use super::site::{Site, joined_alike};
+use super::site::Site;
 use super::statement::Statement;
 
 impl Statement {
@@ -60,13 +58,18 @@ impl Statement {
         aggregates: Vec<Expr>,
     ) -> Result<Vec<Expr>> {
         let empty = on_no_row(&aggregates, &pulled.plan)?;
-        let Pulled { plan, keys, conditions, .. } = pulled;
+        let Pulled {
+            plan, keys, conditions, ..
+        } = pulled;
         let condition = conjunction(conditions)
             .map(|condition| bind_to_schema(condition, site.schema()))
             .transpose()?;
         let values = if keys.is_empty() {
-            self.aggregates_once(site, plan, aggregates)?.into_iter().zip(&empty)
-                .map(|(value, _)| Ok(value)).collect::<Result<Vec<_>>>()?
+            self.aggregates_once(site, plan, aggregates)?
+                .into_iter()
+                .zip(&empty)
+                .map(|(value, _)| Ok(value))
+                .collect::<Result<Vec<_>>>()?
         } else {
             let (groups, outer): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
             let (table, mut columns) = self.grouped(plan, groups, aggregates)?;
@@ -101,8 +104,8 @@ impl Statement {
         let groups = pushed.columns.iter().cloned().map(Expr::Column).collect();
         let (table, mut columns) = self.grouped(pushed.plan, groups, bound)?;
         let values = columns.split_off(pushed.columns.len());
-        let pairs: Vec<_> = domain.columns.into_iter().zip(columns).collect();
-        site.plan = joined_alike(site.take(), table, JoinType::Left, &pairs, None)?;
+        let on = domain.alike(site.schema(), table.schema(), &columns, &pushed.never_null)?;
+        site.left_join(table, on)?;
         Ok(values_or(values, &empty))
     }
 

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, Result, plan_err};
+use datafusion::common::{Column, DFSchema, Result, plan_err};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
+use super::alike::{alike, never_holds};
 use super::outer::{bind, has};
 use super::site::Site;
 use super::statement::Statement;
@@ -32,6 +33,27 @@ impl Domain {
             );
         }
         Ok(Self { source, columns })
+    }
+
+    /// The conditions under which a row outside has the binding in these columns of a table.
+    pub(super) fn alike(
+        &self,
+        schema: &DFSchema,
+        table: &DFSchema,
+        columns: &[Column],
+        never_null: &[bool],
+    ) -> Result<Vec<Expr>> {
+        let mut on = Vec::new();
+        for ((outer, column), never_null) in self.columns.iter().zip(columns).zip(never_null) {
+            on.extend(alike((outer, schema), (column, table), *never_null)?);
+        }
+        Ok(on)
+    }
+
+    /// Which of the bindings have no row for which this holds where they are NULL.
+    pub(super) fn never_null(&self, condition: &Expr) -> Vec<bool> {
+        let never = |column| never_holds(condition, column);
+        self.columns.iter().map(never).collect()
     }
 
     /// An expression with columns in the place of references outside.

@@ -72,7 +72,9 @@ impl Statement {
 
     /// A key that equals something is not NULL, unless there was none to join.
     pub(super) fn key_exists(&mut self, pulled: Pulled, site: &mut Site) -> Result<Expr> {
-        let Pulled { plan, keys, conditions, .. } = pulled;
+        let Pulled {
+            plan, keys, conditions, ..
+        } = pulled;
         let (inner, outer): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
         let (table, columns) = self.grouped(plan, inner, Vec::new())?;
         let mut exists = columns.first().cloned().map(|key| Expr::Column(key).is_not_null());

@@ -11,7 +11,7 @@ use super::domain::Domain;
 use super::one_row::OneRow;
 use super::outer::{references, replace_columns};
 use super::pull::Allowed;
-use super::site::{Site, joined, joined_alike, only};
+use super::site::{Site, joined, only};
 use super::statement::{Statement, holds};
 
 /// The subquery of a LATERAL table, without the mark that it is one.
@@ -94,15 +94,18 @@ impl Statement {
         let exprs = lateral.columns.iter().chain(&pushed.columns).cloned();
         let (table, mut columns) = self.table(pushed.plan, exprs.map(Expr::Column).collect())?;
         let keys = columns.split_off(lateral.columns.len());
-        let pairs: Vec<_> = domain.columns.into_iter().zip(keys).collect();
-        let on = lateral.on(&columns)?;
-        let plan = joined_alike(site.take(), table, lateral.join_type(), &pairs, on)?;
+        let mut conditions = domain.alike(site.schema(), table.schema(), &keys, &pushed.never_null)?;
+        conditions.extend(lateral.on(&columns)?);
+        let plan = joined(site.take(), table, lateral.join_type(), conditions)?;
         lateral.named(plan, site.base.schema().columns(), columns)
     }
 
     fn lateral_row(&mut self, row: OneRow, lateral: Lateral, mut site: Site) -> Result<LogicalPlan> {
         let row = self.row(row, &mut site)?;
-        let on = lateral.on.map(|on| replace(on, &lateral.columns, &row.outputs)).transpose()?;
+        let on = lateral
+            .on
+            .map(|on| replace(on, &lateral.columns, &row.outputs))
+            .transpose()?;
         let condition = conjunction(row.condition.into_iter().chain(on));
         let mut plan = site.take();
         let mut outputs = row.outputs;

@@ -18,6 +18,7 @@
 //! made are refused, with what to write instead.
 
 mod aggregates;
+mod alike;
 mod domain;
 mod exists;
 mod lateral;
@@ -25,6 +26,7 @@ mod limits;
 mod membership;
 mod on;
 mod one_row;
+mod order;
 mod outer;
 mod predicate;
 mod pull;

@@ -3,9 +3,7 @@
 
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, FetchType, Limit, LogicalPlan, SkipType, lit, when,
-};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, FetchType, Limit, LogicalPlan, SkipType, lit, when};
 
 use super::outer::{bind_to_schema, replace_columns};
 use super::site::Site;
@@ -59,7 +57,10 @@ impl OneRow {
                     return Ok(None);
                 }
                 Self::over(&projection.input, |row, input| {
-                    let outputs = projection.expr.iter().map(|expr| row.seen(expr.clone().unalias(), input));
+                    let outputs = projection
+                        .expr
+                        .iter()
+                        .map(|expr| row.seen(expr.clone().unalias(), input));
                     row.outputs = outputs.collect::<Result<_>>()?;
                     Ok(())
                 })
@@ -95,10 +96,7 @@ impl OneRow {
         }
     }
 
-    fn over(
-        input: &LogicalPlan,
-        change: impl FnOnce(&mut Self, &LogicalPlan) -> Result<()>,
-    ) -> Result<Option<Self>> {
+    fn over(input: &LogicalPlan, change: impl FnOnce(&mut Self, &LogicalPlan) -> Result<()>) -> Result<Option<Self>> {
         let mut row = Self::of(input)?;
         if let Some(row) = &mut row {
             change(row, input)?;
@@ -108,7 +106,9 @@ impl OneRow {
 
     /// An expression over the columns that the row has so far.
     fn seen(&self, expr: Expr, input: &LogicalPlan) -> Result<Expr> {
-        replace_columns(expr, &|column| at(input, column).and_then(|at| self.outputs.get(at)).cloned())
+        replace_columns(expr, &|column| {
+            at(input, column).and_then(|at| self.outputs.get(at)).cloned()
+        })
     }
 
     /// Whether the row is always there.

@@ -17,7 +17,7 @@ use super::exists::bare;
 use super::one_row::OneRow;
 use super::outer::as_outer;
 use super::pull::{Allowed, Pulled};
-use super::site::{Site, joined_alike, semi};
+use super::site::Site;
 use super::statement::Statement;
 use super::value::{first_column, unless};
 
@@ -69,7 +69,9 @@ impl Predicate {
                     subquery,
                     negated: true,
                 },
-                (op, quantifier) => Self::Other(Expr::SetComparison(SetComparison::new(expr, subquery, op, quantifier))),
+                (op, quantifier) => {
+                    Self::Other(Expr::SetComparison(SetComparison::new(expr, subquery, op, quantifier)))
+                }
             },
             expr => Self::Other(expr),
         }
@@ -113,10 +115,10 @@ impl Statement {
             None => {
                 let domain = Domain::of(site, level)?;
                 let pushed = self.push(inner, &domain)?;
-                let exprs = pushed.columns.into_iter().map(Expr::Column).collect();
+                let exprs = pushed.columns.iter().cloned().map(Expr::Column).collect();
                 let (table, columns) = self.table(pushed.plan, exprs)?;
-                let pairs: Vec<_> = domain.columns.into_iter().zip(columns).collect();
-                site.plan = joined_alike(site.take(), table, semi(negated), &pairs, None)?;
+                let on = domain.alike(site.schema(), table.schema(), &columns, &pushed.never_null)?;
+                site.keep(table, on, negated)?;
                 Ok(None)
             }
         }
@@ -136,7 +138,8 @@ impl Statement {
         }
         let y = Expr::Column(first_column(&inner)?);
         let same = as_outer(x.clone(), site.schema())?.eq(y.clone());
-        let where_same = |same: Expr, inner: LogicalPlan| Filter::try_new(same, Arc::new(inner)).map(LogicalPlan::Filter);
+        let where_same =
+            |same: Expr, inner: LogicalPlan| Filter::try_new(same, Arc::new(inner)).map(LogicalPlan::Filter);
         let nullable = x.nullable(site.schema())? || inner.schema().field(0).is_nullable();
         if !negated || !nullable {
             return self.keep_where(where_same(same, inner)?, negated, site);

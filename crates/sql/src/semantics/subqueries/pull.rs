@@ -9,8 +9,8 @@ use std::sync::Arc;
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, JoinType, LogicalPlan, Operator, Projection,
-    SubqueryAlias, Window,
+    Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, JoinType, LogicalPlan, Operator, Projection, SubqueryAlias,
+    Window,
 };
 
 use super::limits::partitioned;
@@ -273,7 +273,9 @@ impl Statement {
         };
         pulled.add(&mut right);
         let mut filter = join.filter.clone();
-        if let Some(predicate) = &join.filter && inner {
+        if let Some(predicate) = &join.filter
+            && inner
+        {
             let (stays, all) = pulled.sort_out(predicate, level, allowed)?;
             if !all {
                 return Ok(None);
@@ -297,7 +299,8 @@ impl Statement {
 
     /// A grouping is made for each value of the keys. One without groups has a row even where there is no value.
     fn pull_aggregate(&mut self, of: &Aggregate, level: &[Column]) -> Result<Option<Pulled>> {
-        let grouped = !of.group_expr.is_empty() && !of.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
+        let grouped =
+            !of.group_expr.is_empty() && !of.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
         for expr in of.group_expr.iter().chain(&of.aggr_expr) {
             if refers(expr, level)? {
                 return Ok(None);
@@ -312,7 +315,11 @@ impl Statement {
         let columns = of.schema.columns();
         let mut groups = of.group_expr.clone();
         let groups_before = groups.len();
-        self.carry(&mut pulled, &mut groups, columns.get(..groups_before).unwrap_or_default())?;
+        self.carry(
+            &mut pulled,
+            &mut groups,
+            columns.get(..groups_before).unwrap_or_default(),
+        )?;
         let plan = std::mem::take(&mut pulled.plan);
         let plan = Aggregate::try_new(Arc::new(plan), groups, of.aggr_expr.clone())?;
         pulled.plan = LogicalPlan::Aggregate(plan);

@@ -11,10 +11,11 @@ use datafusion::logical_expr::{
 };
 
 use super::aggregates::value_or;
+use super::alike::alike;
 use super::domain::Domain;
 use super::limits::partitioned;
 use super::outer::plan_refers;
-use super::site::{joined, joined_alike, only};
+use super::site::{joined, only};
 use super::statement::Statement;
 
 /// A subquery that has been computed for each binding.
@@ -23,6 +24,8 @@ pub(super) struct Pushed {
     pub(super) plan: LogicalPlan,
     /// The columns of the bindings, in the order of the domain's.
     pub(super) columns: Vec<Column>,
+    /// Which of them are NULL in no row.
+    pub(super) never_null: Vec<bool>,
 }
 
 impl Pushed {
@@ -73,7 +76,9 @@ impl Statement {
             LogicalPlan::Values(values) => self.push_values(values, domain),
             LogicalPlan::Unnest(unnest) => self.push_unnest(unnest, domain),
             LogicalPlan::Join(join) => self.push_join(join, domain),
-            _ => plan_err!("a subquery refers to rows outside it from where it cannot be computed for each of them: join it in FROM"),
+            _ => plan_err!(
+                "a subquery refers to rows outside it from where it cannot be computed for each of them: join it in FROM"
+            ),
         }
     }
 
@@ -81,16 +86,24 @@ impl Statement {
     fn for_each(&mut self, plan: LogicalPlan, domain: &Domain, conditions: Vec<Expr>) -> Result<Pushed> {
         let (bindings, columns) = self.bindings(domain)?;
         let mut bound = Vec::new();
+        let mut never_null = vec![false; columns.len()];
         for condition in conditions {
+            merge(&mut never_null, &domain.never_null(&condition), |one, other| {
+                one || other
+            });
             bound.push(domain.bind(condition, &columns)?);
         }
         let plan = match plan {
             LogicalPlan::EmptyRelation(empty) if empty.produce_one_row && empty.schema.fields().is_empty() => {
-                return filtered(bindings, bound).map(|plan| Pushed { plan, columns });
+                filtered(bindings, bound)?
             }
             plan => joined(plan, bindings, JoinType::Inner, bound)?,
         };
-        Ok(Pushed { plan, columns })
+        Ok(Pushed {
+            plan,
+            columns,
+            never_null,
+        })
     }
 
     fn push_filter(&mut self, filter: Filter, domain: &Domain) -> Result<Pushed> {
@@ -99,6 +112,8 @@ impl Statement {
             return self.for_each(input, domain, vec![filter.predicate]);
         }
         let mut pushed = self.push(input, domain)?;
+        let never_null = domain.never_null(&filter.predicate);
+        merge(&mut pushed.never_null, &never_null, |one, other| one || other);
         let predicate = pushed.bind(filter.predicate, domain)?;
         pushed.plan = filtered(pushed.plan, vec![predicate])?;
         Ok(pushed)
@@ -115,12 +130,21 @@ impl Statement {
     fn push_alias(&mut self, of: SubqueryAlias, domain: &Domain) -> Result<Pushed> {
         let columns = of.input.schema().columns();
         let pushed = self.push(Arc::unwrap_or_clone(of.input), domain)?;
-        let plan = only(pushed.plan, &columns.into_iter().chain(pushed.columns.iter().cloned()).collect::<Vec<_>>())?;
-        let columns = pushed.columns.into_iter();
-        let columns = columns.map(|column| Column::new(Some(of.alias.clone()), column.name));
-        let columns = columns.collect();
+        let plan = only(
+            pushed.plan,
+            &columns
+                .into_iter()
+                .chain(pushed.columns.iter().cloned())
+                .collect::<Vec<_>>(),
+        )?;
+        let alias = |column: &Column| Column::new(Some(of.alias.clone()), &column.name);
+        let columns = pushed.columns.iter().map(alias).collect();
         let plan = LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(plan), of.alias)?);
-        Ok(Pushed { plan, columns })
+        Ok(Pushed {
+            plan,
+            columns,
+            never_null: pushed.never_null,
+        })
     }
 
     fn push_aggregate(&mut self, of: Aggregate, domain: &Domain) -> Result<Pushed> {
@@ -155,17 +179,32 @@ impl Statement {
         for expr in of.aggr_expr {
             aggregates.push(pushed.bind(expr, domain)?);
         }
-        let (table, mut keys) = self.grouped(pushed.plan, pushed.columns.iter().cloned().map(Expr::Column).collect(), aggregates)?;
+        let (table, mut keys) = self.grouped(
+            pushed.plan,
+            pushed.columns.iter().cloned().map(Expr::Column).collect(),
+            aggregates,
+        )?;
         let values = keys.split_off(domain.columns.len());
         let (bindings, columns) = self.bindings(domain)?;
-        let pairs: Vec<_> = columns.iter().cloned().zip(keys).collect();
-        let plan = joined_alike(bindings, table, JoinType::Left, &pairs, None)?;
-        let values = values.into_iter().zip(&empty).map(|(value, empty)| value_or(value, empty));
+        let mut on = Vec::new();
+        for ((column, key), never_null) in columns.iter().zip(&keys).zip(&pushed.never_null) {
+            on.extend(alike((column, bindings.schema()), (key, table.schema()), *never_null)?);
+        }
+        let plan = joined(bindings, table, JoinType::Left, on)?;
+        let values = values
+            .into_iter()
+            .zip(&empty)
+            .map(|(value, empty)| value_or(value, empty));
         let named = values.zip(schema.iter());
         let named = named.map(|(value, (table, field))| value.alias_qualified(table.cloned(), field.name()));
         let exprs = named.chain(columns.iter().cloned().map(Expr::Column)).collect();
         let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
-        Ok(Pushed { plan, columns })
+        let never_null = vec![false; columns.len()];
+        Ok(Pushed {
+            plan,
+            columns,
+            never_null,
+        })
     }
 
     fn push_window(&mut self, of: Window, domain: &Domain) -> Result<Pushed> {
@@ -214,33 +253,54 @@ impl Statement {
         let names = of.schema.columns();
         let number = self.number();
         let (mut inputs, mut columns) = (Vec::new(), Vec::new());
+        let mut never_null = vec![true; domain.columns.len()];
         for input in of.inputs {
             let before = input.schema().columns();
             let pushed = self.push(Arc::unwrap_or_clone(input), domain)?;
-            let named = before.into_iter().zip(&names).map(|(column, name)| {
-                Expr::Column(column).alias_qualified(name.relation.clone(), &name.name)
-            });
+            merge(&mut never_null, &pushed.never_null, |one, other| one && other);
+            let named = before
+                .into_iter()
+                .zip(&names)
+                .map(|(column, name)| Expr::Column(column).alias_qualified(name.relation.clone(), &name.name));
             let name = |at| format!("__sub_{number}_{at}");
-            let keys = pushed.groups().into_iter().enumerate().map(|(at, key)| key.alias(name(at)));
-            columns = (0..pushed.columns.len()).map(|at| Column::from_name(name(at))).collect();
+            let keys = pushed
+                .groups()
+                .into_iter()
+                .enumerate()
+                .map(|(at, key)| key.alias(name(at)));
+            columns = (0..pushed.columns.len())
+                .map(|at| Column::from_name(name(at)))
+                .collect();
             let exprs = named.chain(keys).collect();
-            inputs.push(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(pushed.plan))?)));
+            inputs.push(Arc::new(LogicalPlan::Projection(Projection::try_new(
+                exprs,
+                Arc::new(pushed.plan),
+            )?)));
         }
         let plan = LogicalPlan::Union(Union::try_new(inputs)?);
         // A union forgets the tables of its columns.
         let below = plan.schema().columns();
-        let exprs = below.into_iter().zip(names.iter().chain(&columns)).map(|(column, name)| match column == *name {
-            true => Expr::Column(column),
-            false => Expr::Column(column).alias_qualified(name.relation.clone(), &name.name),
-        });
+        let exprs = below
+            .into_iter()
+            .zip(names.iter().chain(&columns))
+            .map(|(column, name)| match column == *name {
+                true => Expr::Column(column),
+                false => Expr::Column(column).alias_qualified(name.relation.clone(), &name.name),
+            });
         let plan = LogicalPlan::Projection(Projection::try_new(exprs.collect(), Arc::new(plan))?);
-        Ok(Pushed { plan, columns })
+        Ok(Pushed {
+            plan,
+            columns,
+            never_null,
+        })
     }
 
     fn push_values(&mut self, of: Values, domain: &Domain) -> Result<Pushed> {
         let number = self.number();
         let name = |at| format!("__sub_{number}_{at}");
-        let names: Vec<Column> = (0..domain.columns.len()).map(|at| Column::from_name(name(at))).collect();
+        let names: Vec<Column> = (0..domain.columns.len())
+            .map(|at| Column::from_name(name(at)))
+            .collect();
         let mut inputs = Vec::new();
         for row in of.values {
             let (plan, columns) = self.bindings(domain)?;
@@ -249,14 +309,26 @@ impl Statement {
                 let expr = domain.bind(expr, &columns)?;
                 exprs.push(datafusion::logical_expr::cast(expr, field.data_type().clone()).alias(field.name()));
             }
-            exprs.extend(columns.into_iter().zip(&names).map(|(column, name)| Expr::Column(column).alias(&name.name)));
-            inputs.push(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?)));
+            exprs.extend(
+                columns
+                    .into_iter()
+                    .zip(&names)
+                    .map(|(column, name)| Expr::Column(column).alias(&name.name)),
+            );
+            inputs.push(Arc::new(LogicalPlan::Projection(Projection::try_new(
+                exprs,
+                Arc::new(plan),
+            )?)));
         }
         let plan = match inputs.len() {
             1 => inputs.pop().map(Arc::unwrap_or_clone).unwrap_or_default(),
             _ => LogicalPlan::Union(Union::try_new(inputs)?),
         };
-        Ok(Pushed { plan, columns: names })
+        Ok(Pushed {
+            plan,
+            never_null: vec![false; names.len()],
+            columns: names,
+        })
     }
 
     fn push_unnest(&mut self, of: Unnest, domain: &Domain) -> Result<Pushed> {
@@ -271,4 +343,11 @@ fn filtered(plan: LogicalPlan, conditions: Vec<Expr>) -> Result<LogicalPlan> {
     conditions.into_iter().try_fold(plan, |plan, condition| {
         Filter::try_new(condition, Arc::new(plan)).map(LogicalPlan::Filter)
     })
+}
+
+/// Merges what is known of each binding.
+pub(super) fn merge(known: &mut [bool], other: &[bool], merged: fn(bool, bool) -> bool) {
+    for (known, other) in known.iter_mut().zip(other) {
+        *known = merged(*known, *other);
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{Column, ExprSchema, Result, plan_err};
+use datafusion::common::{Column, Result};
 use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Operator, Projection, binary_expr};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, Projection};
 
+use super::alike::alike;
 use super::domain::Domain;
 use super::outer::plan_refers;
-use super::push::Pushed;
+use super::push::{Pushed, merge};
 use super::statement::Statement;
 
 /// Into which sides of a join the bindings go.
@@ -35,41 +37,30 @@ fn sides(join: &Join, domain: &Domain) -> Result<Sides> {
 impl Statement {
     pub(super) fn push_join(&mut self, join: Join, domain: &Domain) -> Result<Pushed> {
         let sides = sides(&join, domain)?;
-        let (mut left, mut right) = (None, None);
-        let mut left_plan = Arc::unwrap_or_clone(join.left);
-        let mut right_plan = Arc::unwrap_or_clone(join.right);
+        let (mut left, mut right) = (Side::of(join.left), Side::of(join.right));
         if sides != Sides::Right {
-            let pushed = self.push(left_plan, domain)?;
-            left_plan = pushed.plan;
-            left = Some(pushed.columns);
+            left = self.push_side(left, domain)?;
         }
         if sides != Sides::Left {
-            let pushed = self.push(right_plan, domain)?;
-            right_plan = pushed.plan;
-            right = Some(pushed.columns);
+            right = self.push_side(right, domain)?;
         }
-        let Some(bound) = left.as_ref().or(right.as_ref()).cloned() else {
-            return plan_err!("a join without bindings");
+        let bound = match left.columns.is_empty() {
+            true => right.columns.clone(),
+            false => left.columns.clone(),
         };
-        let mut filter = join.filter.map(|filter| domain.bind(filter, &bound)).transpose()?;
         let mut on = Vec::new();
         for (on_left, on_right) in join.on {
             on.push((domain.bind(on_left, &bound)?, domain.bind(on_right, &bound)?));
         }
-        if let (Some(left), Some(right)) = (&left, &right) {
-            for (left_column, right_column) in left.iter().zip(right) {
-                let nullable = left_plan.schema().nullable(left_column)?;
-                let alike = match nullable {
-                    true => Operator::IsNotDistinctFrom,
-                    false => Operator::Eq,
-                };
-                let same = binary_expr(left_column.clone().into(), alike, right_column.clone().into());
-                filter = Some(filter.map_or(same.clone(), |filter| filter.and(same)));
-            }
-        }
+        let filter = join.filter;
+        let in_filter = filter.as_ref().map(|filter| domain.never_null(filter));
+        let filter = filter.map(|filter| domain.bind(filter, &bound)).transpose()?;
+        let filter = conjunction(filter.into_iter().chain(left.same_binding(&right)?));
+        let never_null = never_null(join.join_type, &left, &right, &in_filter.unwrap_or_default());
+        let columns = (left.columns, right.columns);
         let plan = LogicalPlan::Join(Join::try_new(
-            Arc::new(left_plan),
-            Arc::new(right_plan),
+            Arc::new(left.plan),
+            Arc::new(right.plan),
             on,
             filter,
             join.join_type,
@@ -77,7 +68,21 @@ impl Statement {
             join.null_equality,
             join.null_aware,
         )?);
-        self.bound(plan, join.join_type, left, right)
+        let (plan, columns) = self.bound(plan, join.join_type, columns)?;
+        Ok(Pushed {
+            plan,
+            columns,
+            never_null,
+        })
+    }
+
+    fn push_side(&mut self, side: Side, domain: &Domain) -> Result<Side> {
+        let pushed = self.push(side.plan, domain)?;
+        Ok(Side {
+            plan: pushed.plan,
+            columns: pushed.columns,
+            never_null: pushed.never_null,
+        })
     }
 
     /// The columns of the bindings above a join.
@@ -85,20 +90,22 @@ impl Statement {
         &mut self,
         plan: LogicalPlan,
         join_type: JoinType,
-        left: Option<Vec<Column>>,
-        right: Option<Vec<Column>>,
-    ) -> Result<Pushed> {
-        let columns = match (left, right) {
-            (Some(left), Some(right)) if join_type == JoinType::Full => return self.either(plan, left, right),
-            (Some(_), Some(right)) if keeps_right(join_type) => right,
-            (Some(columns), _) | (None, Some(columns)) => columns,
-            (None, None) => Vec::new(),
-        };
-        Ok(Pushed { plan, columns })
+        (left, right): (Vec<Column>, Vec<Column>),
+    ) -> Result<(LogicalPlan, Vec<Column>)> {
+        match join_type {
+            JoinType::Full => self.either(plan, left, right),
+            _ if left.is_empty() || (keeps_right(join_type) && !right.is_empty()) => Ok((plan, right)),
+            _ => Ok((plan, left)),
+        }
     }
 
     /// The binding of a row of a FULL JOIN is on the side that the row has.
-    fn either(&mut self, plan: LogicalPlan, left: Vec<Column>, right: Vec<Column>) -> Result<Pushed> {
+    fn either(
+        &mut self,
+        plan: LogicalPlan,
+        left: Vec<Column>,
+        right: Vec<Column>,
+    ) -> Result<(LogicalPlan, Vec<Column>)> {
         let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
         let number = self.number();
         let mut columns = Vec::new();
@@ -108,7 +115,52 @@ impl Statement {
             columns.push(Column::from_name(name));
         }
         let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
-        Ok(Pushed { plan, columns })
+        Ok((plan, columns))
+    }
+}
+
+/// A side of a join; it has no columns of bindings while they have not been pushed into it.
+struct Side {
+    plan: LogicalPlan,
+    columns: Vec<Column>,
+    never_null: Vec<bool>,
+}
+
+impl Side {
+    fn of(plan: Arc<LogicalPlan>) -> Self {
+        Self {
+            plan: Arc::unwrap_or_clone(plan),
+            columns: Vec::new(),
+            never_null: Vec::new(),
+        }
+    }
+
+    /// The conditions under which rows of both sides have the same binding.
+    fn same_binding(&self, other: &Self) -> Result<Vec<Expr>> {
+        let mut conditions = Vec::new();
+        for (at, (left, right)) in self.columns.iter().zip(&other.columns).enumerate() {
+            let known = self.never_null.get(at) == Some(&true) || other.never_null.get(at) == Some(&true);
+            let (left, right) = ((left, self.plan.schema()), (right, other.plan.schema()));
+            conditions.extend(alike((left.0, left.1.as_ref()), (right.0, right.1.as_ref()), known)?);
+        }
+        Ok(conditions)
+    }
+}
+
+/// Which bindings are NULL in no row of a join.
+fn never_null(join_type: JoinType, left: &Side, right: &Side, in_filter: &[bool]) -> Vec<bool> {
+    let either = |one: &[bool], other: &[bool]| {
+        let mut known = vec![false; one.len().max(other.len())];
+        merge(&mut known, one, |one, other| one || other);
+        merge(&mut known, other, |one, other| one || other);
+        known
+    };
+    let (left, right) = (&left.never_null, &right.never_null);
+    match join_type {
+        JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi => either(&either(left, right), in_filter),
+        JoinType::Left | JoinType::LeftAnti | JoinType::LeftMark => left.clone(),
+        JoinType::Right | JoinType::RightAnti | JoinType::RightMark => right.clone(),
+        JoinType::Full => left.iter().zip(right).map(|(left, right)| *left && *right).collect(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{Column, DFSchemaRef, ExprSchema, NullEquality, Result};
+use datafusion::common::{Column, DFSchemaRef, NullEquality, Result};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, Join, JoinConstraint, JoinType, LogicalPlan, Projection};
 
@@ -86,45 +86,14 @@ pub(super) fn joined(
     .map(LogicalPlan::Join)
 }
 
-/// A join on pairs of columns, of which two NULLs are the same value.
-pub(super) fn joined_alike(
-    left: LogicalPlan,
-    right: LogicalPlan,
-    join_type: JoinType,
-    pairs: &[(Column, Column)],
-    filter: Option<Expr>,
-) -> Result<LogicalPlan> {
-    let mut nullable = false;
-    for (on_left, on_right) in pairs {
-        let one = left.schema().nullable(on_left)?;
-        nullable |= one && right.schema().nullable(on_right)?;
-    }
-    let null_equality = match nullable {
-        true => NullEquality::NullEqualsNull,
-        // What knows how tables lie looks for joins of the common kind.
-        false => NullEquality::NullEqualsNothing,
-    };
-    let on = pairs.iter().map(|(left, right)| (left.clone().into(), right.clone().into()));
-    Join::try_new(
-        Arc::new(left),
-        Arc::new(right),
-        on.collect(),
-        filter,
-        join_type,
-        JoinConstraint::On,
-        null_equality,
-        false,
-    )
-    .map(LogicalPlan::Join)
-}
-
 /// A plan with these columns and no others.
 pub(super) fn only(plan: LogicalPlan, columns: &[Column]) -> Result<LogicalPlan> {
     let schema = plan.schema();
     let same = schema.fields().len() == columns.len()
-        && schema.iter().zip(columns).all(|((table, field), column)| {
-            table == column.relation.as_ref() && field.name() == &column.name
-        });
+        && schema
+            .iter()
+            .zip(columns)
+            .all(|((table, field), column)| table == column.relation.as_ref() && field.name() == &column.name);
     if same {
         return Ok(plan);
     }

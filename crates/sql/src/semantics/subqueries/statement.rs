@@ -80,10 +80,10 @@ impl Statement {
             LogicalPlan::Join(join) if lateral => self.lateral(join),
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Filter(filter) => self.filter(filter),
+            LogicalPlan::Sort(sort) => self.sort(sort),
             LogicalPlan::Projection(_)
             | LogicalPlan::Aggregate(_)
             | LogicalPlan::Window(_)
-            | LogicalPlan::Sort(_)
             | LogicalPlan::Distinct(Distinct::On(_)) => self.expressions(node),
             _ => plan_err!("a subquery cannot stand here: compute it in FROM, and join it"),
         }
@@ -116,7 +116,7 @@ impl Statement {
     }
 
     /// A node with one input, whose expressions hold subqueries.
-    fn expressions(&mut self, node: LogicalPlan) -> Result<LogicalPlan> {
+    pub(super) fn expressions(&mut self, node: LogicalPlan) -> Result<LogicalPlan> {
         let [input] = node.inputs()[..] else {
             return plan_err!("a subquery cannot stand here: compute it in FROM, and join it");
         };
@@ -130,7 +130,9 @@ impl Statement {
                 continue;
             }
             if matches!(expr, Expr::GroupingSet(_)) {
-                return plan_err!("a subquery cannot stand in GROUPING SETS: compute it in FROM, and group by its column");
+                return plan_err!(
+                    "a subquery cannot stand in GROUPING SETS: compute it in FROM, and group by its column"
+                );
             }
             let name = named.then(|| names.save(&expr));
             let expr = self.expression(expr, &mut site)?;

@@ -4,8 +4,6 @@
 mod plans;
 mod single_row;
 
-use std::sync::Arc;
-
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::Result;
@@ -18,7 +16,10 @@ use super::{subquery_functions, subquery_rules};
 async fn session() -> Result<SessionContext> {
     // As Ballista has it: uncorrelated subqueries are none of the executors' business.
     let mut config = SessionConfig::new().with_target_partitions(3);
-    config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    config
+        .options_mut()
+        .optimizer
+        .enable_physical_uncorrelated_scalar_subquery = false;
     let mut builder = SessionStateBuilder::new().with_default_features().with_config(config);
     for rule in subquery_rules(single_row::single_row()) {
         builder = builder.with_analyzer_rule(rule);
@@ -27,7 +28,10 @@ async fn session() -> Result<SessionContext> {
     for function in subquery_functions() {
         session.register_udf(function.as_ref().clone());
     }
-    for statement in include_str!("tables.sql").split(';').filter(|part| !part.trim().is_empty()) {
+    for statement in include_str!("tables.sql")
+        .split(';')
+        .filter(|part| !part.trim().is_empty())
+    {
         session.sql(statement).await?.collect().await?;
     }
     Ok(session)
@@ -46,7 +50,10 @@ async fn answer(session: &SessionContext, statement: &str) -> Result<Vec<String>
 
 fn texts(batch: &RecordBatch) -> Result<Vec<String>> {
     let options = FormatOptions::default().with_null("NULL");
-    let formatters = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+    let formatters = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column, &options));
     let formatters = formatters.collect::<Result<Vec<_>, _>>()?;
     let row = |at: usize| {
         let values: Vec<String> = formatters.iter().map(|column| column.value(at).to_string()).collect();
@@ -62,7 +69,10 @@ struct Case<'a> {
 }
 
 fn cases(text: &str) -> Vec<Case<'_>> {
-    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let mut lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let mut cases = Vec::new();
     while let (Some((line, statement)), Some((_, expected))) = (lines.next(), lines.next()) {
         cases.push(Case {
@@ -95,7 +105,9 @@ async fn failures(text: &str) -> Vec<String> {
             Err(error) => error.to_string(),
         };
         if got != expected {
-            failures.push(format!("line {line}: {statement}\n  expected {expected}\n  got      {got}"));
+            failures.push(format!(
+                "line {line}: {statement}\n  expected {expected}\n  got      {got}"
+            ));
         }
     }
     failures
@@ -109,7 +121,9 @@ async fn subqueries_answer_as_duckdb_does() {
 
 #[tokio::test]
 async fn adhoc() {
-    let Ok(path) = std::env::var("SUBQUERY_CASES") else { return };
+    let Ok(path) = std::env::var("SUBQUERY_CASES") else {
+        return;
+    };
     let failures = failures(&std::fs::read_to_string(path).unwrap()).await;
     println!("{} failures\n{}", failures.len(), failures.join("\n"));
 }
