@@ -102,11 +102,19 @@ fn of_arrow(error: &ArrowError) -> Option<Failure> {
         ArrowError::CastError(message)
         | ArrowError::ParseError(message)
         | ArrowError::ComputeError(message)
-        | ArrowError::InvalidArgumentError(message) => without_values(message),
+        | ArrowError::InvalidArgumentError(message) => without_values(innermost(message)),
         ArrowError::ExternalError(error) => return error.downcast_ref().and_then(Failure::of),
         _ => return None,
     };
     Some(Failure::new(Cause::Invalid, sentence))
+}
+
+/// Returns the sentence of an error that was written into another one as Rust shows it.
+fn innermost(message: &str) -> &str {
+    let within = message.rsplit_once("Execution(\"").map(|(_, within)| within);
+    within
+        .and_then(|within| within.split_once("\")"))
+        .map_or(message, |(sentence, _)| sentence)
 }
 
 fn of_parquet(error: &ParquetError) -> Option<Failure> {
@@ -178,6 +186,11 @@ fn is_about_values(message: &str) -> bool {
         "parse",
         "overflow",
         "out of range",
+        "more than one row",
+        "divides by zero",
+        "does not know",
+        "does not take",
+        "is wanted",
         "must be",
         "expected",
         "invalid",
@@ -234,6 +247,9 @@ mod tests {
             assert_eq!(failure.cause, Cause::Invalid);
             assert!(failure.message.contains("division by zero"), "{}", failure.message);
         }
+        let wrapped = "Error evaluating filter predicate: Execution(\"integer out of range in an addition\")";
+        let failure = in_scan(ArrowError::ComputeError(wrapped.to_owned()));
+        assert_eq!(failure.message, "integer out of range in an addition");
     }
 
     #[test]

@@ -107,12 +107,24 @@ fn of_schema(error: &SchemaError) -> String {
     }
 }
 
+/// What stands before the sentences of the engine's errors.
+const KINDS: [&str; 8] = [
+    "Error during planning: ",
+    "Internal error: ",
+    "Execution error: ",
+    "Arrow error: ",
+    "Cast error: ",
+    "Compute error: ",
+    "Parser error: ",
+    "External error: ",
+];
+
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    let mut line = line;
     // The engine wraps errors in errors, each with its kind before it.
-    for kind in ["Error during planning: ", "Internal error: ", "Execution error: "] {
-        line = line.strip_prefix(kind).unwrap_or(line);
+    let mut line = line;
+    while let Some(rest) = KINDS.iter().find_map(|kind| line.strip_prefix(kind)) {
+        line = rest;
     }
     line.to_owned()
 }

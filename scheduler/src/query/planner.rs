@@ -129,14 +129,13 @@ fn touched(state: &SessionState, plan: &LogicalPlan) -> Result<Touched, QueryErr
 }
 
 fn parse(state: &SessionState, sql: &str) -> Result<Parsed, QueryError> {
-    // A file that begins with a byte-order mark is sent with it.
-    let sql = sql.strip_prefix('\u{feff}').unwrap_or(sql);
     if sql.trim().is_empty() {
         return Err(QueryError::Syntax {
             message: "the statement is empty".to_owned(),
         });
     }
     syntax::check_text(sql)?;
+    let sql = &syntax::without_hints(sql);
     let dialect = state.config().options().sql_parser.dialect;
     state
         .sql_to_statement(sql, &dialect)

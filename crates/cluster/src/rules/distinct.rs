@@ -134,11 +134,7 @@ impl Parts {
                 Part::Patients => apply(&count_udaf(), vec![named_column(DISTINCT)]),
                 Part::Of { function, arguments } => {
                     inner.push(apply(&function, arguments).alias(part(at)));
-                    let over = if function.name() == "count" {
-                        sum()
-                    } else {
-                        function
-                    };
+                    let over = if function.name() == "count" { sum() } else { function };
                     apply(&over, vec![named_column(&part(at))])
                 }
             };

@@ -9,13 +9,13 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, JoinConstraint, JoinType, NullEquality, Result, TableReference};
-use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr_fn::cast;
 use datafusion::logical_expr::logical_plan::Join;
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::analyzer::AnalyzerRule;
 
+use super::subqueries::row_number;
 use crate::syntax::{ALL_LEFT, ALL_RIGHT};
 
 /// The column that numbers equal rows.
@@ -112,7 +112,7 @@ fn keys(join: &Join) -> (Vec<Expr>, Vec<Expr>) {
 
 /// The side with a number for each of its equal rows.
 fn numbered(side: &Arc<LogicalPlan>, keys: &[Expr]) -> Result<LogicalPlan> {
-    let number = row_number().partition_by(keys.to_vec()).build()?;
+    let number = row_number(keys.to_vec(), Vec::new());
     let windowed = LogicalPlanBuilder::from(Arc::clone(side)).window([number.clone()])?;
     let mut wanted = columns(side);
     let qualifier = side.schema().qualified_field(0).0.cloned();

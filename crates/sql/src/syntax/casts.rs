@@ -153,7 +153,11 @@ mod tests {
     use datafusion::sql::sqlparser::parser::Parser;
 
     fn told_apart(sql: &str) -> String {
-        let mut query = Parser::new(&GenericDialect {}).try_with_sql(sql).unwrap().parse_query().unwrap();
+        let mut query = Parser::new(&GenericDialect {})
+            .try_with_sql(sql)
+            .unwrap()
+            .parse_query()
+            .unwrap();
         distinguish_casts(&mut query);
         query.to_string()
     }

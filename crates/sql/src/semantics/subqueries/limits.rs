@@ -156,7 +156,7 @@ impl Statement {
 }
 
 /// The number of a row in its partition. It is a count, because what `row_number` answers differs between sessions.
-fn row_number(partition_by: Vec<Expr>, order_by: Vec<SortExpr>) -> Expr {
+pub(crate) fn row_number(partition_by: Vec<Expr>, order_by: Vec<SortExpr>) -> Expr {
     Expr::WindowFunction(Box::new(WindowFunction {
         fun: WindowFunctionDefinition::AggregateUDF(count_udaf()),
         params: WindowFunctionParams {

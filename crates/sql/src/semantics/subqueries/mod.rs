@@ -47,6 +47,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::logical_expr::{AggregateUDF, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 
+pub(crate) use self::limits::row_number;
 use self::single::single_value;
 use self::statement::Statement;
 

@@ -2,6 +2,7 @@
 //! looks like and never what it means; what cannot be rewritten exactly is refused by name.
 
 mod clauses;
+mod distinct_from;
 mod extract;
 mod grouping;
 mod likes;
@@ -39,6 +40,7 @@ impl Pass for Forms {
     }
 
     fn enter_expr(&mut self, expr: &mut Expr) -> Checked {
+        distinct_from::rewrite(expr);
         quantified::rewrite(expr)
     }
 
