@@ -122,8 +122,16 @@ fn finish(state: &SessionState, plan: LogicalPlan, grant: &Grant) -> Result<Admi
     Ok(Admitted { plan, touched })
 }
 
+/// The plan as it will run. It is analysed already, and a rule that says what a statement means is applied once.
+fn optimized(state: &SessionState, plan: &LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+    match plan {
+        LogicalPlan::Explain(explain) => optimized(state, &explain.plan),
+        plan => state.optimizer().optimize(plan.clone(), state, |_, _| {}),
+    }
+}
+
 fn touched(state: &SessionState, plan: &LogicalPlan) -> Result<Touched, QueryError> {
-    let optimized = state.optimize(plan).map_err(|error| of_planning(&error))?;
+    let optimized = optimized(state, plan).map_err(|error| of_planning(&error))?;
     subqueries::refuse_dangling(&optimized)?;
     admission::touched(&optimized).map_err(|error| of_planning(&error))
 }
