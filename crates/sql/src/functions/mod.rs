@@ -10,6 +10,7 @@ mod date_diff;
 mod date_parts;
 mod encoded;
 mod exact;
+mod extremes;
 mod intervals;
 mod max_by;
 mod mode;
@@ -52,6 +53,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
         sum::sum(),
     ];
     let functions = plain.into_iter().chain(max_by::max_by_and_min_by());
+    let functions = functions.chain(extremes::extremes());
     functions.chain(variance::statistics()).map(Arc::new).collect()
 }
 

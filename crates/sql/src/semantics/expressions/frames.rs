@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
-use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, WindowFrame, WindowFrameBound, WindowFrameUnits, cast,
 };
@@ -27,7 +27,7 @@ impl AnalyzerRule for FittingFrames {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         rewrite_plan(
             plan,
-            |expr| matches!(expr, Expr::WindowFunction(window) if distances(&window.params.window_frame).next().is_some()),
+            |expr| matches!(expr, Expr::WindowFunction(window) if is_range(&window.params)),
             |expr, schema| {
                 expr.transform_up(|expr| match expr {
                     Expr::WindowFunction(window) => fitting(*window, schema),
@@ -49,9 +49,17 @@ fn distances(frame: &WindowFrame) -> impl Iterator<Item = &String> {
     far.filter(|_| frame.units == WindowFrameUnits::Range)
 }
 
+fn is_range(params: &WindowFunctionParams) -> bool {
+    params.window_frame.units == WindowFrameUnits::Range && !params.order_by.is_empty()
+}
+
 fn fitting(mut window: WindowFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let params = &mut window.params;
     let far: Vec<_> = distances(&params.window_frame).cloned().collect();
+    if far.is_empty() {
+        let changed = by_groups(params, schema)?;
+        return Ok(Transformed::new_transformed(Expr::WindowFunction(Box::new(window)), changed));
+    }
     let Some(by) = params.order_by.first_mut().filter(|_| !far.is_empty()) else {
         return Ok(Transformed::no(Expr::WindowFunction(Box::new(window))));
     };
@@ -72,6 +80,26 @@ fn fitting(mut window: WindowFunction, schema: &DFSchema) -> Result<Transformed<
     }
     let window = Expr::WindowFunction(Box::new(window));
     Ok(Transformed::new_transformed(window, changed))
+}
+
+/// Makes a frame by groups of peers of one by RANGE along durations, along which the engine has no such frame. Without a
+/// distance both are the same. Returns whether it did.
+fn by_groups(params: &mut WindowFunctionParams, schema: &DFSchema) -> Result<bool> {
+    for by in &params.order_by {
+        if matches!(by.expr.get_type(schema)?, DataType::Duration(_) | DataType::Interval(_)) {
+            let unbounded = ScalarValue::UInt64(None);
+            let bound = |of: &WindowFrameBound| match of {
+                WindowFrameBound::CurrentRow => WindowFrameBound::CurrentRow,
+                WindowFrameBound::Preceding(_) => WindowFrameBound::Preceding(unbounded.clone()),
+                WindowFrameBound::Following(_) => WindowFrameBound::Following(unbounded.clone()),
+            };
+            let frame = &params.window_frame;
+            let (start, end) = (bound(&frame.start_bound), bound(&frame.end_bound));
+            params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, end);
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn fits(far: &str, along: &DataType) -> Result<()> {
