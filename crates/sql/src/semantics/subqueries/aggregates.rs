@@ -41,6 +41,11 @@ impl Statement {
         if inside && let Some(pulled) = self.pull(&input, &level, Allowed::Keys)? {
             return self.aggregates_by_keys(site, pulled, aggregates);
         }
+        if !Domain::reads_alike(site, &level)?
+            && let Some(pulled) = self.pull(&input, &level, Allowed::Any)?
+        {
+            return self.aggregates_by_rows(site, pulled, aggregates);
+        }
         self.aggregates_by_domain(site, level, input, aggregates)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::common::{Column, Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{Sort as SortExpr, WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Expr, FetchType, Filter, Limit, LogicalPlan, SkipType, Sort, Window, WindowFrame, WindowFrameBound,
     WindowFrameUnits, WindowFunctionDefinition, lit,
@@ -98,7 +99,7 @@ fn below_columns(limit: &Limit) -> Result<Option<LogicalPlan>> {
 impl Statement {
     pub(super) fn pull_limit(&mut self, limit: &Limit, level: &[Column]) -> Result<Option<Pulled>> {
         if let Some(plan) = below_columns(limit)? {
-            return self.pull(&plan, level, Allowed::Keys);
+            return self.pull_out(&plan, level, Allowed::Keys);
         }
         let Some(cut) = Cut::of_limit(limit)? else {
             return Ok(None);
@@ -108,7 +109,7 @@ impl Statement {
                 return Ok(None);
             }
         }
-        let Some(mut pulled) = self.pull(cut.input, level, Allowed::Keys)? else {
+        let Some(mut pulled) = self.pull_out(cut.input, level, Allowed::Keys)? else {
             return Ok(None);
         };
         let keys = pulled.keys.iter().map(|(inner, _)| inner.clone()).collect();
@@ -146,17 +147,21 @@ impl Statement {
         let name = format!("__sub_{}", self.number());
         let window = Window::try_new(vec![row_number(keys, cut.order.clone()).alias(&name)], Arc::new(plan))?;
         let number = Expr::Column(Column::from_name(name));
-        let mut passes = number.clone().gt(lit(cut.skip));
-        if let Some(fetch) = cut.fetch {
-            passes = passes.and(number.lt_eq(lit(cut.skip.saturating_add(fetch))));
-        }
-        let filter = Filter::try_new(passes, Arc::new(LogicalPlan::Window(window)))?;
-        only(LogicalPlan::Filter(filter), &columns)
+        let last = cut
+            .fetch
+            .map(|fetch| number.clone().lt_eq(lit(cut.skip.saturating_add(fetch))));
+        let first = (cut.skip > 0).then(|| number.gt(lit(cut.skip)));
+        let plan = LogicalPlan::Window(window);
+        let plan = match conjunction(first.into_iter().chain(last)) {
+            Some(passes) => LogicalPlan::Filter(Filter::try_new(passes, Arc::new(plan))?),
+            None => plan,
+        };
+        only(plan, &columns)
     }
 }
 
 /// The number of a row in its partition. It is a count, because what `row_number` answers differs between sessions.
-fn row_number(partition_by: Vec<Expr>, order_by: Vec<SortExpr>) -> Expr {
+pub(super) fn row_number(partition_by: Vec<Expr>, order_by: Vec<SortExpr>) -> Expr {
     Expr::WindowFunction(Box::new(WindowFunction {
         fun: WindowFunctionDefinition::AggregateUDF(count_udaf()),
         params: WindowFunctionParams {

@@ -19,20 +19,24 @@
 
 mod aggregates;
 mod alike;
+mod detached;
 mod domain;
 mod exists;
 mod lateral;
 mod limits;
 mod membership;
+mod numbered;
 mod on;
 mod one_row;
 mod order;
 mod outer;
 mod predicate;
+mod prune;
 mod pull;
 mod push;
 mod push_joins;
 mod quantified;
+mod rows;
 mod single;
 mod site;
 mod statement;
