@@ -4,7 +4,7 @@ use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::outer::bind_to_schema;
-use super::pull::Pulled;
+use super::pulled::Pulled;
 use super::site::Site;
 use super::statement::Statement;
 

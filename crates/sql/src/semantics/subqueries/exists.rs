@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 use super::aggregates::count_rows;
 use super::one_row::{OneRow, leaves_first};
 use super::outer::{bind_to_schema, is_correlated};
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::site::Site;
 use super::statement::Statement;
 use super::value::first;

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 
 use super::domain::Domain;
 use super::outer::refers;
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::push::Pushed;
 use super::site::only;
 use super::statement::Statement;

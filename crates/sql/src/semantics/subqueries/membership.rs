@@ -6,7 +6,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, lit, when};
 use super::aggregates::{count_rows, count_values, unknown};
 use super::one_row::OneRow;
 use super::outer::as_outer;
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::site::Site;
 use super::statement::Statement;
 use super::value::{first, first_column};

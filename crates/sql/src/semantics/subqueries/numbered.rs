@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Aggregate, Expr, JoinType, LogicalPlan, Projectio
 
 use super::limits::row_number;
 use super::outer::{bind_to_schema, replace_columns};
-use super::pull::Pulled;
+use super::pulled::Pulled;
 use super::site::{Site, joined};
 use super::statement::Statement;
 

@@ -16,7 +16,7 @@ use super::domain::Domain;
 use super::exists::bare;
 use super::one_row::OneRow;
 use super::outer::as_outer;
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::site::Site;
 use super::statement::Statement;
 use super::value::{first_column, unless};

@@ -8,7 +8,7 @@ use datafusion::logical_expr::{Expr, FetchType, LogicalPlan, Subquery, lit, not}
 
 use super::aggregates::{aggregate, count_rows};
 use super::one_row::OneRow;
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::site::Site;
 use super::statement::Statement;
 

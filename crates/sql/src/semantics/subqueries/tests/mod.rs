@@ -1,6 +1,8 @@
 //! Statements with subqueries against DuckDB's answers: `cases.txt` holds statements over `tables.sql`, and what DuckDB 2.0
 //! answered to each of them.
 
+#![allow(clippy::unwrap_used)]
+
 mod plans;
 mod single_row;
 
