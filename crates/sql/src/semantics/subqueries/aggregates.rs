@@ -17,7 +17,7 @@ use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, Log
 
 use super::domain::Domain;
 use super::outer::{bind_to_schema, refers};
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::site::Site;
 use super::statement::Statement;
 
@@ -40,6 +40,11 @@ impl Statement {
         }
         if inside && let Some(pulled) = self.pull(&input, &level, Allowed::Keys)? {
             return self.aggregates_by_keys(site, pulled, aggregates);
+        }
+        if !Domain::reads_alike(site, &level)?
+            && let Some(pulled) = self.pull(&input, &level, Allowed::Any)?
+        {
+            return self.aggregates_by_rows(site, pulled, aggregates);
         }
         self.aggregates_by_domain(site, level, input, aggregates)
     }
@@ -66,10 +71,6 @@ impl Statement {
             .transpose()?;
         let values = if keys.is_empty() {
             self.aggregates_once(site, plan, aggregates)?
-                .into_iter()
-                .zip(&empty)
-                .map(|(value, _)| Ok(value))
-                .collect::<Result<Vec<_>>>()?
         } else {
             let (groups, outer): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
             let (table, mut columns) = self.grouped(plan, groups, aggregates)?;

@@ -9,30 +9,40 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
 use super::alike::{alike, never_holds};
 use super::outer::{bind, has};
+use super::prune::pruned;
 use super::site::Site;
 use super::statement::Statement;
 
 /// The outer columns of a subquery, and the rows that they are taken from.
 pub(super) struct Domain {
-    source: Arc<LogicalPlan>,
     pub(super) columns: Vec<Column>,
+    source: Arc<LogicalPlan>,
 }
 
 impl Domain {
     /// The bindings of columns at a place. Rows that would be other ones when they are read again are refused.
     pub(super) fn of(site: &Site, columns: Vec<Column>) -> Result<Self> {
-        let plain = columns.iter().all(|column| has(site.base.schema(), column));
-        let source = match plain {
-            true => Arc::clone(&site.base),
-            false => Arc::new(site.plan.clone()),
-        };
+        let source = Self::source(site, &columns)?;
         if !reads_alike(&source)? {
             return plan_err!(
-                "a correlated subquery reads the rows outside it twice, and rows below a LIMIT or of a function such as random() \
-                 would be other ones the second time: put the LIMIT or the function above the subquery"
+                "a correlated subquery reads the rows outside it twice, and rows below a LIMIT or of a function such as \
+                 random() would be other ones the second time: put the LIMIT or the function above the subquery"
             );
         }
-        Ok(Self { source, columns })
+        Ok(Self { columns, source })
+    }
+
+    /// Whether the rows at a place are the same ones when they are read again.
+    pub(super) fn reads_alike(site: &Site, columns: &[Column]) -> Result<bool> {
+        reads_alike(Self::source(site, columns)?.as_ref())
+    }
+
+    fn source(site: &Site, columns: &[Column]) -> Result<Arc<LogicalPlan>> {
+        let plain = columns.iter().all(|column| has(site.base.schema(), column));
+        match plain {
+            true => pruned(&site.base, columns),
+            false => pruned(&Arc::new(site.plan.clone()), columns),
+        }
     }
 
     /// The conditions under which a row outside has the binding in these columns of a table.

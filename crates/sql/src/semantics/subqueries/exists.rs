@@ -3,34 +3,73 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::logical_expr::{Distinct, Expr, FetchType, Limit, LogicalPlan, lit};
+use datafusion::logical_expr::{
+    Distinct, Expr, FetchType, Filter, Join, JoinType, Limit, LogicalPlan, Projection, lit,
+};
 
 use super::aggregates::count_rows;
 use super::one_row::{OneRow, leaves_first};
 use super::outer::{bind_to_schema, is_correlated};
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::site::Site;
 use super::statement::Statement;
 use super::value::first;
 
 /// A subquery that has a row exactly if this one has, without what does not matter for that.
 pub(super) fn bare(plan: LogicalPlan) -> Result<LogicalPlan> {
+    loose(stripped(plan)?)
+}
+
+fn stripped(plan: LogicalPlan) -> Result<LogicalPlan> {
     match plan {
-        LogicalPlan::Projection(projection) => bare(Arc::unwrap_or_clone(projection.input)),
-        LogicalPlan::SubqueryAlias(alias) => bare(Arc::unwrap_or_clone(alias.input)),
-        LogicalPlan::Window(window) => bare(Arc::unwrap_or_clone(window.input)),
-        LogicalPlan::Sort(sort) if sort.fetch.is_none() => bare(Arc::unwrap_or_clone(sort.input)),
-        LogicalPlan::Distinct(Distinct::All(input)) => bare(Arc::unwrap_or_clone(input)),
-        LogicalPlan::Distinct(Distinct::On(distinct)) => bare(Arc::unwrap_or_clone(distinct.input)),
+        LogicalPlan::Projection(projection) => stripped(Arc::unwrap_or_clone(projection.input)),
+        LogicalPlan::SubqueryAlias(alias) => stripped(Arc::unwrap_or_clone(alias.input)),
+        LogicalPlan::Window(window) => stripped(Arc::unwrap_or_clone(window.input)),
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => stripped(Arc::unwrap_or_clone(sort.input)),
+        LogicalPlan::Distinct(Distinct::All(input)) => stripped(Arc::unwrap_or_clone(input)),
+        LogicalPlan::Distinct(Distinct::On(distinct)) => stripped(Arc::unwrap_or_clone(distinct.input)),
         LogicalPlan::Aggregate(aggregate) if groups_of_rows(&aggregate.group_expr) => {
-            bare(Arc::unwrap_or_clone(aggregate.input))
+            stripped(Arc::unwrap_or_clone(aggregate.input))
         }
         LogicalPlan::Limit(limit) => match leaves_first(&limit)? {
-            Some(true) => bare(Arc::unwrap_or_clone(limit.input)),
+            Some(true) => stripped(Arc::unwrap_or_clone(limit.input)),
             _ => Ok(LogicalPlan::Limit(limit)),
         },
         plan => Ok(plan),
     }
+}
+
+/// The same for a subquery of which it does not matter how often a row comes: its semi joins are joins, whose conditions can be
+/// pulled up.
+fn loose(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let below = |input: Arc<LogicalPlan>| loose(Arc::unwrap_or_clone(input)).map(Arc::new);
+    match plan {
+        LogicalPlan::Filter(filter) => Filter::try_new(filter.predicate, below(filter.input)?).map(LogicalPlan::Filter),
+        LogicalPlan::Projection(projection) => {
+            Projection::try_new(projection.expr, below(projection.input)?).map(LogicalPlan::Projection)
+        }
+        LogicalPlan::Join(join) if join.join_type == JoinType::LeftSemi && is_further(&join)? => {
+            let (left, right) = (below(join.left)?, join.right);
+            Join::try_new(
+                left,
+                right,
+                join.on,
+                join.filter,
+                JoinType::Inner,
+                join.join_constraint,
+                join.null_equality,
+                false,
+            )
+            .map(LogicalPlan::Join)
+        }
+        plan => Ok(plan),
+    }
+}
+
+/// Whether a join refers to rows outside, other than from its left side.
+fn is_further(join: &Join) -> Result<bool> {
+    let on = join.filter.as_ref().is_some_and(Expr::contains_outer);
+    Ok(on || is_correlated(&join.right)?)
 }
 
 /// Whether there is a group exactly if there is a row.

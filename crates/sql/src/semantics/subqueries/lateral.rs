@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, Filter, Join, JoinType, LogicalPlan, Projec
 use super::domain::Domain;
 use super::one_row::OneRow;
 use super::outer::{references, replace_columns};
-use super::pull::Allowed;
+use super::pulled::Allowed;
 use super::site::{Site, joined, only};
 use super::statement::{Statement, holds};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::common::{Column, Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{Sort as SortExpr, WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Expr, FetchType, Filter, Limit, LogicalPlan, SkipType, Sort, Window, WindowFrame, WindowFrameBound,
     WindowFrameUnits, WindowFunctionDefinition, lit,
@@ -12,7 +13,7 @@ use datafusion::logical_expr::{
 
 use super::domain::Domain;
 use super::outer::refers;
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::push::Pushed;
 use super::site::only;
 use super::statement::Statement;
@@ -98,7 +99,7 @@ fn below_columns(limit: &Limit) -> Result<Option<LogicalPlan>> {
 impl Statement {
     pub(super) fn pull_limit(&mut self, limit: &Limit, level: &[Column]) -> Result<Option<Pulled>> {
         if let Some(plan) = below_columns(limit)? {
-            return self.pull(&plan, level, Allowed::Keys);
+            return self.pull_out(&plan, level, Allowed::Keys);
         }
         let Some(cut) = Cut::of_limit(limit)? else {
             return Ok(None);
@@ -108,7 +109,7 @@ impl Statement {
                 return Ok(None);
             }
         }
-        let Some(mut pulled) = self.pull(cut.input, level, Allowed::Keys)? else {
+        let Some(mut pulled) = self.pull_out(cut.input, level, Allowed::Keys)? else {
             return Ok(None);
         };
         let keys = pulled.keys.iter().map(|(inner, _)| inner.clone()).collect();
@@ -146,12 +147,16 @@ impl Statement {
         let name = format!("__sub_{}", self.number());
         let window = Window::try_new(vec![row_number(keys, cut.order.clone()).alias(&name)], Arc::new(plan))?;
         let number = Expr::Column(Column::from_name(name));
-        let mut passes = number.clone().gt(lit(cut.skip));
-        if let Some(fetch) = cut.fetch {
-            passes = passes.and(number.lt_eq(lit(cut.skip.saturating_add(fetch))));
-        }
-        let filter = Filter::try_new(passes, Arc::new(LogicalPlan::Window(window)))?;
-        only(LogicalPlan::Filter(filter), &columns)
+        let last = cut
+            .fetch
+            .map(|fetch| number.clone().lt_eq(lit(cut.skip.saturating_add(fetch))));
+        let first = (cut.skip > 0).then(|| number.gt(lit(cut.skip)));
+        let plan = LogicalPlan::Window(window);
+        let plan = match conjunction(first.into_iter().chain(last)) {
+            Some(passes) => LogicalPlan::Filter(Filter::try_new(passes, Arc::new(plan))?),
+            None => plan,
+        };
+        only(plan, &columns)
     }
 }
 

@@ -6,7 +6,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, lit, when};
 use super::aggregates::{count_rows, count_values, unknown};
 use super::one_row::OneRow;
 use super::outer::as_outer;
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::site::Site;
 use super::statement::Statement;
 use super::value::{first, first_column};
@@ -32,6 +32,9 @@ impl Undecided {
 impl Statement {
     /// Whether `x`, an expression over the rows outside, is in a subquery.
     pub(super) fn membership(&mut self, x: Expr, inner: LogicalPlan, site: &mut Site) -> Result<Expr> {
+        if let Some((inner, same)) = self.same_row(&x, &inner, site)? {
+            return self.compared_in_each(same, false, inner, site);
+        }
         if let Some(row) = OneRow::of(&inner)? {
             let row = self.row(row, site)?;
             let same = x.eq(first(row.outputs.clone())?);

@@ -12,27 +12,33 @@
 //! 3. What does not refer to the row outside is computed once, and cross joined (`value`, `aggregates`).
 //! 4. What is correlated by equality is grouped by the inner columns and left joined, as `u.p = t.p` groups `u` by `p`.
 //! 5. Anything else is computed for each distinct binding of the outer columns, which is pushed down the subquery to where it is
-//!    needed (`domain`, `push`), grouped by it, and left joined.
+//!    needed (`domain`, `push`), grouped by it, and left joined. The rows outside are read twice for that; where they would be
+//!    other ones the second time, they are numbered instead (`numbered`).
 //!
 //! The plan above sees the same columns as before. A plan without subqueries is not touched. Subqueries of which no plan can be
 //! made are refused, with what to write instead.
 
 mod aggregates;
 mod alike;
+mod detached;
 mod domain;
 mod exists;
 mod lateral;
 mod limits;
 mod membership;
+mod numbered;
 mod on;
 mod one_row;
 mod order;
 mod outer;
 mod predicate;
+mod prune;
 mod pull;
+mod pulled;
 mod push;
 mod push_joins;
 mod quantified;
+mod rows;
 mod single;
 mod site;
 mod statement;

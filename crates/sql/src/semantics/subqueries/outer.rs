@@ -24,6 +24,24 @@ pub(super) fn references(plan: &LogicalPlan, schema: &DFSchema) -> Result<Vec<Co
     Ok(found)
 }
 
+/// All columns that a plan refers to from inside, however far outside they are.
+pub(super) fn all_references(plan: &LogicalPlan) -> Result<Vec<Column>> {
+    let mut found = Vec::new();
+    plan.apply(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::OuterReferenceColumn(_, column) = expr
+                    && !found.contains(column)
+                {
+                    found.push(column.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
+}
+
 /// Adds the columns of `schema` that an expression refers to from inside.
 pub(super) fn add_references(expr: &Expr, schema: &DFSchema, found: &mut Vec<Column>) -> Result<()> {
     expr.apply(|expr| {

@@ -16,7 +16,7 @@ use super::domain::Domain;
 use super::exists::bare;
 use super::one_row::OneRow;
 use super::outer::as_outer;
-use super::pull::{Allowed, Pulled};
+use super::pulled::{Allowed, Pulled};
 use super::site::Site;
 use super::statement::Statement;
 use super::value::{first_column, unless};
@@ -132,22 +132,27 @@ impl Statement {
 
     /// Keeps the rows whose `x` is in a subquery, or is not; or answers a condition that remains to be looked at.
     fn keep_in(&mut self, x: Expr, inner: LogicalPlan, negated: bool, site: &mut Site) -> Result<Option<Expr>> {
+        if let Some((inner, same)) = self.same_row(&x, &inner, site)? {
+            let kept = match negated {
+                true => same.is_not_false(),
+                false => same,
+            };
+            return self.keep_where(filtered(kept, inner)?, negated, site);
+        }
         if OneRow::of(&inner)?.is_some() || x.is_volatile() {
             let value = self.membership(x, inner, site)?;
             return Ok(Some(unless(negated, value)));
         }
         let y = Expr::Column(first_column(&inner)?);
         let same = as_outer(x.clone(), site.schema())?.eq(y.clone());
-        let where_same =
-            |same: Expr, inner: LogicalPlan| Filter::try_new(same, Arc::new(inner)).map(LogicalPlan::Filter);
         let nullable = x.nullable(site.schema())? || inner.schema().field(0).is_nullable();
         if !negated || !nullable {
-            return self.keep_where(where_same(same, inner)?, negated, site);
+            return self.keep_where(filtered(same, inner)?, negated, site);
         }
         if !x.any_column_refs() || !site.level(&inner, &[])?.is_empty() {
-            return self.keep_where(where_same(same.is_not_false(), inner)?, true, site);
+            return self.keep_where(filtered(same.is_not_false(), inner)?, true, site);
         }
-        let apart = self.keep_where(where_same(same, inner.clone())?, true, site)?;
+        let apart = self.keep_where(filtered(same, inner.clone())?, true, site)?;
         let counts = self.aggregates(site, inner, vec![count_rows(), count_values(y)])?;
         let [rows, values] = counts.as_slice() else {
             return Ok(apart);
@@ -156,4 +161,8 @@ impl Statement {
         let decided = rows.clone().eq(lit(0_i64)).or(comparable);
         Ok(conjunction(apart.into_iter().chain([decided])))
     }
+}
+
+fn filtered(condition: Expr, plan: LogicalPlan) -> Result<LogicalPlan> {
+    Filter::try_new(condition, Arc::new(plan)).map(LogicalPlan::Filter)
 }

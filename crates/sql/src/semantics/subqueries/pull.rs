@@ -7,124 +7,37 @@
 use std::sync::Arc;
 
 use datafusion::common::{Column, Result};
-use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, JoinType, LogicalPlan, Operator, Projection, SubqueryAlias,
-    Window,
+    Aggregate, Distinct, Expr, Filter, Join, JoinType, LogicalPlan, Projection, SubqueryAlias, Window,
 };
 
 use super::limits::partitioned;
-use super::outer::{bind_to_schema, plan_refers, refers, replace_columns};
-use super::site::{Site, only};
+use super::outer::{all_references, plan_refers, refers};
+use super::pulled::{Allowed, Pulled};
+use super::site::only;
 use super::statement::Statement;
-
-/// Which conditions may be pulled up to a place.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Allowed {
-    /// Equalities of an inner expression with an outer one, and conditions on outer columns alone.
-    Keys,
-    /// Any.
-    Any,
-}
-
-/// A subquery without the conditions that referred to the rows outside it.
-pub(super) struct Pulled {
-    /// What is left. It has the columns of the subquery, and those that conditions need.
-    pub(super) plan: LogicalPlan,
-    /// Expressions over `plan`, and what they must equal outside.
-    pub(super) keys: Vec<(Expr, Expr)>,
-    /// Conditions on columns of `plan` and outside.
-    pub(super) others: Vec<Expr>,
-    /// Conditions on what is outside alone.
-    pub(super) conditions: Vec<Expr>,
-}
-
-impl Pulled {
-    fn nothing(plan: LogicalPlan) -> Self {
-        Self {
-            plan,
-            keys: Vec::new(),
-            others: Vec::new(),
-            conditions: Vec::new(),
-        }
-    }
-
-    /// The inner columns that conditions are about.
-    pub(super) fn needed(&self) -> Vec<Column> {
-        let mut needed: Vec<Column> = Vec::new();
-        let exprs = self.keys.iter().map(|(inner, _)| inner).chain(&self.others);
-        for column in exprs.flat_map(Expr::column_refs) {
-            if !needed.contains(column) {
-                needed.push(column.clone());
-            }
-        }
-        // Column references come out of a set, in no order.
-        needed.sort();
-        needed
-    }
-
-    /// All that is about inner columns, with other expressions in their place.
-    pub(super) fn replace(&mut self, to: &dyn Fn(&Column) -> Option<Expr>) -> Result<()> {
-        for (inner, _) in &mut self.keys {
-            *inner = replace_columns(std::mem::take(inner), to)?;
-        }
-        for other in &mut self.others {
-            *other = replace_columns(std::mem::take(other), to)?;
-        }
-        Ok(())
-    }
-
-    /// Takes the conditions that refer outside from others. Whether all of them may be pulled up.
-    fn sort_out(&mut self, predicate: &Expr, level: &[Column], allowed: Allowed) -> Result<(Option<Expr>, bool)> {
-        let mut stays = Vec::new();
-        for part in split_conjunction(predicate) {
-            if !refers(part, level)? {
-                stays.push(part.clone());
-            } else if part.is_volatile() {
-                return Ok((None, false));
-            } else if !part.any_column_refs() {
-                self.conditions.push(part.clone());
-            } else if let Some(key) = key(part, level)? {
-                self.keys.push(key);
-            } else if allowed == Allowed::Any {
-                self.others.push(part.clone());
-            } else {
-                return Ok((None, false));
-            }
-        }
-        Ok((conjunction(stays), true))
-    }
-
-    /// Adds what was pulled out of another part of the plan.
-    fn add(&mut self, other: &mut Self) {
-        self.keys.append(&mut other.keys);
-        self.others.append(&mut other.others);
-        self.conditions.append(&mut other.conditions);
-    }
-}
-
-/// An inner expression and the outer one that it must equal.
-fn key(part: &Expr, level: &[Column]) -> Result<Option<(Expr, Expr)>> {
-    let Expr::BinaryExpr(BinaryExpr {
-        left,
-        op: Operator::Eq,
-        right,
-    }) = part
-    else {
-        return Ok(None);
-    };
-    for (inner, outer) in [(left, right), (right, left)] {
-        if inner.any_column_refs() && !refers(inner, level)? && !outer.any_column_refs() {
-            return Ok(Some((inner.as_ref().clone(), outer.as_ref().clone())));
-        }
-    }
-    Ok(None)
-}
 
 impl Statement {
     /// Pulls the conditions on these outer columns out of a subquery; None if some of what refers to them is not such a
     /// condition, or stands where it cannot be pulled out.
     pub(super) fn pull(&mut self, plan: &LogicalPlan, level: &[Column], allowed: Allowed) -> Result<Option<Pulled>> {
+        // Conditions on rows further out are better in the join, too: its right side then is the same for all of those.
+        let all = all_references(plan)?;
+        if all.len() > level.len()
+            && let Some(pulled) = self.pull_out(plan, &all, allowed)?
+        {
+            return Ok(Some(pulled));
+        }
+        self.pull_out(plan, level, allowed)
+    }
+
+    /// Pulls conditions out of a node and what is below it.
+    pub(super) fn pull_out(
+        &mut self,
+        plan: &LogicalPlan,
+        level: &[Column],
+        allowed: Allowed,
+    ) -> Result<Option<Pulled>> {
         if !plan_refers(plan, level)? {
             return Ok(Some(Pulled::nothing(plan.clone())));
         }
@@ -132,20 +45,20 @@ impl Statement {
             LogicalPlan::Filter(filter) => self.pull_filter(filter, level, allowed),
             LogicalPlan::Projection(projection) => self.pull_projection(projection, level, allowed),
             LogicalPlan::SubqueryAlias(alias) => self.pull_alias(alias, level, allowed),
-            LogicalPlan::Subquery(subquery) => self.pull(&subquery.subquery, level, allowed),
+            LogicalPlan::Subquery(subquery) => self.pull_out(&subquery.subquery, level, allowed),
             LogicalPlan::Join(join) => self.pull_join(join, level, allowed),
             LogicalPlan::Aggregate(aggregate) => self.pull_aggregate(aggregate, level),
             LogicalPlan::Window(window) => self.pull_window(window, level),
             LogicalPlan::Distinct(Distinct::All(input)) => self.pull_distinct(input, level),
             LogicalPlan::Limit(limit) => self.pull_limit(limit, level),
             // Rows of a subquery have no order.
-            LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.pull(&sort.input, level, allowed),
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.pull_out(&sort.input, level, allowed),
             _ => Ok(None),
         }
     }
 
     fn pull_filter(&mut self, filter: &Filter, level: &[Column], allowed: Allowed) -> Result<Option<Pulled>> {
-        let Some(mut pulled) = self.pull(&filter.input, level, allowed)? else {
+        let Some(mut pulled) = self.pull_out(&filter.input, level, allowed)? else {
             return Ok(None);
         };
         let (stays, all) = pulled.sort_out(&filter.predicate, level, allowed)?;
@@ -184,7 +97,7 @@ impl Statement {
                 return Ok(None);
             }
         }
-        let Some(mut pulled) = self.pull(&of.input, level, allowed)? else {
+        let Some(mut pulled) = self.pull_out(&of.input, level, allowed)? else {
             return Ok(None);
         };
         let mut exprs = of.expr.clone();
@@ -218,7 +131,7 @@ impl Statement {
     }
 
     fn pull_alias(&mut self, of: &SubqueryAlias, level: &[Column], allowed: Allowed) -> Result<Option<Pulled>> {
-        let Some(mut pulled) = self.pull(&of.input, level, allowed)? else {
+        let Some(mut pulled) = self.pull_out(&of.input, level, allowed)? else {
             return Ok(None);
         };
         // Columns that are new by now have names of their own, those of the subquery are alone in it.
@@ -262,13 +175,14 @@ impl Statement {
         }
         let in_filter = join.filter.as_ref().map(|filter| refers(filter, level)).transpose()?;
         let only_left = in_filter != Some(true) && !plan_refers(&join.right, level)?;
-        if !inner && !(keeps_left && only_left) {
+        let possible = inner || (keeps_left && only_left);
+        if !possible {
             return Ok(None);
         }
-        let Some(mut pulled) = self.pull(&join.left, level, allowed)? else {
+        let Some(mut pulled) = self.pull_out(&join.left, level, allowed)? else {
             return Ok(None);
         };
-        let Some(mut right) = self.pull(&join.right, level, allowed)? else {
+        let Some(mut right) = self.pull_out(&join.right, level, allowed)? else {
             return Ok(None);
         };
         pulled.add(&mut right);
@@ -309,7 +223,7 @@ impl Statement {
         if !grouped {
             return Ok(None);
         }
-        let Some(mut pulled) = self.pull(&of.input, level, Allowed::Keys)? else {
+        let Some(mut pulled) = self.pull_out(&of.input, level, Allowed::Keys)? else {
             return Ok(None);
         };
         let columns = of.schema.columns();
@@ -332,7 +246,7 @@ impl Statement {
                 return Ok(None);
             }
         }
-        let Some(mut pulled) = self.pull(&of.input, level, Allowed::Keys)? else {
+        let Some(mut pulled) = self.pull_out(&of.input, level, Allowed::Keys)? else {
             return Ok(None);
         };
         let keys: Vec<Expr> = pulled.keys.iter().map(|(inner, _)| inner.clone()).collect();
@@ -344,7 +258,7 @@ impl Statement {
     }
 
     fn pull_distinct(&mut self, input: &LogicalPlan, level: &[Column]) -> Result<Option<Pulled>> {
-        let Some(mut pulled) = self.pull(input, level, Allowed::Keys)? else {
+        let Some(mut pulled) = self.pull_out(input, level, Allowed::Keys)? else {
             return Ok(None);
         };
         let mut columns = input.schema().columns();
@@ -356,36 +270,5 @@ impl Statement {
         let plan = only(std::mem::take(&mut pulled.plan), &columns)?;
         pulled.plan = LogicalPlan::Distinct(Distinct::All(Arc::new(plan)));
         Ok(Some(pulled))
-    }
-}
-
-/// What is left of a subquery as a table of its own.
-pub(super) struct Detached {
-    pub(super) plan: LogicalPlan,
-    /// The columns that were asked for.
-    pub(super) columns: Vec<Column>,
-}
-
-impl Statement {
-    /// What is left of a subquery as a table with these columns, and the conditions of the join with the rows outside.
-    pub(super) fn detached(
-        &mut self,
-        pulled: &mut Pulled,
-        columns: Vec<Column>,
-        site: &Site,
-    ) -> Result<(Detached, Vec<Expr>)> {
-        let needed = pulled.needed();
-        let exprs = columns.iter().chain(&needed).cloned().map(Expr::Column).collect();
-        let (plan, mut names) = self.table(std::mem::take(&mut pulled.plan), exprs)?;
-        let carried = names.split_off(columns.len());
-        pulled.replace(&|column| {
-            let at = needed.iter().position(|known| known == column)?;
-            carried.get(at).cloned().map(Expr::Column)
-        })?;
-        let equal = pulled.keys.drain(..).map(|(inner, outer)| outer.eq(inner));
-        let conditions = equal.chain(pulled.others.drain(..)).chain(pulled.conditions.drain(..));
-        let conditions = conditions.map(|condition| bind_to_schema(condition, site.schema()));
-        let detached = Detached { plan, columns: names };
-        Ok((detached, conditions.collect::<Result<_>>()?))
     }
 }

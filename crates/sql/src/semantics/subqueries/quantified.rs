@@ -37,7 +37,11 @@ impl Statement {
         }
         match has_bounds(inner.schema().field(0).data_type()) && bounds(op).is_some() {
             true => self.by_bounds(x, op, all, inner, site),
-            false => self.by_counts(x, op, all, inner, site),
+            false => {
+                let y = Expr::Column(first_column(&inner)?);
+                let compared = binary_expr(as_outer(x, site.schema())?, op, y);
+                self.compared_in_each(compared, all, inner, site)
+            }
         }
     }
 
@@ -69,10 +73,14 @@ impl Statement {
         when(rows.clone().eq(lit(0_i64)), lit(all)).otherwise(compared)
     }
 
-    /// Compares with each row, and counts how the comparisons came out.
-    fn by_counts(&mut self, x: Expr, op: Operator, all: bool, inner: LogicalPlan, site: &mut Site) -> Result<Expr> {
-        let y = Expr::Column(first_column(&inner)?);
-        let compared = binary_expr(as_outer(x, site.schema())?, op, y);
+    /// Whether a comparison inside a subquery is true in any of its rows, or in all of them: counts how it comes out.
+    pub(super) fn compared_in_each(
+        &mut self,
+        compared: Expr,
+        all: bool,
+        inner: LogicalPlan,
+        site: &mut Site,
+    ) -> Result<Expr> {
         let decisive = match all {
             true => compared.clone().is_false(),
             false => compared.clone().is_true(),

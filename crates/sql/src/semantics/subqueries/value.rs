@@ -4,11 +4,11 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{Column, Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
-use datafusion::logical_expr::{Expr, LogicalPlan, Subquery, lit, not};
+use datafusion::logical_expr::{Expr, FetchType, LogicalPlan, Subquery, lit, not};
 
 use super::aggregates::{aggregate, count_rows};
 use super::one_row::OneRow;
-use super::pull::Allowed;
+use super::pulled::{Allowed, Pulled};
 use super::site::Site;
 use super::statement::Statement;
 
@@ -66,8 +66,11 @@ impl Statement {
         let value = Expr::Column(first_column(&inner)?);
         let level = site.level(&inner, &[])?;
         if !level.is_empty()
-            && let Some(pulled) = self.pull(&inner, &level, Allowed::Keys)?
+            && let Some(mut pulled) = self.pull(&inner, &level, Allowed::Keys)?
         {
+            if at_most_one(&inner)? && !pulled.keys.is_empty() {
+                return self.value_for_key(&mut pulled, &inner, site);
+            }
             // Several rows for a key that no row outside has are no error: it is raised where the value is wanted.
             let aggregates = vec![count_rows(), aggregate(first_value_udaf(), vec![value])];
             let values = self.aggregates_by_keys(site, pulled, aggregates)?;
@@ -75,6 +78,23 @@ impl Statement {
         }
         let only = aggregate(self.single_row.clone(), vec![value]);
         first(self.aggregates(site, inner, vec![only])?)
+    }
+
+    /// The value of a subquery that has at most one row for each value of its keys.
+    fn value_for_key(&mut self, pulled: &mut Pulled, inner: &LogicalPlan, site: &mut Site) -> Result<Expr> {
+        let (table, conditions) = self.detached(pulled, vec![first_column(inner)?], site)?;
+        site.left_join(table.plan, conditions)?;
+        first(table.columns.into_iter().map(Expr::Column).collect())
+    }
+}
+
+/// Whether a LIMIT leaves at most one row.
+fn at_most_one(plan: &LogicalPlan) -> Result<bool> {
+    match plan {
+        LogicalPlan::Limit(limit) => Ok(matches!(limit.get_fetch_type()?, FetchType::Literal(Some(0 | 1)))),
+        LogicalPlan::Projection(projection) => at_most_one(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => at_most_one(&alias.input),
+        _ => Ok(false),
     }
 }
 
