@@ -39,7 +39,7 @@ pub fn of_planning(error: &DataFusionError) -> QueryError {
             message: of_schema(error),
         },
         DataFusionError::NotImplemented(message) => QueryError::Unsupported {
-            message: message.clone(),
+            message: first_line(message),
         },
         DataFusionError::ResourcesExhausted(message) => QueryError::ResourcesExhausted {
             message: message.clone(),
@@ -73,6 +73,9 @@ impl From<Refusal> for QueryError {
 
 /// Returns a sentence for a function that is given arguments of other types than it takes.
 fn no_such_form(message: &str) -> Option<String> {
+    if message.contains("Substring without for/from") {
+        return Some("substr takes a text and where in it to begin".to_owned());
+    }
     if message.contains("Aggregate function calls cannot be nested") {
         return Some("an aggregate cannot stand in the argument of another: compute it in a subquery".to_owned());
     }
@@ -119,10 +122,20 @@ const KINDS: [&str; 8] = [
     "External error: ",
 ];
 
+/// The sentence before a part of the statement as the parser sees it.
+fn without_tree(line: &str) -> &str {
+    if !line.contains("Span(Location") {
+        return line;
+    }
+    let end = line.find(['{', '(']).unwrap_or(line.len());
+    let before = line[..end].trim_end();
+    before.rsplit_once(' ').map_or(before, |(sentence, _)| sentence)
+}
+
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     // The engine wraps errors in errors, each with its kind before it.
-    let mut line = line;
+    let mut line = without_tree(line);
     while let Some(rest) = KINDS.iter().find_map(|kind| line.strip_prefix(kind)) {
         line = rest;
     }

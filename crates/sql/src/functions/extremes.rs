@@ -16,7 +16,8 @@ use datafusion::logical_expr::{
 
 /// Both functions.
 pub(super) fn extremes() -> [AggregateUDF; 2] {
-    [(max_udaf(), true), (min_udaf(), false)].map(|(engines, greatest)| AggregateUDF::from(Extreme { engines, greatest }))
+    [(max_udaf(), true), (min_udaf(), false)]
+        .map(|(engines, greatest)| AggregateUDF::from(Extreme { engines, greatest }))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -201,7 +202,11 @@ impl<F: Float> Sliding<F> {
 impl<F: Float> Accumulator for Sliding<F> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for value in each::<F>(values) {
-            while self.values.back().is_some_and(|(_, last)| !beats::<F>(self.greatest, *last, value)) {
+            while self
+                .values
+                .back()
+                .is_some_and(|(_, last)| !beats::<F>(self.greatest, *last, value))
+            {
                 self.values.pop_back();
             }
             self.values.push_back((self.added, value));

@@ -58,7 +58,10 @@ fn fitting(mut window: WindowFunction, schema: &DFSchema) -> Result<Transformed<
     let far: Vec<_> = distances(&params.window_frame).cloned().collect();
     if far.is_empty() {
         let changed = by_groups(params, schema)?;
-        return Ok(Transformed::new_transformed(Expr::WindowFunction(Box::new(window)), changed));
+        return Ok(Transformed::new_transformed(
+            Expr::WindowFunction(Box::new(window)),
+            changed,
+        ));
     }
     let Some(by) = params.order_by.first_mut().filter(|_| !far.is_empty()) else {
         return Ok(Transformed::no(Expr::WindowFunction(Box::new(window))));

@@ -6,6 +6,7 @@ mod distinct_from;
 mod extract;
 mod grouping;
 mod likes;
+mod nullif;
 mod quantified;
 mod recursive;
 mod row_queries;
@@ -47,6 +48,7 @@ impl Pass for Forms {
     fn leave_expr(&mut self, expr: &mut Expr) -> Checked {
         units::rewrite(expr);
         extract::rewrite(expr);
+        nullif::rewrite(expr);
         likes::rewrite(expr)?;
         rows::rewrite(expr)
     }
