@@ -27,7 +27,7 @@ struct Extreme {
 }
 
 /// A floating-point type.
-trait Float: ArrowPrimitiveType {
+trait Float: ArrowPrimitiveType + std::fmt::Debug {
     /// Whether `a` comes behind `b`, with NaN behind all.
     fn is_behind(a: Self::Native, b: Self::Native) -> bool;
 }
@@ -280,14 +280,8 @@ impl<F: Float> GroupsAccumulator for Groups<F> {
         Ok(())
     }
 
-    fn merge_batch(
-        &mut self,
-        states: &[ArrayRef],
-        groups: &[usize],
-        filter: Option<&BooleanArray>,
-        count: usize,
-    ) -> Result<()> {
-        self.update_batch(states, groups, filter, count)
+    fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], count: usize) -> Result<()> {
+        self.update_batch(states, groups, None, count)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
@@ -305,10 +299,6 @@ impl<F: Float> GroupsAccumulator for Groups<F> {
             value.filter(|_| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row)))
         });
         Ok(vec![Arc::new(PrimitiveArray::<F>::from_iter(kept))])
-    }
-
-    fn supports_convert_to_state(&self) -> bool {
-        true
     }
 
     fn size(&self) -> usize {
