@@ -333,7 +333,9 @@ mod tests {
             let rows = format!("(SELECT * FROM {ROWS} ORDER BY {order}) AS t");
             let all = format!("SELECT max(x), min(x) FROM {rows}");
             assert_eq!(answer(&all).await, "NaN-1.0;");
-            let groups = format!("SELECT concat(g, ':', max(x), ':', min(x)) FROM {rows} GROUP BY g ORDER BY 1");
+            let groups = format!(
+                "SELECT concat(g, ':', a, ':', b) FROM (SELECT g, max(x) AS a, min(x) AS b FROM {rows} GROUP BY g) ORDER BY g"
+            );
             assert_eq!(answer(&groups).await, "1:NaN:1.0;2:-1.0:-1.0;3::;");
         }
     }
