@@ -22,7 +22,7 @@ fn file(name: &str) -> OsString {
 fn every_kind_is_answered_as_duckdb_does() -> Result<()> {
     let Some(corner) = Corner::with(2)? else { return Ok(()) };
     let mut arguments = vec![corner.source().as_os_str().to_owned(), file("kinds")];
-    arguments.push(corner.sharded());
+    arguments.extend(["--open".into(), file("open.txt"), corner.sharded()]);
     report(corner.run("kinds.py", &arguments)?.trim());
     Ok(())
 }
@@ -35,6 +35,7 @@ fn kinds_are_answered_alike_in_any_number_of_shards() -> Result<()> {
         };
         let mut arguments = vec![corner.source().as_os_str().to_owned(), file("kinds"), "--every".into()];
         arguments.push(every(SAMPLE).to_string().into());
+        arguments.extend(["--open".into(), file("open.txt")]);
         arguments.extend(corner.connections());
         report(&format!(
             "{executors} executors: {}",

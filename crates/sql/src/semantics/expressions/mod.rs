@@ -4,6 +4,7 @@
 
 mod casts;
 mod dates;
+mod durations;
 mod each;
 mod floats;
 mod frames;
@@ -25,6 +26,7 @@ pub fn before_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(outputs::UniqueKeys),
         Arc::new(casts::RoundingCasts),
         Arc::new(dates::AlikeDates),
+        Arc::new(durations::ComparedDurations),
         Arc::new(frames::FittingFrames),
     ]
 }
