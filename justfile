@@ -40,13 +40,29 @@ vault:
 tamper rounds="100000":
     PARCOURS_ROUNDS={{ rounds }} cargo test --release --package parcours-executor --package parcours-sealed --package parcours-keys --test tamper -- --nocapture
 
-# Ask this many random queries over shards of one dataset, and DuckDB the same
-random queries="5000":
-    PARCOURS_ROUNDS={{ queries }} cargo test --release --workspace --test all random:: -- --nocapture
+# Ask this many random queries over shards of one dataset, and DuckDB the same; other ones each time
+random queries="5000" seed="":
+    PARCOURS_SEED={{ if seed == "" { datetime("%s") } else { seed } }} PARCOURS_ROUNDS={{ queries }} cargo test --release --workspace --test all random:: -- --nocapture
 
-# Ask random queries again, from this number on
-random-from number queries="1":
-    PARCOURS_FROM={{ number }} PARCOURS_ROUNDS={{ queries }} cargo test --release --workspace --test all random:: -- --nocapture
+# Ask random queries again, from this number on, of the seed that was printed
+random-from seed number queries="1":
+    PARCOURS_SEED={{ seed }} PARCOURS_FROM={{ number }} PARCOURS_ROUNDS={{ queries }} cargo test --release --workspace --test all random:: -- --nocapture
+
+# Ask every statement that ever came out wrong, and every way to join, over any number of shards and executors
+kinds:
+    PARCOURS_EVERY=1 cargo test --release --workspace --test all kinds:: -- --nocapture --test-threads 1
+
+# Ask all of SQLite's queries (some 190,000 answers)
+slt every="1":
+    PARCOURS_EVERY={{ every }} cargo test --release --workspace --test all slt:: -- --nocapture
+
+# Ask this many statements that leave a choice five times each
+same statements="400":
+    PARCOURS_ROUNDS={{ statements }} cargo test --release --workspace --test all same:: -- --nocapture
+
+# Look at this many random conditions three ways; other ones each time
+metamorphic conditions="2000" seed="" from="0":
+    PARCOURS_SEED={{ if seed == "" { datetime("%s") } else { seed } }} PARCOURS_FROM={{ from }} PARCOURS_ROUNDS={{ conditions }} cargo test --release --workspace --test all metamorphic:: -- --nocapture
 
 # Put a dataset of a thousand files under new master keys, with the figures of it
 rewrap-1000:

@@ -26,7 +26,6 @@ use crate::shuffle::reader::PartitionReader;
 use crate::shuffle::store::PartitionStore;
 use crate::stage::{Layout, Place, Stage};
 use crate::tasks::RunningTasks;
-use crate::unions;
 
 /// What every task of this process shares.
 pub(crate) struct Engine {
@@ -77,7 +76,6 @@ impl Engine {
         #[cfg(feature = "measure-plain")]
         let writer = plan;
         let (plan, layout) = without_writer(plan)?;
-        unions::check(&plan, &layout, &partitions)?;
         let running = self.tasks.enter(&job, (stage, task));
         let place = Place {
             job,

@@ -19,6 +19,5 @@ mod stage;
 #[cfg(feature = "measure-plain")]
 mod stock;
 mod tasks;
-mod unions;
 
 pub use run::run;

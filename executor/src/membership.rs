@@ -14,6 +14,7 @@ use ballista_executor::health::ExecutorHealth;
 use ballista_executor::metrics::LoggingMetricsCollector;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use parcours_cluster::functions::registry;
 use parcours_cluster::health::Readiness;
 use parcours_cluster::session::{engine_config, plan_codec};
 use parcours_identity::ClientTls;
@@ -123,7 +124,7 @@ impl Node {
             &self.store.root().to_string_lossy(),
             Arc::new(move |_| Ok(runtime.clone())),
             Arc::new(engine_config),
-            Arc::default(),
+            Arc::new(registry()),
             Arc::new(LoggingMetricsCollector::default()),
             self.config.tasks,
             Arc::new(engine),

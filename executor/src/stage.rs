@@ -125,7 +125,20 @@ impl Outputs {
             .ok_or_else(|| DataFusionError::Internal("a row belongs to no partition".to_owned()))
     }
 
+    /// Opens the first partition if no row opened any. Each task reports a partition: a result of none is one that no task
+    /// computed, and is not taken for an empty one.
+    fn open_one(&self) -> Result<()> {
+        if self.files.iter().all(|file| file.lock().is_none())
+            && let Some(first) = self.files.first()
+        {
+            let fresh = PartitionFile::create(&self.store, &self.place.key(0), &self.plan.schema())?;
+            *first.lock() = Some(fresh);
+        }
+        Ok(())
+    }
+
     fn finish(&self) -> Result<Vec<ShuffleWritePartition>> {
+        self.open_one()?;
         let mut reports = Vec::new();
         for (n, file) in self.files.iter().enumerate() {
             let Some(file) = file.lock().take() else { continue };

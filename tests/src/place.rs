@@ -1,10 +1,9 @@
 //! Where things are: the repository, the target directory this test was built into, the shared test data, and the
-//! `parcours` binary, which is brought up to date once a test process by asking cargo. Nothing is guessed from the
-//! current directory.
+//! `parcours` binary of the same build. Nothing is guessed from the current directory.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -63,9 +62,12 @@ pub fn data() -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// The `parcours` binary of this build: `PARCOURS_BIN`, or what `cargo build -p parcours` makes in this profile.
+/// Returns the `parcours` binary of this build: the one that `PARCOURS_BIN` names, or the one that cargo left beside this test.
 ///
-/// Cargo does nothing when the binary is fresh, so a run of this package alone never tests an old one.
+/// No test builds anything. The test command builds the binary before the first test runs.
+///
+/// # Errors
+/// When there is none, or when a source file is newer than it: another program than the one at hand would be tested.
 pub fn parcours() -> Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = BINARY.get_or_init(|| find_parcours().map_err(|error| format!("{error:#}")));
@@ -73,39 +75,45 @@ pub fn parcours() -> Result<&'static Path> {
 }
 
 fn find_parcours() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("PARCOURS_BIN") {
-        let named = PathBuf::from(named);
-        ensure!(
-            named.is_file(),
-            "PARCOURS_BIN names {}, which is not a file",
-            named.display()
+    let named = std::env::var_os("PARCOURS_BIN").map(PathBuf::from);
+    let binary = match named {
+        Some(named) => named,
+        None => profile_dir()?.join("parcours"),
+    };
+    ensure!(
+        binary.is_file(),
+        "{} is missing: build it with `{BUILD}`, or name a binary in PARCOURS_BIN",
+        binary.display()
+    );
+    let built = binary.metadata()?.modified()?;
+    if let Some(newer) = newer_source(&repository(), built)? {
+        bail!(
+            "{} is older than {}: build it with `{BUILD}`",
+            binary.display(),
+            newer.display()
         );
-        return Ok(named);
     }
-    build_parcours()?;
-    let built = profile_dir()?.join("parcours");
-    ensure!(built.is_file(), "cargo built no {}", built.display());
-    Ok(built)
+    Ok(binary)
 }
 
-fn build_parcours() -> Result<()> {
-    let profile = profile_dir()?;
-    let release = match profile.file_name().and_then(|name| name.to_str()) {
-        Some("release") => true,
-        Some("debug") => false,
-        _ => bail!(
-            "{} is neither the release nor the debug profile: name the binary in PARCOURS_BIN",
-            profile.display()
-        ),
-    };
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["build", "--quiet", "--package", "parcours", "--bin", "parcours"])
-        .current_dir(repository());
-    cargo
-        .args(release.then_some("--release"))
-        .env("CARGO_TARGET_DIR", target()?);
-    let status = cargo.status().context("cannot run cargo")?;
-    ensure!(status.success(), "cargo could not build the parcours binary");
-    Ok(())
+/// Builds the binary as the test command does, so that cargo finds it fresh.
+const BUILD: &str = "cargo test --release --workspace --no-run";
+
+/// Returns a source file of the binary that was changed after `built`, if there is one.
+fn newer_source(repository: &Path, built: SystemTime) -> Result<Option<PathBuf>> {
+    let folders = ["client/src", "crates", "executor/src", "scheduler/src"];
+    let mut left: Vec<PathBuf> = folders.map(|folder| repository.join(folder)).into();
+    left.push(repository.join("Cargo.lock"));
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            if path.file_name().is_none_or(|name| name != "tests") {
+                for entry in path.read_dir()? {
+                    left.push(entry?.path());
+                }
+            }
+        } else if path.metadata()?.modified()? > built {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }

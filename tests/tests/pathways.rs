@@ -93,7 +93,7 @@ fn answered(shards: u32) -> Result<Option<Sandbox>> {
     std::fs::write(&asked, statements()?)?;
     let said = cluster.explain(|cluster| {
         cluster.start_all()?;
-        let connection = cluster.folder().write_connection("alice", cluster.ports().client)?;
+        let connection = cluster.folder().write_connection("alice", &cluster.ports())?;
         python::run(
             "pathways.py",
             &[connection.as_path(), source.as_path(), asked.as_path()].map(OsStr::new),

@@ -30,7 +30,7 @@ fn through_adbc(dataset: &str) -> Result<()> {
 
 /// Asks all queries of a dataset through Python, which leaves one file each in `answers`.
 pub fn ask_python(cluster: &Sandbox, dataset: &str, answers: &std::path::Path) -> Result<()> {
-    let connection = cluster.folder().write_connection("alice", cluster.ports().client)?;
+    let connection = cluster.folder().write_connection("alice", &cluster.ports())?;
     let folder = query::folder(dataset);
     python::run(
         "adbc_queries.py",
@@ -85,7 +85,7 @@ fn adbc_learns_catalogs_schemas_parameters_and_info() -> Result<()> {
     let (Some(data), Some(_), Some(cluster)) = (place::data()?, python::interpreter()?, cluster::shared()?) else {
         return Ok(());
     };
-    let connection = cluster.folder().write_connection("alice", cluster.ports().client)?;
+    let connection = cluster.folder().write_connection("alice", &cluster.ports())?;
     for dataset in ["claims", "omop"] {
         let arguments = [connection.as_os_str(), OsStr::new(dataset), data.as_os_str()];
         python::run("adbc_metadata.py", &arguments).with_context(|| cluster.last_words())?;

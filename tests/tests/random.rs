@@ -1,9 +1,10 @@
 //! Random queries over a dataset as unkind as real ones (`tests/python/hostile.py`): a patient with 5 % of the events, NULLs
 //! wherever they may be, shards without a patient, several files a shard. Joins, groupings, windows, unions and subqueries by
-//! patient and by other things, over 1, 3, 16 and 64 shards: each is answered as DuckDB answers it on the plain files.
+//! patient and by other things, over 1, 3, 16 and 64 shards: each is answered as DuckDB answers it on the plain files. Each
+//! commit has queries of its own; the seed is printed, and asked again by `PARCOURS_SEED` and `PARCOURS_FROM`.
 
 use anyhow::{Context, Result};
-use parcours_tests::rounds::{report, rounds};
+use parcours_tests::rounds::{report, rounds, seed};
 use parcours_tests::sandbox::{Plan, Sandbox, printed};
 use parcours_tests::{place, python};
 
@@ -57,13 +58,15 @@ fn answered(shards: usize, from: usize, queries: usize) -> Result<String> {
     }
     cluster.explain(|cluster| {
         cluster.start_all()?;
-        let connection = cluster.folder().write_connection("alice", cluster.ports().client)?;
-        let numbers = [from.to_string(), queries.to_string()];
+        let connection = cluster.folder().write_connection("alice", &cluster.ports())?;
+        let numbers = [seed(), from.to_string(), queries.to_string()];
         let arguments = [
             connection.as_os_str(),
             at("source").as_os_str(),
+            place::tests().join("queries/refused.txt").as_os_str(),
             numbers[0].as_ref(),
             numbers[1].as_ref(),
+            numbers[2].as_ref(),
         ]
         .map(ToOwned::to_owned);
         python::run("random_queries.py", &arguments)

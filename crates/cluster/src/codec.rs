@@ -11,8 +11,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
 use crate::calendar::{self, CalendarPart};
+use crate::placement::unions::physical::{PlacedUnionExec, Way};
 use crate::ranks::Rank;
-use crate::unions::physical::{PlacedUnionExec, Way};
 use crate::windows::Directed;
 
 /// Says of a function that executors have their own.

@@ -99,12 +99,22 @@ fn of_arrow(error: &ArrowError) -> Option<Failure> {
     let sentence = match error {
         ArrowError::DivideByZero => "a division by zero, guard the divisor with nullif(…, 0)".to_owned(),
         ArrowError::ArithmeticOverflow(_) => "an arithmetic overflow, cast to a wider type first".to_owned(),
-        ArrowError::CastError(message) | ArrowError::ParseError(message) | ArrowError::ComputeError(message) => {
-            without_values(message)
-        }
+        ArrowError::CastError(message)
+        | ArrowError::ParseError(message)
+        | ArrowError::ComputeError(message)
+        | ArrowError::InvalidArgumentError(message) => without_values(innermost(message)),
+        ArrowError::ExternalError(error) => return error.downcast_ref().and_then(Failure::of),
         _ => return None,
     };
     Some(Failure::new(Cause::Invalid, sentence))
+}
+
+/// Returns the sentence of an error that was written into another one as Rust shows it.
+fn innermost(message: &str) -> &str {
+    let within = message.rsplit_once("Execution(\"").map(|(_, within)| within);
+    within
+        .and_then(|within| within.split_once("\")"))
+        .map_or(message, |(sentence, _)| sentence)
 }
 
 fn of_parquet(error: &ParquetError) -> Option<Failure> {
@@ -114,6 +124,13 @@ fn of_parquet(error: &ParquetError) -> Option<Failure> {
             "a data file is damaged or is not the file that was written there",
         ));
     };
+    // A condition is looked at inside the scan: what fails there is the statement, and not the file.
+    if let Some(error) = error.downcast_ref::<ArrowError>() {
+        return of_arrow(error);
+    }
+    if let Some(error) = error.downcast_ref::<DataFusionError>() {
+        return Failure::of(error);
+    }
     let error = error.downcast_ref::<KeyError>();
     if let Some(error) = error.filter(|error| !error.is_denial()) {
         tracing::warn!(%error, "a key could not be used");
@@ -169,6 +186,11 @@ fn is_about_values(message: &str) -> bool {
         "parse",
         "overflow",
         "out of range",
+        "more than one row",
+        "divides by zero",
+        "does not know",
+        "does not take",
+        "is wanted",
         "must be",
         "expected",
         "invalid",
@@ -211,6 +233,23 @@ mod tests {
         let wrapped = format!("Job failed due to stage 1: Execution error: {failure} (task 3)");
         assert_eq!(Failure::find(&wrapped).unwrap(), failure);
         assert!(Failure::find("nothing here").is_none());
+    }
+
+    #[test]
+    fn a_condition_that_fails_in_a_scan_is_not_a_fault_of_the_store() {
+        let in_scan = |error: ArrowError| {
+            let error = ParquetError::External(Box::new(error));
+            Failure::of(&DataFusionError::ParquetError(Box::new(error))).unwrap()
+        };
+        let inner = DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None);
+        for error in [ArrowError::DivideByZero, ArrowError::ExternalError(Box::new(inner))] {
+            let failure = in_scan(error);
+            assert_eq!(failure.cause, Cause::Invalid);
+            assert!(failure.message.contains("division by zero"), "{}", failure.message);
+        }
+        let wrapped = "Error evaluating filter predicate: Execution(\"integer out of range in an addition\")";
+        let failure = in_scan(ArrowError::ComputeError(wrapped.to_owned()));
+        assert_eq!(failure.message, "integer out of range in an addition");
     }
 
     #[test]

@@ -4,18 +4,24 @@
 use std::sync::Arc;
 
 use ballista_core::config::BALLISTA_COALESCE_ENABLED;
-use ballista_core::extension::{SessionConfigExt, ballista_aggregate_functions, ballista_scalar_functions};
+use ballista_core::extension::SessionConfigExt;
 use datafusion::common::Result;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
+use parcours_sql::functions::single_row;
+use parcours_sql::semantics::set_all::SetOperationsAll;
+use parcours_sql::semantics::{expressions, subquery_rules};
 
 use crate::codec::PlanCodec;
+use crate::functions::{aggregate_functions, scalar_functions};
 use crate::options::TaskOptions;
+use crate::placement::planner::Planner;
 use crate::rules::{WholeWindows, optimizer_rules};
-use crate::unions::planner::Planner;
 use crate::windows::window_functions;
 
 /// The SQL catalog in which every dataset is a schema.
@@ -45,6 +51,9 @@ pub fn engine_config() -> SessionConfig {
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.bloom_filter_on_read = false;
     options.optimizer.prefer_existing_union = true;
+    // It puts a merge above a sort with a limit each time it sees one below an exchange, so that Ballista drops the stage
+    // that runs there, and ends the job without its last stage.
+    options.optimizer.enable_sort_pushdown = false;
     options.optimizer.enable_round_robin_repartition = false;
     config
 }
@@ -54,17 +63,37 @@ pub fn plan_codec() -> Arc<dyn PhysicalExtensionCodec> {
     Arc::new(PlanCodec::default())
 }
 
+/// What a statement means, in the order in which it is worked out: what depends on the types that were written, then the
+/// engine's rules, which make types alike, then what depends on these.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules = expressions::before_coercion();
+    rules.extend(Analyzer::new().rules);
+    rules.extend(subquery_rules(single_row()));
+    rules.push(Arc::new(SetOperationsAll {}));
+    rules.extend(expressions::after_coercion());
+    rules.push(Arc::new(WholeWindows));
+    rules
+}
+
+fn expression_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    let mut planners = expressions::expression_planners();
+    planners.extend(SessionStateDefaults::default_expr_planners());
+    planners
+}
+
 /// A session state over a configuration, with every function and rule of Parcours.
 pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     Ok(SessionStateBuilder::new()
         .with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
-        .with_analyzer_rule(Arc::new(WholeWindows))
+        .with_expr_planners(expression_planners())
+        .with_type_planner(expressions::type_planner())
+        .with_analyzer_rules(analyzer_rules())
         .with_optimizer_rules(optimizer_rules())
         .with_query_planner(Arc::new(Planner))
-        .with_scalar_functions(ballista_scalar_functions())
-        .with_aggregate_functions(ballista_aggregate_functions())
+        .with_scalar_functions(scalar_functions())
+        .with_aggregate_functions(aggregate_functions())
         .with_window_functions(window_functions())
         .build())
 }

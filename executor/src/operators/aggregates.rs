@@ -40,6 +40,11 @@ impl Aggregate {
         })
     }
 
+    /// Returns the name of its function.
+    pub(super) fn name(&self) -> &str {
+        self.function.fun().name()
+    }
+
     /// What it computes of a row.
     pub(super) fn expressions(&mut self) -> impl Iterator<Item = &mut Arc<dyn PhysicalExpr>> {
         self.arguments.iter_mut().chain(&mut self.filter)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::Field;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
@@ -214,7 +214,11 @@ impl Groups {
                 Some((aggregate, state)) => {
                     // A group that stayed may have had no row since.
                     aggregate.add(state.as_mut(), &none, &[], count)?;
-                    state.evaluate(EmitTo::All)?
+                    match aggregate.name() {
+                        // What was added up so far is kept exact until all of it is known.
+                        "sum" => only(state.state(EmitTo::All)?)?,
+                        _ => state.evaluate(EmitTo::All)?,
+                    }
                 }
                 None => Arc::clone(&counts),
             });
@@ -224,5 +228,12 @@ impl Groups {
         let columns = columns.map(|(column, field)| as_type(column, field.data_type()));
         let schema = Arc::clone(&self.partition.output);
         Ok(RecordBatch::try_new(schema, columns.collect::<Result<_>>()?)?)
+    }
+}
+
+fn only(columns: Vec<ArrayRef>) -> Result<ArrayRef> {
+    match <[_; 1]>::try_from(columns) {
+        Ok([column]) => Ok(column),
+        Err(_) => internal_err!("the state of a sum is one column"),
     }
 }

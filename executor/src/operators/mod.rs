@@ -32,6 +32,9 @@ pub(crate) fn put_into(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execution
             if ours.is_none() {
                 ours = joins::in_place_of(&node)?;
             }
+            if ours.is_none() {
+                ours = orders::within_runs(&node)?;
+            }
             Ok(match ours.or_else(|| windows::in_place_of(&node)) {
                 Some(ours) => Transformed::yes(ours),
                 None => Transformed::no(node),

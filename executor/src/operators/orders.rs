@@ -148,6 +148,19 @@ fn in_order(plan: Arc<dyn ExecutionPlan>, order: &LexOrdering) -> Result<Arc<dyn
     })
 }
 
+/// Returns a sort within runs for a sort of rows that are in the order of its first columns already.
+pub(super) fn within_runs(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(sort) = node.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none()) else {
+        return Ok(None);
+    };
+    let (input, order) = (sort.input(), sort.expr());
+    let one_by_one = sort.preserve_partitioning() || input.output_partitioning().partition_count() == 1;
+    if !one_by_one || !declares(input, order.iter().take(1))? {
+        return Ok(None);
+    }
+    in_order(Arc::clone(input), order).map(Some)
+}
+
 /// The join, declaring what it keeps and no more. Sorted by all that it declared `before` where it gives its first rows alone,
 /// or all in one partition and nobody has to say that they rely on it.
 fn with_own_order(

@@ -46,6 +46,12 @@ pub(super) enum ParameterError {
         /// What the row has.
         bound: usize,
     },
+    /// A list in the place of a value: the engine would compare the column with the list as a whole.
+    #[error("parameter ${number} is a list, write IN (?, ?, …) and bind each of its values")]
+    List {
+        /// The parameter, from 1.
+        number: usize,
+    },
     /// A value cannot become what the statement expects without being changed.
     #[error("parameter ${number} expects {expected} and its value of type {bound} cannot be converted without loss")]
     Conversion {
@@ -152,6 +158,9 @@ fn convert(value: &ArrayRef, expected: &DataType, number: usize) -> Result<Scala
         expected: expected.clone(),
         bound: value.data_type().clone(),
     };
+    if value.data_type().is_nested() {
+        return Err(ParameterError::List { number });
+    }
     let value = match expected {
         DataType::Null => value.clone(),
         expected => lossless(value, expected).ok_or_else(refuse)?,
@@ -159,15 +168,18 @@ fn convert(value: &ArrayRef, expected: &DataType, number: usize) -> Result<Scala
     ScalarValue::try_from_array(&value, 0).map_err(|_| refuse())
 }
 
-/// Casts, and between numbers or between dates and times casts back to see that nothing was lost. Between floating-point
+/// Casts to text only what is text: of a number, a code such as `01` would be another. Casts, and between numbers or between dates and times casts back to see that nothing was lost. Between floating-point
 /// types rounding is what everyone expects.
 fn lossless(value: &ArrayRef, expected: &DataType) -> Option<ArrayRef> {
     let options = CastOptions {
         safe: false,
         ..Default::default()
     };
-    let converted = cast_with_options(value, expected, &options).ok()?;
     let from = value.data_type();
+    if is_text(expected) && !is_text(from) && !from.is_null() {
+        return None;
+    }
+    let converted = cast_with_options(value, expected, &options).ok()?;
     let alike = (from.is_numeric() && expected.is_numeric() && !(from.is_floating() && expected.is_floating()))
         || (from.is_temporal() && expected.is_temporal());
     if !alike || from == expected {
@@ -177,14 +189,23 @@ fn lossless(value: &ArrayRef, expected: &DataType) -> Option<ArrayRef> {
     not_distinct(&back, value).ok()?.value(0).then_some(converted)
 }
 
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => is_text(values),
+        data_type => data_type.is_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
     use arrow::{
-        array::{Decimal128Array, Float64Array, Int64Array, NullArray, StringArray, TimestampMicrosecondArray},
-        datatypes::TimeUnit,
+        array::{
+            Decimal128Array, Float64Array, Int64Array, ListArray, NullArray, StringArray, TimestampMicrosecondArray,
+        },
+        datatypes::{Int64Type, TimeUnit},
         ipc::{CompressionType, writer::IpcWriteOptions},
     };
     use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -255,6 +276,7 @@ mod tests {
             bind(Int64Array::from(vec![987_654_321]), DataType::Int16),
             bind(Int64Array::from(vec![(1 << 53) + 1]), DataType::Float64),
             bind(StringArray::from(vec!["987-654"]), DataType::Int32),
+            bind(Int64Array::from(vec![987]), DataType::Utf8),
             bind(StringArray::from(vec!["soon"]), DataType::Date32),
             bind(late.clone(), DataType::Date32),
             bind(late, DataType::Timestamp(TimeUnit::Second, None)),
@@ -266,6 +288,15 @@ mod tests {
         for error in refused.map(Result::unwrap_err) {
             assert!(matches!(error, ParameterError::Conversion { number: 1, .. }), "{error}");
             assert!(!error.to_string().contains("987") && !error.to_string().contains("soon"));
+        }
+    }
+
+    #[test]
+    fn a_list_is_no_value() {
+        let values = ListArray::from_iter_primitive::<Int64Type, _, _>(vec![Some(vec![Some(1), Some(2)])]);
+        for expected in [DataType::Null, DataType::Int64, DataType::Utf8] {
+            let error = bind(values.clone(), expected).unwrap_err();
+            assert_eq!(error, ParameterError::List { number: 1 });
         }
     }
 

@@ -25,6 +25,9 @@ pub trait Losses: Send + Sync {
 
     /// A task of this job could not fetch a partition.
     fn partition_lost(&self, job: String);
+
+    /// The plan of this job has a stage that is not proven sound.
+    fn plan_refused(&self, job: String);
 }
 
 /// The members of the cluster, and the way to reach them.

@@ -14,6 +14,7 @@ use parcours_identity::{Role, Signer, peer};
 use tonic::{Request, Response, Status};
 
 use super::control::{Losses, Members};
+use super::soundness::take_unsound;
 use crate::engine::Engine;
 use crate::query::jobs::Jobs;
 
@@ -214,6 +215,9 @@ impl SchedulerGrpc for GuardedScheduler {
             }
             let mut answer = SchedulerGrpc::poll_work(&engine, request).await;
             if let Ok(answer) = &mut answer {
+                for job in take_unsound(&engine, &mut answer.get_mut().tasks).await {
+                    losses.plan_refused(job);
+                }
                 for job in put_grants(&mut answer.get_mut().tasks, &signer, &id) {
                     losses.partition_lost(job);
                 }

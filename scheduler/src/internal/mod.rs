@@ -1,5 +1,7 @@
 //! The internal listener: what executors may ask of the scheduler, which is work and nothing else. [`guard`] stands before
-//! Ballista's own service, [`control`] holds the streams by which executors are woken, told to stop, and found missing.
+//! Ballista's own service, [`control`] holds the streams by which executors are woken, told to stop, and found missing,
+//! `soundness` proves a stage sound before a task of it is handed out.
 
 pub mod control;
 pub mod guard;
+mod soundness;

@@ -9,13 +9,15 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use parcours_cluster::grant::Grant;
 use parcours_keys::ColumnClass;
-use parcours_tables::SnapshotTable;
+use parcours_tables::{SnapshotTable, TableSnapshot};
 
 use crate::port::QueryError;
 
 /// Dataset → class → columns read, as `table.column`.
 #[derive(Clone, Debug, Default)]
 pub struct Touched {
+    /// Datasets of which anything is read, be it only how many rows there are.
+    datasets: BTreeSet<String>,
     classes: BTreeMap<(String, ColumnClass), BTreeSet<String>>,
     partitions: usize,
     bytes: u64,
@@ -37,9 +39,12 @@ impl Touched {
         usize::try_from(ONE_TASK / shard).unwrap_or(usize::MAX).max(1)
     }
 
-    /// The classes read of each dataset.
+    /// The classes read of each dataset; none of one whose rows are counted and not looked at.
     pub fn classes(&self) -> BTreeMap<String, BTreeSet<ColumnClass>> {
         let mut classes: BTreeMap<String, BTreeSet<ColumnClass>> = BTreeMap::new();
+        for dataset in &self.datasets {
+            classes.entry(dataset.clone()).or_default();
+        }
         for (dataset, class) in self.classes.keys() {
             classes.entry(dataset.clone()).or_default().insert(*class);
         }
@@ -71,6 +76,7 @@ impl Touched {
             return Ok(());
         };
         self.bytes += table.bytes();
+        self.datasets.insert(table.dataset().to_owned());
         if table.is_sharded() {
             self.partitions = self.partitions.max(table.files_by_shard().len());
         }
@@ -87,16 +93,32 @@ impl Touched {
             columns.extend(filter.column_refs().into_iter().map(|column| column.name.clone()));
         }
         for column in columns {
-            // A column without a class cannot be in a dataset; should one be, it counts as the most guarded.
-            let class = table.class_of(&column).unwrap_or(ColumnClass::Identity);
-            let read = format!("{}.{column}", table.name());
-            self.classes
-                .entry((table.dataset().to_owned(), class))
-                .or_default()
-                .insert(read);
+            self.read(table, &column);
         }
         Ok(())
     }
+
+    /// Notes that a column of a table is read.
+    pub fn read(&mut self, table: &TableSnapshot, column: &str) {
+        let (class, read) = named(table, column);
+        self.classes.entry(class).or_default().insert(read);
+    }
+
+    /// Whether a column of a table is read.
+    pub fn reads(&self, table: &TableSnapshot, column: &str) -> bool {
+        let (class, read) = named(table, column);
+        self.classes.get(&class).is_some_and(|columns| columns.contains(&read))
+    }
+}
+
+/// A column's dataset and class, and its name. A column without a class cannot be in a dataset; should one be, it counts as
+/// the most guarded.
+fn named(table: &TableSnapshot, column: &str) -> ((String, ColumnClass), String) {
+    let class = table.class_of(column).unwrap_or(ColumnClass::Identity);
+    (
+        (table.dataset().to_owned(), class),
+        format!("{}.{column}", table.name()),
+    )
 }
 
 /// What an optimized plan reads.

@@ -3,6 +3,7 @@
 
 use datafusion::common::{DataFusionError, SchemaError};
 use parcours_cluster::failure::{Cause, Failure};
+use parcours_sql::syntax::Refusal;
 
 use crate::port::{QueryError, QueryId};
 
@@ -38,19 +39,51 @@ pub fn of_planning(error: &DataFusionError) -> QueryError {
             message: of_schema(error),
         },
         DataFusionError::NotImplemented(message) => QueryError::Unsupported {
-            message: message.clone(),
+            message: first_line(message),
         },
         DataFusionError::ResourcesExhausted(message) => QueryError::ResourcesExhausted {
             message: message.clone(),
+        },
+        DataFusionError::Internal(message) if no_such_form(message).is_some() => QueryError::Invalid {
+            message: no_such_form(message).unwrap_or_default(),
         },
         DataFusionError::Internal(_) | DataFusionError::External(_) | DataFusionError::IoError(_) => {
             tracing::error!("a statement could not be planned because of a fault of ours");
             QueryError::Internal { query: None }
         }
-        root => QueryError::Invalid {
-            message: first_line(&root.strip_backtrace()),
-        },
+        root => {
+            let message = root.strip_backtrace();
+            QueryError::Invalid {
+                message: no_such_form(&message).unwrap_or_else(|| first_line(&message)),
+            }
+        }
     }
+}
+
+impl From<Refusal> for QueryError {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.message().to_owned();
+        match refusal {
+            Refusal::TooLarge { .. } => QueryError::ResourcesExhausted { message },
+            Refusal::Unsupported { .. } => QueryError::Unsupported { message },
+            Refusal::Invalid { .. } => QueryError::Invalid { message },
+        }
+    }
+}
+
+/// Returns a sentence for a function that is given arguments of other types than it takes.
+fn no_such_form(message: &str) -> Option<String> {
+    if message.contains("Substring without for/from") {
+        return Some("substr takes a text and where in it to begin".to_owned());
+    }
+    if message.contains("Aggregate function calls cannot be nested") {
+        return Some("an aggregate cannot stand in the argument of another: compute it in a subquery".to_owned());
+    }
+    let (before, _) = message.split_once("failed to match any signature")?;
+    let name = before.split('\'').nth(1)?;
+    Some(format!(
+        "function {name} does not take arguments of these types, cast them first"
+    ))
 }
 
 fn of_schema(error: &SchemaError) -> String {
@@ -77,9 +110,35 @@ fn of_schema(error: &SchemaError) -> String {
     }
 }
 
+/// What stands before the sentences of the engine's errors.
+const KINDS: [&str; 8] = [
+    "Error during planning: ",
+    "Internal error: ",
+    "Execution error: ",
+    "Arrow error: ",
+    "Cast error: ",
+    "Compute error: ",
+    "Parser error: ",
+    "External error: ",
+];
+
+/// The sentence before a part of the statement as the parser sees it.
+fn without_tree(line: &str) -> &str {
+    if !line.contains("Span(Location") {
+        return line;
+    }
+    let end = line.find(['{', '(']).unwrap_or(line.len());
+    let before = line[..end].trim_end();
+    before.rsplit_once(' ').map_or(before, |(sentence, _)| sentence)
+}
+
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("Error during planning: ").unwrap_or(line);
+    // The engine wraps errors in errors, each with its kind before it.
+    let mut line = without_tree(line);
+    while let Some(rest) = KINDS.iter().find_map(|kind| line.strip_prefix(kind)) {
+        line = rest;
+    }
     line.to_owned()
 }
 

@@ -12,6 +12,7 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use parcours_cluster::placement::IN_ONE_TASK;
 
 /// The exchanges and sorts of a plan, a line each, from the result down.
 pub fn told(plan: &Arc<dyn ExecutionPlan>) -> String {
@@ -57,6 +58,9 @@ fn line_of(node: &Arc<dyn ExecutionPlan>, wanted_by: &str) -> Option<String> {
                 what(node).unwrap_or_default()
             )
         });
+    }
+    if node.name() == IN_ONE_TASK {
+        return Some(format!("rows are brought together in one task for {wanted_by}"));
     }
     let sort = node.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none())?;
     let patient = shard_column(sort.input())?;

@@ -259,6 +259,17 @@ impl Jobs {
         }
     }
 
+    /// Plans the query of this job in a plainer way: a stage of its plan is not proven sound.
+    pub async fn plan_refused(self: &Arc<Self>, job: &str) {
+        for query in self.running_queries() {
+            let _turn = query.turn.lock().await;
+            let is_its_job = query.job.lock().as_deref() == Some(job);
+            if query.runs() && is_its_job {
+                self.plan_plainer(&query, "a stage is not proven sound".into()).await;
+            }
+        }
+    }
+
     pub(super) fn running_queries(&self) -> Vec<Arc<Query>> {
         let queries = self.queries.lock();
         queries.values().filter(|query| query.runs()).cloned().collect()
@@ -467,6 +478,11 @@ fn standing_of(status: JobStatus) -> Option<Standing> {
     match status.status? {
         job_status::Status::Successful(done) => {
             let mut partitions = done.partition_location;
+            // Every task reports a partition. Ballista 55 calls a job done whose last stage never ran, where a rule changes
+            // the plan below a stage that runs.
+            if partitions.is_empty() {
+                return Some(Standing::Failed("the engine ended the job without a result".into()));
+            }
             partitions.sort_by_key(|location| location.partition_id.as_ref().map(|id| id.partition_id));
             Some(Standing::Done(Arc::new(partitions)))
         }

@@ -18,6 +18,7 @@ pub mod session;
 pub mod standing;
 pub mod statement;
 pub mod subqueries;
+pub mod ties;
 pub mod windows;
 
 pub use service::Queries;

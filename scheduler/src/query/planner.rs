@@ -7,18 +7,22 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
-use datafusion::execution::context::{SQLOptions, SessionContext, SessionState};
+use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Ast;
+use parcours_cluster::grant::Grant;
 use parcours_cluster::session::CATALOG;
+use parcours_sql::semantics::refusals;
+use parcours_sql::surface::Unlisted;
+use parcours_sql::{surface, syntax};
 use parcours_tables::SnapshotTable;
 
 use super::admission::{self, Touched};
 use super::errors::{nearest, of_planning};
 use super::session::{Sessions, View};
 use super::statement::{Statement, Where};
-use super::{subqueries, windows};
+use super::{subqueries, ties, windows};
 use crate::port::QueryError;
 
 /// The schema in which tables describe the catalog itself.
@@ -54,6 +58,8 @@ impl Planner {
         let mut parsed = parse(&state, sql)?;
         read_only(&parsed)?;
         if let Some(statement) = inner(&mut parsed) {
+            surface::refuse_unlisted_calls(statement).map_err(unlisted)?;
+            syntax::prepare(statement)?;
             windows::write_out(statement)?;
         }
         resolve(view, &state, &parsed)?;
@@ -62,12 +68,17 @@ impl Planner {
             .await
             .map_err(|error| of_planning(&error))?;
         verify(&plan)?;
+        surface::refuse_unlisted(&plan).map_err(unlisted)?;
+        refusals::check(&plan).map_err(|error| of_planning(&error))?;
         let run = place(&plan)?;
         let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
         let parameters = parameters(&plan)?;
-        if parameters.is_empty() {
-            self.touched(&context, &plan)?.admit(&view.grant)?;
-        }
+        let (plan, touched) = if parameters.is_empty() {
+            let admitted = finish(&state, plan, &view.grant)?;
+            (admitted.plan, Some(admitted.touched))
+        } else {
+            (plan, None)
+        };
         let schema = Arc::new(plan.schema().as_arrow().clone());
         Ok(Statement {
             owner: view.who.clone(),
@@ -76,6 +87,7 @@ impl Planner {
             schema,
             parameters,
             run,
+            touched,
         })
     }
 
@@ -86,22 +98,42 @@ impl Planner {
                 message: "the statement was prepared by somebody else".to_owned(),
             });
         }
+        if let Some(touched) = statement.touched.clone() {
+            touched.admit(&view.grant)?;
+            return Ok(Admitted { plan, touched });
+        }
         let context = self
             .sessions
             .context(view, "planning", 1, None)
             .map_err(|error| of_planning(&error))?;
+        let state = context.state();
         // Parameters that are bound may have made other types of it.
-        let plan = with_types(&context.state(), plan).map_err(|error| of_planning(&error))?;
-        let touched = self.touched(&context, &plan)?;
-        touched.admit(&view.grant)?;
-        Ok(Admitted { plan, touched })
+        let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
+        finish(&state, plan, &view.grant)
     }
+}
 
-    fn touched(&self, context: &SessionContext, plan: &LogicalPlan) -> Result<Touched, QueryError> {
-        let optimized = context.state().optimize(plan).map_err(|error| of_planning(&error))?;
-        subqueries::refuse_dangling(&optimized)?;
-        admission::touched(&optimized).map_err(|error| of_planning(&error))
+/// Admits an analysed plan without parameters, and gives it a total order wherever an order decides.
+fn finish(state: &SessionState, plan: LogicalPlan, grant: &Grant) -> Result<Admitted, QueryError> {
+    let mut touched = touched(state, &plan)?;
+    touched.admit(grant)?;
+    let plan = ties::broken(plan, &mut touched, grant)?;
+    touched.admit(grant)?;
+    Ok(Admitted { plan, touched })
+}
+
+/// The plan as it will run. It is analysed already, and a rule that says what a statement means is applied once.
+fn optimized(state: &SessionState, plan: &LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+    match plan {
+        LogicalPlan::Explain(explain) => optimized(state, &explain.plan),
+        plan => state.optimizer().optimize(plan.clone(), state, |_, _| {}),
     }
+}
+
+fn touched(state: &SessionState, plan: &LogicalPlan) -> Result<Touched, QueryError> {
+    let optimized = optimized(state, plan).map_err(|error| of_planning(&error))?;
+    subqueries::refuse_dangling(&optimized)?;
+    admission::touched(&optimized).map_err(|error| of_planning(&error))
 }
 
 fn parse(state: &SessionState, sql: &str) -> Result<Parsed, QueryError> {
@@ -110,6 +142,8 @@ fn parse(state: &SessionState, sql: &str) -> Result<Parsed, QueryError> {
             message: "the statement is empty".to_owned(),
         });
     }
+    syntax::check_text(sql)?;
+    let sql = &syntax::without_hints(sql);
     let dialect = state.config().options().sql_parser.dialect;
     state
         .sql_to_statement(sql, &dialect)
@@ -153,6 +187,12 @@ fn inner(parsed: &mut Parsed) -> Option<&mut Ast> {
     }
 }
 
+fn unlisted(unlisted: Unlisted) -> QueryError {
+    QueryError::Unsupported {
+        message: unlisted.to_string(),
+    }
+}
+
 fn explain_analyze() -> QueryError {
     QueryError::Unsupported {
         message: "EXPLAIN ANALYZE is not available, use EXPLAIN".to_owned(),
@@ -179,7 +219,7 @@ fn resolve(view: &View, state: &SessionState, parsed: &Parsed) -> Result<(), Que
         let full = reference
             .clone()
             .resolve(&defaults.default_catalog, &defaults.default_schema);
-        if &*full.schema == INFORMATION_SCHEMA {
+        if &*full.schema == INFORMATION_SCHEMA || is_function(state, &reference) {
             continue;
         }
         let known = &*full.catalog == CATALOG
@@ -192,6 +232,11 @@ fn resolve(view: &View, state: &SessionState, parsed: &Parsed) -> Result<(), Que
         }
     }
     Ok(())
+}
+
+/// Whether the reference is that of a function that gives a table.
+fn is_function(state: &SessionState, reference: &TableReference) -> bool {
+    matches!(reference, TableReference::Bare { table } if state.table_functions().contains_key(table.as_ref()))
 }
 
 fn not_found(view: &View, reference: &TableReference) -> QueryError {
@@ -236,18 +281,22 @@ fn place(plan: &LogicalPlan) -> Result<Where, QueryError> {
     if explains(plan) || is_one_row(plan) {
         return Ok(Where::Here);
     }
-    let (mut data, mut described) = (false, false);
+    let (mut data, mut described, mut recursive) = (false, false, false);
     plan.apply_with_subqueries(|node| {
+        recursive |= matches!(node, LogicalPlan::RecursiveQuery(_));
         if let LogicalPlan::TableScan(scan) = node {
-            let ours = source_as_provider(&scan.source)?
-                .downcast_ref::<SnapshotTable>()
-                .is_some();
-            data |= ours;
-            described |= !ours;
+            let provider = source_as_provider(&scan.source)?;
+            data |= provider.downcast_ref::<SnapshotTable>().is_some();
+            described |= scan.table_name.schema() == Some(INFORMATION_SCHEMA);
         }
         Ok(TreeNodeRecursion::Continue)
     })
     .map_err(|error| of_planning(&error))?;
+    if recursive {
+        return Err(QueryError::Unsupported {
+            message: "recursive queries are not available, join the table to itself once for each level".to_owned(),
+        });
+    }
     match (data, described) {
         (true, true) => Err(QueryError::Unsupported {
             message: "information_schema cannot be joined with the tables it describes, query it on its own".to_owned(),
@@ -279,11 +328,16 @@ fn is_subquery(expr: &Expr) -> bool {
     )
 }
 
-/// The plan with the types that its result will have; an explanation as it is.
+/// The plan with the types that its result will have; of an explanation, the plan that it explains.
 fn with_types(state: &SessionState, plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
-    match explains(&plan) {
-        true => Ok(plan),
-        false => analysed(state, plan).and_then(plain_types),
+    match plan {
+        LogicalPlan::Explain(mut explain) => {
+            let explained = Arc::unwrap_or_clone(explain.plan);
+            explain.plan = Arc::new(with_types(state, explained)?);
+            Ok(LogicalPlan::Explain(explain))
+        }
+        plan if explains(&plan) => Ok(plan),
+        plan => analysed(state, plan).and_then(plain_types),
     }
 }
 

@@ -11,7 +11,7 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
-use parcours_cluster::unions::UnionsInOneTask;
+use parcours_cluster::placement::UnionsInOneTask;
 use parcours_tables::SnapshotTable;
 
 /// A way to plan a query.

@@ -45,4 +45,9 @@ impl Losses for Recovery {
         let jobs = self.jobs.clone();
         tokio::spawn(async move { jobs.partition_lost(&job).await });
     }
+
+    fn plan_refused(&self, job: String) {
+        let jobs = self.jobs.clone();
+        tokio::spawn(async move { jobs.plan_refused(&job).await });
+    }
 }

@@ -103,7 +103,12 @@ impl Sessions {
         if let Some(schema) = only(view.datasets.keys()) {
             config = config.with_default_catalog_and_schema(CATALOG, schema);
         }
-        let state = SessionStateBuilder::new_from_existing(self.template.clone())
+        let mut builder = SessionStateBuilder::new_from_existing(self.template.clone());
+        if terms.is_some() {
+            // What runs was analysed when it was admitted.
+            builder = builder.with_analyzer_rules(Vec::new());
+        }
+        let state = builder
             .with_session_id(format!("query-{query}"))
             .with_config(config)
             .with_catalog_list(catalogs(view)?)

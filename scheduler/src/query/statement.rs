@@ -4,6 +4,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use parcours_identity::Principal;
 
+use super::admission::Touched;
 use crate::port::PlannedStatement;
 
 /// Where a statement's answer is computed.
@@ -24,6 +25,8 @@ pub struct Statement {
     pub(super) schema: SchemaRef,
     pub(super) parameters: Vec<Field>,
     pub(super) run: Where,
+    /// What the plan reads; none before its parameters are bound.
+    pub(super) touched: Option<Touched>,
 }
 
 impl std::fmt::Debug for Statement {

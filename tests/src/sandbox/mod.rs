@@ -6,6 +6,7 @@
 mod command;
 pub mod hsm;
 mod metrics;
+mod namesakes;
 mod preparation;
 mod settings;
 

@@ -126,11 +126,12 @@ impl Folder {
         self.write("access.toml", &text)
     }
 
-    /// Writes what a Python client needs, in the form `parcours demo --keep` writes it.
-    pub fn write_connection(&self, user: &str, client: SocketAddr) -> Result<PathBuf> {
+    /// Writes what a Python client needs, in the form `parcours demo --keep` writes it, and where the scheduler counts.
+    pub fn write_connection(&self, user: &str, ports: &Ports) -> Result<PathBuf> {
         let (cert, key) = self.certificate(&format!("{user}-client"));
         let connection = serde_json::json!({
-            "uri": format!("grpc+tls://{client}"), "ca": self.at("pki/ca.pem"), "cert": cert, "key": key,
+            "uri": format!("grpc+tls://{}", ports.client), "ca": self.at("pki/ca.pem"), "cert": cert, "key": key,
+            "health": ports.health,
         });
         self.write(&format!("connect-{user}.json"), &connection.to_string())
     }

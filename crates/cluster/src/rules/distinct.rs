@@ -15,11 +15,11 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::count::count_udaf;
-use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan, Projection, lit};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use parcours_sql::functions::sum;
 
 use super::patient::dataset_of_patient;
 
@@ -134,11 +134,7 @@ impl Parts {
                 Part::Patients => apply(&count_udaf(), vec![named_column(DISTINCT)]),
                 Part::Of { function, arguments } => {
                     inner.push(apply(&function, arguments).alias(part(at)));
-                    let over = if function.name() == "count" {
-                        sum_udaf()
-                    } else {
-                        function
-                    };
+                    let over = if function.name() == "count" { sum() } else { function };
                     apply(&over, vec![named_column(&part(at))])
                 }
             };

@@ -36,6 +36,7 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.insert(at, Arc::new(joins::PatientJoins));
     // Where constants have been computed, and conditions are where they stay.
     rules.push(Arc::new(constants::ConstantWindows));
+    rules.extend(parcours_sql::semantics::expressions::last_optimizer_rules());
     // Last, since the engine's rules see through its own union only.
     rules.push(Arc::new(unions::PlacedUnions));
     rules

@@ -6,7 +6,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use parcours_tables::SnapshotTable;
 
 use super::below::below;
-use crate::unions::logical::PlacedUnion;
+use crate::placement::unions::logical::PlacedUnion;
 
 /// The dataset whose patient id the column is; none if it is not one. Rows that come out of `plan` then lie in the shard
 /// that their patient belongs to, as long as nothing exchanges them.

@@ -1,4 +1,4 @@
-//! An optimizer rule: how the parts of a union lie is for [`crate::unions`] to say once they are planned. Where each part of
+//! An optimizer rule: how the parts of a union lie is for [`crate::placement`] to say once they are planned. Where each part of
 //! `UNION ALL` comes out of the shards of one dataset, rows of a patient are in the same partition of every part.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Extension, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-use crate::unions::logical::PlacedUnion;
+use crate::placement::unions::logical::PlacedUnion;
 
 /// Puts our union in the place of the engine's.
 #[derive(Debug, Default)]

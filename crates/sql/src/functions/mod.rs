@@ -10,6 +10,7 @@ mod date_diff;
 mod date_parts;
 mod encoded;
 mod exact;
+mod extremes;
 mod intervals;
 mod max_by;
 mod mode;
@@ -56,5 +57,16 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
         sum::sum(),
     ];
     let functions = plain.into_iter().chain(max_by::max_by_and_min_by());
+    let functions = functions.chain(extremes::extremes());
     functions.chain(variance::statistics()).map(Arc::new).collect()
+}
+
+/// Returns the aggregate that gives its only row, and fails where there are several.
+pub fn single_row() -> Arc<AggregateUDF> {
+    Arc::new(single_row::single_row())
+}
+
+/// Returns the sum, for rules that add one to a plan.
+pub fn sum() -> Arc<AggregateUDF> {
+    Arc::new(sum::sum())
 }

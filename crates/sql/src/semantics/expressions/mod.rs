@@ -1,0 +1,65 @@
+//! What expressions mean: numbers, dates, frames of windows, names of outputs, and in which order conditions are looked at.
+//! Each file is one subject. A session takes the rules at the places that the functions here name, and knows the internal
+//! functions on every node, since a physical plan travels with their names.
+
+mod casts;
+mod dates;
+mod durations;
+mod each;
+mod floats;
+mod frames;
+mod guards;
+mod outputs;
+mod overflow;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::planner::{ExprPlanner, TypePlanner};
+use datafusion::optimizer::{AnalyzerRule, OptimizerRule};
+
+/// Rules over the plan as the statement says it, before the engine makes types fit each other.
+pub fn before_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    vec![
+        Arc::new(outputs::UniqueKeys),
+        Arc::new(casts::RoundingCasts),
+        Arc::new(dates::AlikeDates),
+        Arc::new(durations::ComparedDurations),
+        Arc::new(frames::FittingFrames),
+    ]
+}
+
+/// Rules over the plan when types fit each other.
+pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    vec![
+        Arc::new(outputs::PlainCasts),
+        Arc::new(floats::OneZero),
+        Arc::new(overflow::Checks),
+        Arc::new(guards::Guards),
+    ]
+}
+
+/// Rules behind all others of the optimizer.
+pub fn last_optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    vec![Arc::new(overflow::Unchecks), Arc::new(guards::Guards)]
+}
+
+/// The functions that the rules put into plans.
+pub fn internal_functions() -> Vec<Arc<ScalarUDF>> {
+    overflow::functions()
+        .chain(dates::functions())
+        .chain([casts::function(), floats::function(), outputs::function()])
+        .collect()
+}
+
+/// What plans operators whose type here is not the engine's. They come before the engine's own planners.
+pub fn expression_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![Arc::new(dates::DateArithmetic), Arc::new(outputs::NamedCasts)]
+}
+
+/// What plans the types that a statement names.
+pub fn type_planner() -> Arc<dyn TypePlanner> {
+    Arc::new(dates::Microseconds)
+}

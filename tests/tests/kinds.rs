@@ -1,0 +1,84 @@
+//! Every kind of statement that ever came out wrong, broke or was refused (`tests/queries/kinds`), and every way to
+//! join two tables (`tests/python/joins.py`), over a dataset of NULLs, ties and corner values: answered as DuckDB
+//! answers, or refused with the sentence that is expected. Over 1, 3 and 16 shards, with one executor and with two.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+use parcours_tests::place;
+use parcours_tests::rounds::{every, report};
+
+use crate::corner::Corner;
+
+/// Of how many statements one is asked of one executor, and one of how many joins of each cluster.
+const SAMPLE: usize = 4;
+const JOINS: usize = 9;
+
+fn file(name: &str) -> OsString {
+    place::tests().join("queries").join(name).into_os_string()
+}
+
+#[test]
+fn every_kind_is_answered_as_duckdb_does() -> Result<()> {
+    let Some(corner) = Corner::with(2)? else { return Ok(()) };
+    let mut arguments = vec![corner.source().as_os_str().to_owned(), file("kinds")];
+    arguments.extend(["--open".into(), file("open.txt"), corner.sharded()]);
+    report(corner.run("kinds.py", &arguments)?.trim());
+    Ok(())
+}
+
+#[test]
+fn kinds_are_answered_alike_in_any_number_of_shards() -> Result<()> {
+    for executors in [1, 2] {
+        let Some(corner) = Corner::with(executors)? else {
+            return Ok(());
+        };
+        let mut arguments = vec![corner.source().as_os_str().to_owned(), file("kinds"), "--every".into()];
+        arguments.push(every(SAMPLE).to_string().into());
+        arguments.extend(["--open".into(), file("open.txt")]);
+        arguments.extend(corner.connections());
+        report(&format!(
+            "{executors} executors: {}",
+            corner.run("kinds.py", &arguments)?.trim()
+        ));
+    }
+    Ok(())
+}
+
+#[test]
+fn tables_are_joined_as_duckdb_does() -> Result<()> {
+    for executors in [1, 2] {
+        let Some(corner) = Corner::with(executors)? else {
+            return Ok(());
+        };
+        let mut arguments = vec![
+            corner.source().as_os_str().to_owned(),
+            file("refused.txt"),
+            "--every".into(),
+        ];
+        arguments.push(every(JOINS).to_string().into());
+        arguments.extend(corner.connections());
+        report(&format!(
+            "{executors} executors: {}",
+            corner.run("joins.py", &arguments)?.trim()
+        ));
+    }
+    Ok(())
+}
+
+/// How deep, or how long.
+const DEPTHS: [&str; 2] = ["300", "3000"];
+
+#[test]
+fn deep_statements_are_answered_or_refused() -> Result<()> {
+    // In a cluster of its own: a scheduler that ends takes no other test with it.
+    let Some(corner) = Corner::alone()? else { return Ok(()) };
+    for depth in DEPTHS {
+        let arguments = [corner.source().as_os_str().to_owned(), depth.into(), corner.sharded()];
+        report(&format!(
+            "{depth} deep:\n{}",
+            corner.run("deep.py", &arguments)?.trim_end()
+        ));
+    }
+    Ok(())
+}
