@@ -1,5 +1,5 @@
-//! `avg` and `mean`: of whole numbers and doubles, an exact sum that is divided once. Of decimals and durations they are the
-//! engine's.
+//! `avg` and `mean`: of whole numbers and doubles, an exact sum that is divided once. Of decimals and durations they
+//! are the engine's.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The calendar: days since 1970-01-01 and the dates that they are, for all years there can be, and the units that SQL names.
+//! The calendar: days since 1970-01-01 and the dates that they are, for all years there can be, and the units that
+//! SQL names.
 
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
@@ -248,6 +249,8 @@ impl Unit {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::{Date, iso_week, weekday};
     use chrono::{Datelike, NaiveDate};
 

@@ -89,7 +89,7 @@ impl ScalarUDFImpl for If {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{answer, answers, refused, session};
+    use super::super::testing::{answers, found, refused, session};
 
     #[tokio::test]
     async fn one_value_is_chosen_and_only_that_computed() {
@@ -99,7 +99,7 @@ mod tests {
         )
         .await;
         let sql = "SELECT if(x <> 0, 10 / x, -1), if(x IS NULL, 'none', CAST(x AS varchar)) FROM (VALUES (0), (5), (NULL)) t(x)";
-        assert_eq!(answer(&session(2), sql).await.unwrap(), ["-1,0", "2,5", "-1,none"]);
+        assert_eq!(found(&session(2), sql).await, ["-1,0", "2,5", "-1,none"]);
         refused("SELECT if(1, 2, 3)", "BOOLEAN").await;
         refused("SELECT if(true, date '2020-01-01', false)", "in common").await;
     }

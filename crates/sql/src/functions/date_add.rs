@@ -1,5 +1,5 @@
-//! `date_add('unit', n, d)`, or `dateadd`; `date_add(d, days)`; `date_add(d, interval)`; and `add_months(d, n)`. What is added
-//! to a date in days or longer units is a date; all else are timestamps in microseconds.
+//! `date_add('unit', n, d)`, or `dateadd`; `date_add(d, days)`; `date_add(d, interval)`; and `add_months(d, n)`. What
+//! is added to a date in days or longer units is a date; all else are timestamps in microseconds.
 
 use std::sync::Arc;
 
@@ -199,7 +199,7 @@ pub(super) fn later(to: Moment, months: i64, days: i64, micros: i64) -> Option<M
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{answer, answers, refused, session};
+    use super::super::testing::{answers, found, refused, session};
 
     #[tokio::test]
     async fn units_are_added() {
@@ -266,7 +266,7 @@ mod tests {
         answers("SELECT add_months(date '2024-01-31', 1), add_months('2024-03-31', -1), add_months(timestamp '2024-01-31 10:00:00', 1)", "2024-02-29,2024-02-29,2024-02-29T10:00:00").await;
         let sql = "SELECT add_months(d, n), date_add(d, n), dateadd('hour', n, d) FROM (VALUES (date '2023-01-31', 1), (NULL, 1), (date '2023-01-31', NULL)) t(d, n)";
         assert_eq!(
-            answer(&session(2), sql).await.unwrap(),
+            found(&session(2), sql).await,
             [
                 "2023-02-28,2023-02-01,2023-01-31T01:00:00",
                 "NULL,NULL,NULL",

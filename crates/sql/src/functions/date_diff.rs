@@ -114,7 +114,7 @@ fn begun(unit: Unit, at: Moment) -> i128 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{answer, answers, refused, session};
+    use super::super::testing::{answers, found, refused, session};
 
     #[tokio::test]
     async fn beginnings_of_units_are_counted() {
@@ -168,7 +168,7 @@ mod tests {
                    ('day', date '2020-01-31', date '2020-02-01'), ('year', date '2020-01-31', date '2019-02-01'), \
                    (NULL, date '2020-01-31', NULL)) t(u, a, b)";
         assert_eq!(
-            answer(&session(2), sql).await.unwrap(),
+            found(&session(2), sql).await,
             ["1,1,1", "-1,-11,-364", "NULL,NULL,NULL"]
         );
     }

@@ -1,5 +1,5 @@
-//! Intervals and dates out of numbers: `to_years(n)` to `to_microseconds(n)` as in DuckDB, `make_date(year, month, day)`, and
-//! `age(a, b)`, which counts years, months and days as PostgreSQL does.
+//! Intervals and dates out of numbers: `to_years(n)` to `to_microseconds(n)` as in DuckDB, `make_date(year, month,
+//! day)`, and `age(a, b)`, which counts years, months and days as PostgreSQL does.
 
 use std::sync::Arc;
 
@@ -190,8 +190,8 @@ fn ages(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(ages.collect::<Result<IntervalMonthDayNanoArray>>()?))
 }
 
-/// Returns the years, months, days and the time from one moment to another, the days of a month being those of the month in
-/// which the earlier one lies.
+/// Returns the years, months, days and the time from one moment to another, the days of a month being those of the
+/// month in which the earlier one lies.
 fn age(to: Moment, from: Moment) -> Option<IntervalMonthDayNano> {
     if to < from {
         let age = age(from, to)?;
@@ -219,6 +219,8 @@ fn age(to: Moment, from: Moment) -> Option<IntervalMonthDayNano> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::super::testing::{answer, answers, refused, session};
 
     #[tokio::test]

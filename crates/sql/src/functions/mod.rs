@@ -1,5 +1,5 @@
-//! SQL functions beside the engine's, and those that take the place of the engine's where its own give wrong answers. A plan
-//! names a function and no more, so none of them knows anything but its name and its arguments.
+//! SQL functions beside the engine's, and those that take the place of the engine's where its own give wrong answers.
+//! A plan names a function and no more, so none of them knows anything but its name and its arguments.
 
 mod avg;
 mod calendar;
@@ -19,6 +19,7 @@ mod patterns;
 mod percentile_disc;
 mod rounding;
 mod single_row;
+mod strip_accents;
 mod sum;
 #[cfg(test)]
 mod testing;
@@ -38,7 +39,10 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain(date_add::additions())
         .chain(date_parts::parts())
         .chain(intervals::made());
-    let functions = functions.chain(to_char::to_char()).chain(to_date::from_texts());
+    let functions = functions
+        .chain([strip_accents::strip_accents()])
+        .chain(to_char::to_char())
+        .chain(to_date::from_texts());
     let functions = functions.chain(numbers::numbers()).chain(rounding::rounding());
     functions.map(Arc::new).collect()
 }

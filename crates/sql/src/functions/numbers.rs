@@ -136,6 +136,8 @@ fn signs(values: &ArrayRef) -> Result<ArrayRef> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::super::testing::{answer, answers, refused, session};
 
     #[tokio::test]

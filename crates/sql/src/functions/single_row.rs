@@ -1,5 +1,5 @@
-//! `single_row(x)`: the x of the only row, NULL without one. A subquery that stands for one value is rewritten to it, so that a
-//! second row is an error rather than a second result. A row counts whether its x is NULL or not.
+//! `single_row(x)`: the x of the only row, NULL without one. A subquery that stands for one value is rewritten to it,
+//! so that a second row is an error rather than a second result. A row counts whether its x is NULL or not.
 
 use std::sync::Arc;
 
@@ -147,7 +147,8 @@ impl Accumulator for Row {
     }
 }
 
-/// The only row of each group. Batches are kept as they are: no row of them is in vain, or there would be two in a group.
+/// The only row of each group. Batches are kept as they are: no row of them is in vain, or there would be two in a
+/// group.
 struct Rows {
     /// A NULL, and the batches.
     batches: Vec<ArrayRef>,
@@ -238,7 +239,7 @@ impl GroupsAccumulator for Rows {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{answer, answers, refused, session};
+    use super::super::testing::{answers, found, refused, session};
 
     const SEVERAL: &str = "a subquery that stands for one value returned more than one row";
 
@@ -271,7 +272,7 @@ mod tests {
                 }
             })
             .collect();
-        assert_eq!(answer(&session(3), &sql).await.unwrap(), rows);
+        assert_eq!(found(&session(3), &sql).await, rows);
         refused(
             &format!("SELECT g, single_row(x) FROM {t} WHERE x < 3 GROUP BY g"),
             SEVERAL,

@@ -56,6 +56,13 @@ pub(super) async fn answer(session: &SessionContext, sql: &str) -> Result<Vec<St
     Ok(rows)
 }
 
+/// Returns the rows of an answer, which there has to be.
+pub(super) async fn found(session: &SessionContext, sql: &str) -> Vec<String> {
+    let answer = answer(session, sql).await;
+    assert!(answer.is_ok(), "{sql}: {answer:?}");
+    answer.unwrap_or_default()
+}
+
 /// Asserts what a statement of one row answers, by itself.
 pub(super) async fn answers(sql: &str, expected: &str) {
     assert_eq!(answer(&session(3), sql).await, Ok(vec![expected.to_owned()]), "{sql}");

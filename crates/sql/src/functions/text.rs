@@ -27,7 +27,8 @@ impl Texts {
         self.0.is_valid(row).then(|| self.0.value(row))
     }
 
-    /// Returns what is read from the text of a row, which `known` keeps with its text: most often all rows have one text.
+    /// Returns what is read from the text of a row, which `known` keeps with its text: most often all rows have one
+    /// text.
     pub fn parsed<'k, T>(
         &self,
         row: usize,

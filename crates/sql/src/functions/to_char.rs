@@ -1,4 +1,5 @@
-//! `to_char(x, pattern)`, `strftime(x, pattern)` and `date_format(x, pattern)`: dates, timestamps and times of a day as texts.
+//! `to_char(x, pattern)`, `strftime(x, pattern)` and `date_format(x, pattern)`: dates, timestamps and times of a day
+//! as texts.
 
 use std::sync::Arc;
 
@@ -116,7 +117,7 @@ impl ToChar {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{answer, answers, refused, session};
+    use super::super::testing::{answers, found, refused, session};
 
     async fn written(pattern: &str, expected: &str) {
         let at = "arrow_cast('2024-02-04T15:04:05.006007', 'Timestamp(Microsecond, None)')";
@@ -194,7 +195,7 @@ mod tests {
             "31,12/31,31.12.2023,23,31 Dec 2023",
             "NULL,12/31,31.12.2023,23,31 Dec 2023",
         ];
-        assert_eq!(answer(&session(1), sql).await.unwrap(), rows);
+        assert_eq!(found(&session(1), sql).await, rows);
         answers("SELECT date_format(timestamp '2024-02-04 15:04:05.5', 'yyyy-MM-dd''T''HH:mm:ss.SSS h a EEEE'), date_format(date '2024-02-04', '%d')", "2024-02-04T15:04:05.500 3 PM Sunday,04").await;
         answers(
             "SELECT strftime(timestamp '2024-02-04 15:04:05.25', '%f %g %c')",

@@ -1,6 +1,6 @@
-//! `to_date(text, pattern)`, `to_timestamp(text, pattern)` and `strptime(text, pattern)`: texts as dates and timestamps in
-//! microseconds. Of several patterns, the first that fits is taken. Without one, texts are read as
-//! the engine casts them, and numbers are days to `to_date` and seconds to `to_timestamp`.
+//! `to_date(text, pattern)`, `to_timestamp(text, pattern)` and `strptime(text, pattern)`: texts as dates and
+//! timestamps in microseconds. Of several patterns, the first that fits is taken. Without one, texts are read as the
+//! engine casts them, and numbers are days to `to_date` and seconds to `to_timestamp`.
 
 use std::sync::Arc;
 
@@ -187,7 +187,9 @@ impl FromText {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{answer, answers, refused, session};
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::testing::{answer, answers, found, refused, session};
 
     #[tokio::test]
     async fn texts_are_read_by_patterns() {
@@ -275,7 +277,7 @@ mod tests {
         .await;
         let sql = "SELECT to_date(t, p), to_date(t, '%Y', 'YYYY-MM-DD') FROM (VALUES ('2020-01-02', 'YYYY-MM-DD'), (NULL, 'YYYY'), ('2021', 'YYYY')) t(t, p)";
         assert_eq!(
-            answer(&session(1), sql).await.unwrap(),
+            found(&session(1), sql).await,
             ["2020-01-02,2020-01-02", "NULL,NULL", "2021-01-01,2021-01-01"]
         );
     }

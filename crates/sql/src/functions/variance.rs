@@ -1,5 +1,5 @@
-//! Variances, standard deviations, covariances and the correlation: exact until the last division, so that neither the order of
-//! rows nor how they are split over tasks shows in the last bits.
+//! Variances, standard deviations, covariances and the correlation: exact until the last division, so that neither
+//! the order of rows nor how they are split over tasks shows in the last bits.
 
 use std::sync::Arc;
 
@@ -117,6 +117,8 @@ impl AggregateUDFImpl for Function {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::super::testing::{answer, answers, refused, session};
 
     const FIVE: &str = "(VALUES (2e0, 1e0), (4e0, 3e0), (4e0, 2e0), (9e0, 5e0), (NULL, 7e0)) t(x, y)";

@@ -1,4 +1,5 @@
-//! Whole numbers of any length, and how they become doubles: to the nearest, halves to the even one, as IEEE 754 has it.
+//! Whole numbers of any length, and how they become doubles: to the nearest, halves to the even one, as IEEE 754 has
+//! it.
 
 use std::cmp::Ordering;
 
@@ -126,7 +127,8 @@ impl Big {
         signed(self.negative, composed(kept, lowest))
     }
 
-    /// Returns the magnitude as a double from 1 to 2 and the exponent of the power of two that it is times; none for zero.
+    /// Returns the magnitude as a double from 1 to 2 and the exponent of the power of two that it is times; none for
+    /// zero.
     pub fn scaled(&self) -> Option<(f64, i64)> {
         let last = self.limbs.last()?;
         let top = self.exponent + 64 * self.limbs.len() as i64 - i64::from(last.leading_zeros()) - 1;
@@ -159,8 +161,8 @@ fn signed(negative: bool, value: f64) -> f64 {
     if negative { -value } else { value }
 }
 
-/// Returns `kept` · 2^`lowest`: at most 2^53, and below 2^52 only where doubles have no lower bit. The exponent that a double
-/// stores goes up by itself where `kept` has a bit more.
+/// Returns `kept` · 2^`lowest`: at most 2^53, and below 2^52 only where doubles have no lower bit. The exponent that
+/// a double stores goes up by itself where `kept` has a bit more.
 fn composed(kept: u64, lowest: i64) -> f64 {
     let stored = (lowest + 1074).unsigned_abs() << 52;
     f64::from_bits(stored.saturating_add(kept).min(f64::INFINITY.to_bits()))

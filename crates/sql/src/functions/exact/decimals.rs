@@ -1,4 +1,5 @@
-//! Exact sums of decimals, one for each group. 128 bits may run over on the way to a sum that fits, so overflows are counted.
+//! Exact sums of decimals, one for each group. 128 bits may run over on the way to a sum that fits, so overflows are
+//! counted.
 
 use std::sync::Arc;
 

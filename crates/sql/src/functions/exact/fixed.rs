@@ -1,5 +1,5 @@
-//! Sums of doubles as one long number in units of the least one: any such sum is a whole number of them. Neither the order of
-//! what is added matters nor how large it is, and what was added can be taken away again.
+//! Sums of doubles as one long number in units of the least one: any such sum is a whole number of them. Neither the
+//! order of what is added matters nor how large it is, and what was added can be taken away again.
 
 use super::big::Big;
 

@@ -1,7 +1,7 @@
-//! Sums that are exact until they are given out: neither the order of rows nor how rows are split over tasks shows in them, and
-//! what leaves a window's frame is taken away without a trace. Doubles are in [`floats`], whole numbers in [`integers`],
-//! decimals in [`decimals`], and variances, which need sums of products, in [`moments`]. What SQL calls these is said by the
-//! functions (`sum.rs`, `avg.rs`, `variance.rs`).
+//! Sums that are exact until they are given out: neither the order of rows nor how rows are split over tasks shows in
+//! them, and what leaves a window's frame is taken away without a trace. Doubles are in [`floats`], whole numbers in
+//! [`integers`], decimals in [`decimals`], and variances, which need sums of products, in [`moments`]. What SQL calls
+//! these is said by the functions (`sum.rs`, `avg.rs`, `variance.rs`).
 
 mod big;
 mod decimals;
@@ -15,6 +15,8 @@ mod pair;
 mod products;
 mod single;
 mod statistics;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 use std::hash::Hash;

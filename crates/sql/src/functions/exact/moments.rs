@@ -1,5 +1,5 @@
-//! Variances, covariances and correlations, exact until the last division: of n·Σxy − Σx·Σy, which small differences of large
-//! values do not spoil.
+//! Variances, covariances and correlations, exact until the last division: of n·Σxy − Σx·Σy, which small differences
+//! of large values do not spoil.
 
 use super::big::Big;
 use super::products::Products;

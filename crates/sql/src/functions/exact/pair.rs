@@ -1,5 +1,5 @@
-//! Sums of doubles without rounding. Nearly every sum is exactly a pair of doubles, which costs little more to keep up than one;
-//! what a pair cannot hold goes into a long number (`fixed.rs`), and infinities and NaNs are counted.
+//! Sums of doubles without rounding. Nearly every sum is exactly a pair of doubles, which costs little more to keep
+//! up than one; what a pair cannot hold goes into a long number (`fixed.rs`), and infinities and NaNs are counted.
 
 use super::big::Big;
 use super::fixed::{Fixed, OF_DOUBLES};
@@ -13,7 +13,8 @@ pub(super) fn two_sum(left: f64, right: f64) -> (f64, f64) {
     (sum, (left - of_left) + (right - of_right))
 }
 
-/// The exact sum of two doubles. −0.0 stands for no value at all: no sum comes to it, since a negative zero counts as a zero.
+/// The exact sum of two doubles. −0.0 stands for no value at all: no sum comes to it, since a negative zero counts as
+/// a zero.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pair {
     high: f64,
@@ -144,8 +145,8 @@ impl Beyond {
         whole
     }
 
-    /// Appends doubles whose sum is exactly this one. A NaN before two others, at least, says that those two are to be taken
-    /// times 2^128, for sums past the largest double.
+    /// Appends doubles whose sum is exactly this one. A NaN before two others, at least, says that those two are to
+    /// be taken times 2^128, for sums past the largest double.
     pub fn parts(&self, pair: Pair, parts: &mut Vec<f64>) {
         if let Some(sum) = self.special.sum() {
             parts.push(sum);
@@ -181,7 +182,8 @@ impl Beyond {
         }
     }
 
-    /// Adds what [`Self::parts`] gives, if it needs telling apart from values; returns what is left to be added as values.
+    /// Adds what [`Self::parts`] gives, if it needs telling apart from values; returns what is left to be added as
+    /// values.
     pub fn shrunk<'a>(&mut self, parts: &'a [f64]) -> &'a [f64] {
         match parts {
             [mark, first, second, rest @ ..] if mark.is_nan() && first.is_finite() && second.is_finite() => {

@@ -1,10 +1,11 @@
-//! Exact sums of doubles and of products of two doubles, for variances. Nearly all of them fit into a few limbs around the
-//! first value; what does not, gets as many as any product needs.
+//! Exact sums of doubles and of products of two doubles, for variances. Nearly all of them fit into a few limbs
+//! around the first value; what does not, gets as many as any product needs.
 
 use super::big::Big;
 use super::fixed::{LEAST, Parts, add_units, big, is_negative};
 
-/// How many limbs a sum of products of two doubles needs: from 2^-2148 to 2^2048, a sign, and room for 2^90 of the largest.
+/// How many limbs a sum of products of two doubles needs: from 2^-2148 to 2^2048, a sign, and room for 2^90 of the
+/// largest.
 const ALL: usize = 67;
 
 /// How many it has at first.

@@ -1,5 +1,6 @@
-//! What patterns of dates and times say: PostgreSQL's (`YYYY-MM-DD HH24:MI`), those of `strftime` (`%Y-%m-%d`), which every
-//! pattern with a `%` is, and Spark's, for `date_format`. [`write`] gives a moment out by one, [`read`] finds a moment in a text.
+//! What patterns of dates and times say: PostgreSQL's (`YYYY-MM-DD HH24:MI`), those of `strftime` (`%Y-%m-%d`), which
+//! every pattern with a `%` is, and Spark's, for `date_format`. [`write`] gives a moment out by one, [`read`] finds a
+//! moment in a text.
 
 mod java;
 mod keywords;

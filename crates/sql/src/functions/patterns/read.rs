@@ -1,6 +1,6 @@
-//! Moments that texts say in patterns, read as PostgreSQL reads them: what separates fields in the pattern may be anything that
-//! separates them in the text, fields that the text does not come to keep their first value, and what follows the last field
-//! does not matter.
+//! Moments that texts say in patterns, read as PostgreSQL reads them: what separates fields in the pattern may be
+//! anything that separates them in the text, fields that the text does not come to keep their first value, and what
+//! follows the last field does not matter.
 
 use datafusion::common::{Result, exec_err};
 
