@@ -95,9 +95,11 @@ impl fmt::Display for Failure {
     }
 }
 
+const BY_ZERO: &str = "a division by zero, guard the divisor with nullif(…, 0)";
+
 fn of_arrow(error: &ArrowError) -> Option<Failure> {
     let sentence = match error {
-        ArrowError::DivideByZero => "a division by zero, guard the divisor with nullif(…, 0)".to_owned(),
+        ArrowError::DivideByZero => BY_ZERO.to_owned(),
         ArrowError::ArithmeticOverflow(_) => "an arithmetic overflow, cast to a wider type first".to_owned(),
         ArrowError::CastError(message)
         | ArrowError::ParseError(message)
@@ -111,6 +113,10 @@ fn of_arrow(error: &ArrowError) -> Option<Failure> {
 
 /// Returns the sentence of an error that was written into another one as Rust shows it.
 fn innermost(message: &str) -> &str {
+    if message.contains("DivideByZero") {
+        return BY_ZERO;
+    }
+    let message = message.strip_prefix("Execution error: ").unwrap_or(message);
     let within = message.rsplit_once("Execution(\"").map(|(_, within)| within);
     within
         .and_then(|within| within.split_once("\")"))
@@ -191,6 +197,7 @@ fn is_about_values(message: &str) -> bool {
         "does not know",
         "does not take",
         "is wanted",
+        "are no date",
         "must be",
         "expected",
         "invalid",
@@ -203,10 +210,13 @@ fn is_about_values(message: &str) -> bool {
 pub fn without_values(message: &str) -> String {
     let mut kept = String::with_capacity(message.len());
     let mut quote: Option<char> = None;
-    for c in message.chars() {
+    let mut rest = message.chars().peekable();
+    while let Some(c) = rest.next() {
         match quote {
             Some(end) if c == end => quote = None,
             Some(_) => {}
+            // As in "can't": no quotation begins within a word.
+            None if c == '\'' && kept.ends_with(char::is_alphabetic) && rest.peek() == Some(&'t') => kept.push(c),
             None if matches!(c, '\'' | '"' | '`') => {
                 quote = Some(c);
                 kept.push('…');
@@ -264,5 +274,7 @@ mod tests {
         assert_eq!(failure.cause, Cause::Invalid);
         assert!(!failure.message.contains("DUPONT"), "{}", failure.message);
         assert_eq!(without_values("overflow on 123 * 45"), "overflow on … * …");
+        let cast = "Can't cast value 2147483648 to type Int32";
+        assert_eq!(without_values(cast), "Can't cast value … to type Int…");
     }
 }

@@ -40,7 +40,7 @@ impl Tables for Granted<'_> {
         snapshot(scan).is_none_or(|table| self.touched.reads(&table, column))
     }
 
-    fn order(&self, scan: &TableScan) -> Vec<String> {
+    fn order(&self, scan: &TableScan, at_hand: &dyn Fn(&String) -> bool) -> Vec<String> {
         let Some(table) = snapshot(scan).filter(|table| table.is_sharded()) else {
             return Vec::new();
         };
@@ -49,7 +49,7 @@ impl Tables for Granted<'_> {
             class.is_some_and(|class| self.grant.allows(table.dataset(), class))
         };
         let columns: Vec<String> = table.sorted_by().map(str::to_owned).collect();
-        if !columns.iter().all(|column| granted(column)) {
+        if !columns.iter().all(|column| granted(column) && at_hand(column)) {
             return Vec::new();
         }
         let read = columns.iter().map(|column| (Arc::clone(&table), column.clone()));

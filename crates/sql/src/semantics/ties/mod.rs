@@ -27,9 +27,9 @@ pub trait Tables {
     /// Whether the statement reads this column of the table.
     fn reads(&self, scan: &TableScan, column: &str) -> bool;
 
-    /// Returns the columns by which the table's rows are ordered where they lie, all of which may be read; none if there is
-    /// no such order.
-    fn order(&self, scan: &TableScan) -> Vec<String>;
+    /// Returns the columns by which the table's rows are ordered where they lie, all of which may be read and are `at_hand`;
+    /// none if there is no such order.
+    fn order(&self, scan: &TableScan, at_hand: &dyn Fn(&String) -> bool) -> Vec<String>;
 }
 
 /// Returns the plan with a total order wherever an order decides about rows or values.
@@ -97,11 +97,7 @@ fn ordered(plan: LogicalPlan, tables: &dyn Tables) -> Result<LogicalPlan> {
         let inputs = inputs.map(|input| ordered(input, tables)).collect::<Result<Vec<_>>>()?;
         return plan.with_new_exprs(plan.expressions(), inputs);
     }
-    let mut by: Vec<SortExpr> = Vec::new();
-    if let Some(scan) = table_below(&plan) {
-        let columns = tables.order(scan).into_iter();
-        by.extend(columns.map(|name| Expr::Column(Column::new(Some(scan.table_name.clone()), name)).sort(true, true)));
-    }
+    let mut by = order_of_table(&plan, tables);
     by.extend(tie_breakers(&plan, tables, &by)?);
     if by.is_empty() {
         return Ok(plan);
@@ -111,6 +107,19 @@ fn ordered(plan: LogicalPlan, tables: &dyn Tables) -> Result<LogicalPlan> {
         input: Arc::new(plan),
         fetch: None,
     }))
+}
+
+/// Returns the order of the table of which the plan's rows are some, where all of its columns come out of the plan.
+fn order_of_table(plan: &LogicalPlan, tables: &dyn Tables) -> Vec<SortExpr> {
+    let Some(scan) = table_below(plan) else {
+        return Vec::new();
+    };
+    let column = |name: &str| Column::new(Some(scan.table_name.clone()), name);
+    let comes_out = |name: &String| plan.schema().has_column(&column(name));
+    let columns = tables.order(scan, &comes_out).into_iter();
+    columns
+        .map(|name| Expr::Column(column(&name)).sort(true, true))
+        .collect()
 }
 
 /// Returns the table of which the plan's rows are some.
