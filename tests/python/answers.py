@@ -112,7 +112,8 @@ def understood(error):
     sentence = " ".join(sentence.split())
     if code.strip() not in REFUSALS:
         return Fault(" ".join(text.split()))
-    if UNFIT.search(sentence):
+    # Behind these words the engine quotes the statement.
+    if UNFIT.search(sentence.split(" the expression ")[0]):
         return Fault(f"an unfit sentence: {sentence}")
     return Refused(sentence)
 
