@@ -11,8 +11,8 @@ use parcours_tests::rounds::{every, report};
 use crate::corner::Corner;
 
 /// Of how many statements one is asked of one executor, and one of how many joins of each cluster.
-const SAMPLE: usize = 4;
-const JOINS: usize = 9;
+const SAMPLE: usize = 8;
+const JOINS: usize = 31;
 
 fn file(name: &str) -> OsString {
     place::tests().join("queries").join(name).into_os_string()
