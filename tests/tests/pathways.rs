@@ -158,7 +158,9 @@ fn moves_patients(node: &str, below: &str) -> bool {
         keys.contains(PATIENT_ID) || keys.contains("__patient")
     };
     let exchanges = by_patient("partitioning=Hash([");
-    let in_order = below.contains("ordering_mode=PartiallySorted([0])") || below.contains("ordering_mode=Sorted");
+    let in_order = below.contains("ordering_mode=PartiallySorted([0])")
+        || below.contains("ordering_mode=Sorted")
+        || below.contains(&format!("output_ordering=[{PATIENT_ID}"));
     let sorts = node.starts_with("SortExec") && by_patient("expr=[") && !in_order;
     exchanges || sorts
 }
