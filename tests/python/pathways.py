@@ -6,6 +6,8 @@ single process of DataFusion. All three must give the same rows in the same orde
 QUERIES is a JSON file of {name: statement}; they are asked in its order. Prints how many rows were compared.
 """
 
+import datetime
+import decimal
 import json
 import pathlib
 import sys
@@ -14,7 +16,23 @@ import datafusion
 import duckdb
 
 from adbc_queries import connect
-from random_queries import plain
+
+
+def plain(value):
+    """A value as a text, whatever engine it comes from: numbers to six digits, moments as their days."""
+    match value:
+        case None:
+            return ""
+        case bool() | int():
+            return str(int(value))
+        case float() | decimal.Decimal():
+            return f"{float(value):.6g}" if value != int(value) else str(int(value))
+        case datetime.datetime():
+            return value.date().isoformat()
+        case datetime.date():
+            return value.isoformat()
+        case _:
+            return str(value)
 
 
 def tables(source):
