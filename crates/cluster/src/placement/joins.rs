@@ -7,7 +7,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{JoinType, Result};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, PartitionMode, PiecewiseMergeJoinExec};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, replace_children_if_necessary};
 
 use super::totals::is_total;
 use super::unions::physical::{PlacedUnionExec, Way};
@@ -41,7 +41,7 @@ pub(super) fn in_one_task(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execut
         Some(join) if *join.join_type() != JoinType::Inner => {
             let sides = [join.left(), join.right()].map(|side| gathered(Arc::clone(side)));
             let sides = sides.into_iter().collect::<Result<Vec<_>>>()?;
-            Ok(Transformed::yes(node.with_new_children(sides)?))
+            Ok(Transformed::yes(replace_children_if_necessary(node, sides)?))
         }
         _ => Ok(Transformed::no(node)),
     })?;

@@ -43,7 +43,7 @@ impl Pass for Deep {
         } else if self.depth >= SHALLOW {
             let none = SetExpr::Select(Box::new(empty_select()));
             let inner = std::mem::replace(query, query_of(none));
-            query.body = Box::new(SetExpr::Query(Box::new(inner)));
+            *query.body = SetExpr::Query(Box::new(inner));
         }
         Ok(())
     }
