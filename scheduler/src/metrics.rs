@@ -25,6 +25,8 @@ pub struct Counters {
     pub cancelled: Counter,
     /// Times that a query was planned anew because the engine broke down over its plan.
     pub replanned: Counter,
+    /// Times that a query was planned once for all because planning it after each stage came to no end.
+    pub planned_once: Counter,
 }
 
 struct Measured {
@@ -84,6 +86,11 @@ pub fn registry(counters: &Counters, jobs: Arc<Jobs>, members: Arc<Members>) -> 
         "queries_replanned",
         "times that a query was planned anew, more plainly, because the engine broke down over its plan",
         counters.replanned.clone(),
+    );
+    registry.register(
+        "queries_planned_once",
+        "times that a query was planned once for all, because a side of a join turned out to be empty and planning after each stage came to no end",
+        counters.planned_once.clone(),
     );
     registry.register_collector(Box::new(Measured { jobs, members }));
     registry

@@ -328,11 +328,12 @@ def unmatched(expected, got, share):
     expected, got = sorted(expected, key=key), sorted(got, key=key)
     if len(expected) == len(got) and all(near(*pair, share) for pair in zip(expected, got)):
         return [], []
+    floats = float_columns(expected) | float_columns(got)
     lost, left = [], collections.defaultdict(list)
     for row in got:
-        left[exact(row)].append(row)
+        left[exact(row, floats)].append(row)
     for row in expected:
-        candidates = left[exact(row)]
+        candidates = left[exact(row, floats)]
         found = next((at for at, candidate in enumerate(candidates) if near(row, candidate, share)), None)
         if found is None:
             lost.append(row)
@@ -341,9 +342,14 @@ def unmatched(expected, got, share):
     return lost, [row for rows in left.values() for row in rows]
 
 
-def exact(row):
+def float_columns(rows):
+    """The columns that hold a float, or a list that may."""
+    return {at for row in rows for at, value in enumerate(row) if isinstance(value, (float, tuple))}
+
+
+def exact(row, floats):
     """What of a row must be equal, so that only few rows are compared one by one."""
-    return tuple(None if isinstance(value, (int, float, decimal.Decimal, tuple)) else value for value in row)
+    return tuple(None if at in floats else value for at, value in enumerate(row))
 
 
 def shown(expected, got, rows=4):

@@ -1,5 +1,5 @@
-//! Plans on the wire: Ballista's encoding, with a word for our unions, whose parts travel as any node's children do,
-//! for what window functions do beside their name, and for functions of which executors have their own.
+//! Plans on the wire: Ballista's encoding, with a word for our unions and for the root, whose inputs travel as any node's
+//! children do, for what window functions do beside their name, and for functions of which executors have their own.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
 use crate::calendar::{self, CalendarPart};
+use crate::placement::RootExec;
 use crate::placement::unions::physical::{PlacedUnionExec, Way};
 use crate::ranks::Rank;
 use crate::windows::Directed;
@@ -18,7 +19,7 @@ use crate::windows::Directed;
 /// Says of a function that executors have their own.
 const OURS: &[u8] = b"ours";
 
-/// Ballista's codec, and one node and some functions more.
+/// Ballista's codec, and two nodes and some functions more.
 #[derive(Debug, Default)]
 pub(crate) struct PlanCodec(BallistaPhysicalExtensionCodec);
 
@@ -33,6 +34,12 @@ impl PhysicalExtensionCodec for PlanCodec {
         if let Some(way) = Way::named(bytes) {
             return Ok(Arc::new(PlacedUnionExec::again(inputs.to_vec(), way)?));
         }
+        if bytes == RootExec::NAME.as_bytes() {
+            return match inputs {
+                [input] => Ok(Arc::new(RootExec::over(Arc::clone(input)))),
+                _ => internal_err!("the root of a plan has one input, not {}", inputs.len()),
+            };
+        }
         self.0.try_decode(bytes, inputs, context, converter)
     }
 
@@ -44,6 +51,10 @@ impl PhysicalExtensionCodec for PlanCodec {
     ) -> Result<()> {
         if let Some(union) = node.downcast_ref::<PlacedUnionExec>() {
             bytes.extend_from_slice(union.way().name().as_bytes());
+            return Ok(());
+        }
+        if node.is::<RootExec>() {
+            bytes.extend_from_slice(RootExec::NAME.as_bytes());
             return Ok(());
         }
         self.0.try_encode(node, bytes, converter)

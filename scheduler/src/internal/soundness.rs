@@ -1,11 +1,13 @@
 //! Stages are proven sound before a task of theirs is handed out: a stage that the engine splits over tasks must answer as if
-//! it ran in one. What is checked of its plan stands in `parcours_cluster::placement::soundness`.
+//! it ran in one. What is checked of its plan stands in `parcours_cluster::placement::soundness`. None is handed out once the
+//! rows of the answer are computed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ballista_core::JobId;
 use ballista_core::serde::protobuf as pb;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
+use parcours_cluster::placement::is_root;
 use parcours_cluster::placement::soundness::check_split;
 
 use crate::engine::Engine;
@@ -33,6 +35,13 @@ async fn are_sound(engine: &Engine, job: &str, stages: &BTreeSet<usize>) -> bool
         return true;
     };
     let graph = info.execution_graph.read().await;
+    if graph.stages().values().any(is_answered) {
+        tracing::error!(
+            job,
+            "a stage is not handed out: it was planned after the last one had run"
+        );
+        return false;
+    }
     stages.iter().all(|stage| match graph.stages().get(stage) {
         Some(ExecutionStage::Running(stage)) if stage.partitions > 1 => match check_split(&stage.plan) {
             Ok(()) => true,
@@ -43,4 +52,12 @@ async fn are_sound(engine: &Engine, job: &str, stages: &BTreeSet<usize>) -> bool
         },
         _ => true,
     })
+}
+
+/// Whether a stage is done whose rows are the answer.
+fn is_answered(stage: &ExecutionStage) -> bool {
+    let ExecutionStage::Successful(stage) = stage else {
+        return false;
+    };
+    stage.plan.children().into_iter().any(is_root)
 }

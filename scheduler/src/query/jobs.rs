@@ -213,8 +213,17 @@ impl Jobs {
         }
     }
 
+    /// Plans a query anew, once for all. Callers hold the query's turn.
+    pub(super) async fn plan_once(self: &Arc<Self>, query: &Arc<Query>) {
+        if query.plan_otherwise(Planning::Once) {
+            tracing::info!(query = %query.id, "planning comes to no end, the query is planned once");
+            self.counters.planned_once.inc();
+            self.try_again(query).await;
+        }
+    }
+
     /// Computes a query anew, planned in this way. Callers hold the query's turn.
-    pub(super) async fn plan_otherwise(self: &Arc<Self>, query: &Arc<Query>, planning: Planning, why: &str) {
+    async fn plan_otherwise(self: &Arc<Self>, query: &Arc<Query>, planning: Planning, why: &str) {
         if !query.plan_otherwise(planning) {
             return;
         }

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
+use datafusion::physical_plan::empty::EmptyExec;
 
 use super::jobs::Jobs;
-use super::planning::Planning;
 use super::standing::Query;
 
 /// How often running queries are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Stages after which planning is taken to come to no end. The longest of the benches has eight.
-const MAX_STAGES: usize = 128;
+/// Stages that exchange nothing after which planning is taken to come to no end: a plan has a few of its own.
+const MAX_EMPTY_STAGES: usize = 16;
 
 /// What became of the planning after a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +49,7 @@ impl Jobs {
         // Looked at once more: while the turn was another's, the query may have become another job.
         match self.trouble(&query).await {
             Some(Trouble::NoEnd) => {
-                let why = "planning comes to no end";
-                self.plan_otherwise(&query, Planning::Once, why).await;
+                self.plan_once(&query).await;
             }
             Some(Trouble::BrokenOff) => {
                 let why = "planning broke off after a stage";
@@ -66,13 +65,21 @@ impl Jobs {
 }
 
 fn trouble_of(graph: &ExecutionGraphBox) -> Option<Trouble> {
-    if graph.stage_count() > MAX_STAGES {
+    if graph.stages().values().filter(|stage| exchanges_nothing(stage)).count() > MAX_EMPTY_STAGES {
         Some(Trouble::NoEnd)
     } else if graph.stages().values().any(has_ended_unnoticed) {
         Some(Trouble::BrokenOff)
     } else {
         None
     }
+}
+
+/// Whether a stage that is done had nothing to write but the rows of an empty input.
+fn exchanges_nothing(stage: &ExecutionStage) -> bool {
+    let ExecutionStage::Successful(stage) = stage else {
+        return false;
+    };
+    stage.plan.children().into_iter().all(|input| input.is::<EmptyExec>())
 }
 
 /// Whether a stage runs all of whose tasks were reported done. The engine takes a report, plans anew and ends the stage

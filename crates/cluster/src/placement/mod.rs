@@ -16,11 +16,15 @@
 
 mod joins;
 pub mod planner;
+mod root;
+mod settled;
 pub mod soundness;
 mod totals;
 pub(crate) mod unions;
 
 pub use planner::UnionsInOneTask;
+pub(crate) use root::RootExec;
+pub use root::is_root;
 
 /// The name of the node that brings all rows of its inputs together in one task.
 pub const IN_ONE_TASK: &str = "GatheredUnionExec";

@@ -11,6 +11,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use super::joins;
+use super::root::RootExec;
+use super::settled::settled;
 use super::unions::{logical::PlacedUnion, physical};
 
 /// The engine's planner, which knows the union, too.
@@ -21,7 +23,9 @@ pub(crate) struct Planner;
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Unions)]);
-        joins::in_one_task(planner.create_physical_plan(plan, session).await?)
+        let plan = joins::in_one_task(planner.create_physical_plan(plan, session).await?)?;
+        let plan = settled(plan, session.config_options())?;
+        Ok(Arc::new(RootExec::over(plan)))
     }
 }
 
