@@ -64,9 +64,9 @@ impl From<Refusal> for QueryError {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.message().to_owned();
         match refusal {
-            Refusal::TooLarge { .. } => QueryError::ResourcesExhausted { message },
             Refusal::Unsupported { .. } => QueryError::Unsupported { message },
-            Refusal::Invalid { .. } => QueryError::Invalid { message },
+            // Asked again, a statement that is too large is as large: no RESOURCE_EXHAUSTED, which drivers call internal.
+            Refusal::TooLarge { .. } | Refusal::Invalid { .. } => QueryError::Invalid { message },
         }
     }
 }
