@@ -10,7 +10,7 @@ use parcours_tests::rounds::{report, rounds, seed};
 use crate::corner::Corner;
 
 /// Conditions of a test run.
-const SAMPLE: usize = 8;
+const SAMPLE: usize = 24;
 
 #[test]
 fn conditions_divide_rows_into_three_parts() -> Result<()> {
