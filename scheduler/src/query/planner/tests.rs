@@ -198,3 +198,42 @@ async fn what_is_not_a_query_is_named_and_refused() {
         }
     }
 }
+
+/// `INTERSECT` takes NULL for the same as NULL. By patient and more, it is a join by patient whose other keys still are.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_keys_of_a_join_by_patient_are_compared_as_they_were() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", ColumnClass::ALL);
+    let state = claims.sessions.context(&view, "planning", 1, None).unwrap().state();
+    let of = "SELECT patient, code FROM claims.dispensing";
+    for (sql, compared, not) in [
+        (
+            format!("{of} INTERSECT {of} WHERE quantity > 3"),
+            " IS NOT DISTINCT FROM ",
+            " = ",
+        ),
+        (
+            format!("SELECT a.code FROM ({of}) AS a JOIN ({of}) AS b ON a.patient = b.patient AND a.code = b.code"),
+            " = ",
+            " IS NOT DISTINCT FROM ",
+        ),
+    ] {
+        let statement = planner.prepare(&view, &sql).await.unwrap();
+        let plan = optimized(&state, &statement.plan).unwrap();
+        let mut conditions = Vec::new();
+        plan.apply(|node| {
+            if let LogicalPlan::Join(join) = node {
+                assert_eq!(join.on.len(), 1, "{plan}");
+                conditions.extend(join.filter.iter().map(ToString::to_string));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+        let right = |condition: &String| condition.contains(compared) && !condition.contains(not);
+        assert!(
+            conditions.len() == 1 && conditions.iter().all(right),
+            "{sql}: {conditions:?}"
+        );
+    }
+}
