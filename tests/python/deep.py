@@ -73,7 +73,7 @@ def main(source, depth, connect):
         try:
             with answers.Parcours(connect) as parcours:
                 alive = parcours.ask("SELECT count(*) FROM t").rows[0][0] == expected
-                now = parcours.counted("queries_started") or 0
+                now = parcours.counted("queries_started")
         except Exception as error:
             sys.exit("\n".join([*failures, f"after {name} nothing is answered any more: {error}"]))
         if not alive or now < started:

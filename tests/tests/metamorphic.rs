@@ -12,12 +12,16 @@ use crate::corner::Corner;
 /// Conditions of a test run.
 const SAMPLE: usize = 24;
 
+/// How many of them may be planned anew.
+const REPLANS: &str = "0";
+
 #[test]
 fn conditions_divide_rows_into_three_parts() -> Result<()> {
     let Some(corner) = Corner::with(2)? else { return Ok(()) };
     let from = std::env::var("PARCOURS_FROM").unwrap_or_else(|_| "0".to_owned());
     let mut arguments: Vec<OsString> = vec![corner.source().as_os_str().to_owned()];
     arguments.push(place::tests().join("queries/refused.txt").into_os_string());
+    arguments.push(REPLANS.into());
     arguments.extend([seed(), from, rounds(SAMPLE).to_string()].map(OsString::from));
     arguments.extend(corner.connections());
     report(corner.run("metamorphic.py", &arguments)?.trim());
