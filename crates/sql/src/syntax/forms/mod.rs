@@ -12,6 +12,7 @@ mod quantified;
 mod recursive;
 mod row_queries;
 mod rows;
+mod texts;
 mod units;
 mod windows;
 
@@ -48,6 +49,7 @@ impl Pass for Forms {
 
     fn leave_expr(&mut self, expr: &mut Expr) -> Checked {
         units::rewrite(expr);
+        texts::rewrite(expr);
         extract::rewrite(expr);
         chosen::rewrite(expr);
         nullif::rewrite(expr);
