@@ -14,6 +14,9 @@ mod overflow;
 #[cfg(test)]
 mod testing;
 
+#[cfg(test)]
+pub(crate) use outputs::DeclaredNames;
+
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
@@ -38,6 +41,7 @@ pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(floats::OneZero),
         Arc::new(overflow::Checks),
         Arc::new(guards::Guards),
+        Arc::new(outputs::DeclaredNames),
     ]
 }
 

@@ -2,11 +2,13 @@
 //! looks like and never what it means; what cannot be rewritten exactly is refused by name.
 
 mod clauses;
+mod collected;
 mod distinct_from;
 mod extract;
 mod grouping;
 mod likes;
 mod nullif;
+mod pivot;
 mod quantified;
 mod recursive;
 mod row_queries;
@@ -14,7 +16,7 @@ mod rows;
 mod units;
 mod windows;
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select, Statement};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select, Statement, TableFactor};
 
 use super::refusal::{Checked, Refusal};
 use super::walk::{Pass, walk};
@@ -40,6 +42,10 @@ impl Pass for Forms {
         row_queries::rewrite(select)
     }
 
+    fn enter_factor(&mut self, factor: &mut TableFactor) -> Checked {
+        pivot::rewrite(factor)
+    }
+
     fn enter_expr(&mut self, expr: &mut Expr) -> Checked {
         distinct_from::rewrite(expr);
         quantified::rewrite(expr)
@@ -49,6 +55,7 @@ impl Pass for Forms {
         units::rewrite(expr);
         extract::rewrite(expr);
         nullif::rewrite(expr);
+        collected::rewrite(expr)?;
         likes::rewrite(expr)?;
         rows::rewrite(expr)
     }
