@@ -17,7 +17,9 @@ mod max_by;
 mod mode;
 mod numbers;
 mod patterns;
+mod percentile_cont;
 mod percentile_disc;
+mod regression;
 mod rounding;
 mod single_row;
 mod strip_accents;
@@ -56,13 +58,15 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let plain = [
         avg::avg(),
         mode::mode(),
+        percentile_cont::percentile_cont(),
         percentile_disc::percentile_disc(),
         single_row::single_row(),
         sum::sum(),
     ];
     let functions = plain.into_iter().chain(max_by::max_by_and_min_by());
     let functions = functions.chain(extremes::extremes());
-    functions.chain(variance::statistics()).map(Arc::new).collect()
+    let functions = functions.chain(variance::statistics()).chain(regression::regressions());
+    functions.map(Arc::new).collect()
 }
 
 /// Returns the aggregate that gives its only row, and fails where there are several.

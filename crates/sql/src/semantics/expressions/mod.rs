@@ -15,6 +15,9 @@ mod overflow;
 #[cfg(test)]
 mod testing;
 
+#[cfg(test)]
+pub(crate) use outputs::DeclaredNames;
+
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
@@ -40,6 +43,7 @@ pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(overflow::Checks),
         Arc::new(guards::Guards),
         Arc::new(null_safe::NullSafeConditions),
+        Arc::new(outputs::DeclaredNames),
     ]
 }
 

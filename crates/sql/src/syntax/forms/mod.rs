@@ -3,11 +3,13 @@
 
 mod chosen;
 mod clauses;
+mod collected;
 mod distinct_from;
 mod extract;
 mod grouping;
 mod likes;
 mod nullif;
+mod pivot;
 mod quantified;
 mod recursive;
 mod row_queries;
@@ -16,7 +18,7 @@ mod texts;
 mod units;
 mod windows;
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select, Statement};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select, Statement, TableFactor};
 
 use super::refusal::{Checked, Refusal};
 use super::walk::{Pass, walk};
@@ -42,6 +44,10 @@ impl Pass for Forms {
         row_queries::rewrite(select)
     }
 
+    fn enter_factor(&mut self, factor: &mut TableFactor) -> Checked {
+        pivot::rewrite(factor)
+    }
+
     fn enter_expr(&mut self, expr: &mut Expr) -> Checked {
         distinct_from::rewrite(expr);
         quantified::rewrite(expr)
@@ -53,6 +59,7 @@ impl Pass for Forms {
         extract::rewrite(expr);
         chosen::rewrite(expr);
         nullif::rewrite(expr);
+        collected::rewrite(expr)?;
         likes::rewrite(expr)?;
         rows::rewrite(expr)
     }

@@ -3,6 +3,7 @@
 //! casts here.
 
 mod casts;
+mod declared;
 mod keys;
 
 use datafusion::common::Result;
@@ -11,6 +12,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawWindowExpr};
 
 pub(super) use casts::{PlainCasts, function};
+pub(crate) use declared::DeclaredNames;
 pub(super) use keys::UniqueKeys;
 
 /// Longer names are cut: what they tell apart is mostly in front.
