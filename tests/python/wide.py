@@ -319,8 +319,8 @@ class Draw:
             if found:
                 return make(found)
         if kind == "moment" and any(name in self.pending for name in self.forms.scalars_by_kind["span"]):
-            forms_of = self.forms.scalars_by_kind[kind]["± INTERVAL"]
-            return self.call(kind, {"± INTERVAL": [form for form in forms_of if "span" in form.arguments]}, 2, place)
+            later = self.value("span", 1, place)
+            return self.node(kind, f"(#0 {self.one('+', '-')} #1)", None, [self.leaf(kind, place), later], "± INTERVAL")
         if place.nested and (kind == "bool" and self.which(NESTED) or self.which(["scalar subquery", "correlated subquery"])):
             return self.subquery(kind, depth, place)
         return None
