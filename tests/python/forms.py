@@ -123,6 +123,8 @@ POOLS = {
     "zone": ["'Europe/Paris'", "'America/New_York'", "'UTC'"],
 }
 
+# DuckDB takes a part of a moment that is written as NULL for a double, hence the casts of parts below.
+
 # A list with each element once, and in order, NULL first.
 ONCE = "list_sort(list_distinct({0}) || CASE WHEN len({0}) > list_count({0}) THEN [NULL] ELSE [] END, 'ASC', 'NULLS FIRST')"
 
@@ -264,9 +266,9 @@ sha256 : text > code : encode(sha256(#0), 'hex') : sha256(#0)
 encode : text > code : encode(#0, 'hex') : lower(hex(#0))
 encode : text > code : encode(#0, 'base64') : rtrim(base64(encode(#0)), '=')
 decode : text > text : CAST(decode(encode(#0, 'hex'), 'hex') AS VARCHAR) : #0
-date_part : 'unit', day > few : date_part(#0, #1) % 90
-date_part : 'unit', stamp > int
-date_part : 'clock', moment > few
+date_part : 'unit', day > few : date_part(#0, #1) % 90 : CAST(date_part(#0, #1) AS BIGINT) % 90
+date_part : 'unit', stamp > int : : CAST(date_part(#0, #1) AS BIGINT)
+date_part : 'clock', moment > few : : CAST(date_part(#0, #1) AS BIGINT)
 date_trunc : 'turn', date > stamp
 date_trunc : 'turn', day > moment
 date_trunc : 'clock', moment > moment
@@ -283,8 +285,8 @@ last_day : moment > day
 make_date : 'year', few, few > day : make_date(#0, 1 + abs(#1) % 12, 1 + abs(#2) % 28)
 make_time : few, few > code : CAST(make_time(abs(#0) % 24, abs(#1) % 60, 7) AS VARCHAR) : CAST(make_time(abs(#0) % 24, abs(#1) % 60, 7.0) AS VARCHAR)
 age : day, day > span
-age : moment, moment > few : EXTRACT(MONTH FROM age(#0, #1))
-age : day, day > few : EXTRACT(YEAR FROM age(#0, #1))
+age : moment, moment > few : EXTRACT(MONTH FROM age(#0, #1)) : CAST(EXTRACT(MONTH FROM age(#0, #1)) AS BIGINT)
+age : day, day > few : EXTRACT(YEAR FROM age(#0, #1)) : CAST(EXTRACT(YEAR FROM age(#0, #1)) AS BIGINT)
 to_days : few > span : : to_days(CAST(#0 AS INTEGER))
 to_weeks : few > span : : to_weeks(CAST(#0 AS INTEGER))
 to_months : few > span : : to_months(CAST(#0 AS INTEGER))
@@ -506,9 +508,9 @@ n * INTERVAL : few, 'each' > span : (#0 * #1) : (CAST(#0 AS INTEGER) * #1)
 n * INTERVAL : day, few > moment : (#0 + #1 * INTERVAL '1 day') : (#0 + CAST(#1 AS INTEGER) * INTERVAL '1 day')
 timestamp − timestamp : moment, moment > bool : (#0 - #1 > INTERVAL '400 days')
 timestamp − timestamp : moment, moment > bool : (#0 - #1 <= INTERVAL '-3 hours')
-EXTRACT : 'field', date > int : EXTRACT(#0 FROM #1)
-EXTRACT : 'field', day > few : (EXTRACT(#0 FROM #1) % 90)
-EXTRACT : 'hand', stamp > int : EXTRACT(#0 FROM #1)
+EXTRACT : 'field', date > int : EXTRACT(#0 FROM #1) : CAST(EXTRACT(#0 FROM #1) AS BIGINT)
+EXTRACT : 'field', day > few : (EXTRACT(#0 FROM #1) % 90) : (CAST(EXTRACT(#0 FROM #1) AS BIGINT) % 90)
+EXTRACT : 'hand', stamp > int : EXTRACT(#0 FROM #1) : CAST(EXTRACT(#0 FROM #1) AS BIGINT)
 EXTRACT : date > dbl : EXTRACT(EPOCH FROM #0)
 AT TIME ZONE : moment, 'zone' > dbl : EXTRACT(EPOCH FROM date_trunc('second', #0) AT TIME ZONE #1)
 l[n], l[a:b] : ints, 'digit' > int : #0[#1]
@@ -601,6 +603,8 @@ last_value : K > K : last_value(#0) IGNORE NULLS OVER (#K#R) : last_value(#0 IGN
 nth_value : K, 'count' > K : nth_value(#0, #1) OVER (#K#R)
 """
 
+PARAMETERS = ("integer", "double", "decimal", "text", "date", "timestamp", "boolean")
+
 # Entries that the generator's own methods write, by the names under which it counts them.
 CLAUSES = {
     "WITH": ["WITH", "WITH … MATERIALIZED"],
@@ -638,7 +642,7 @@ CLAUSES = {
     "ORDER BY": ["ORDER BY", "NULLS FIRST, NULLS LAST"],
     "LIMIT, OFFSET": ["LIMIT", "OFFSET"],
     "FETCH": ["FETCH"],
-    "parameters": [f"parameter of {kind}" for kind in ("integer", "double", "decimal", "text", "date", "timestamp", "boolean", "list")],
+    "parameters": [f"parameter of {kind}" for kind in PARAMETERS],
 }
 OTHERS = {"EXISTS": ["EXISTS"], "ANY, ALL": ["ANY, ALL"], "IN": ["IN (SELECT)"], "rows": ["rows IN (SELECT)"]}
 TABLE_FUNCTIONS = ["range", "generate_series", "unnest"]

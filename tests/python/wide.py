@@ -14,8 +14,8 @@ different orders of rows: where it does not agree with itself, the statement doe
 concluded. Statements that DuckDB refuses for a value (an overflow, a text that is no number) are counted, too.
 
 A statement that fails is made smaller, part by part, as long as it fails in the same way. OPEN lists failures that are
-known: a regular expression, a tab and what is missing; they are counted where the expression is found in what is
-printed. FILE gets a table of the features that were met together. Fails if anything else failed.
+known: a kind of failure, a regular expression and what is missing, with tabs between; they are counted where the
+expression is found in the answer or the statement. FILE gets a table of the features that were met together. Fails if anything else failed.
 """
 
 import argparse
@@ -58,6 +58,7 @@ ORDERED = set(forms.VALUES) | {"few", "word"}
 # Kinds that are compared, grouped and joined to the last bit.
 EXACT = [*forms.VALUES, "few", "ints", "codes"]
 
+# A list cannot be bound: the sentence that refuses it says to bind each value.
 PARAMETERS = {
     "int": ("integer", "int64", ["7", "0", "-3", "NULL"]),
     "few": ("integer", "int32", ["7", "0", "-3", "40", "NULL"]),
@@ -72,8 +73,6 @@ PARAMETERS = {
     "moment": ("timestamp", "timestamp", ["2020-02-29 12:00:00", "2022-01-01 00:00:00.000001", "NULL"]),
     "stamp": ("timestamp", "timestamp", ["1677-09-21 00:12:43.145224", "NULL"]),
     "bool": ("boolean", "truth", ["true", "false", "NULL"]),
-    "ints": ("list", "int64s", ["1,2,3", "0", "5,5"]),
-    "codes": ("list", "texts", ["a,B2", "A1"]),
 }
 
 GROUPINGS = ["GROUP BY", "GROUP BY ALL", "ROLLUP", "CUBE", "GROUPING SETS"]
@@ -246,7 +245,9 @@ class Draw:
         cast = f"CAST(? AS {forms.TYPES[kind]})"
         feature = f"parameter of {name}"
         self.pending.discard(feature)
-        return Node(kind, self.one("?", cast), cast, feature=feature, bound=f"{typed} {self.one(*values)}")
+        # Beside an interval a bare parameter would be taken for one.
+        said = cast if kind in ("day", "date", "moment", "stamp") else self.one("?", cast)
+        return Node(kind, said, cast, feature=feature, bound=f"{typed} {self.one(*values)}")
 
     def constant(self, kind):
         asked = self.binds and kind in PARAMETERS and f"parameter of {PARAMETERS[kind][0]}" in self.pending
@@ -632,9 +633,9 @@ class Draw:
         right, second = self.table(other, small=True)
         common = [column for column in TABLES[one] if column in TABLES[other]]
         names = common if kind == "NATURAL JOIN" else self.one(["p"], ["p", "k"])
-        # NATURAL FULL JOIN is refused; USING says the same.
-        join = self.one("JOIN", "LEFT JOIN", "RIGHT JOIN", *(["FULL JOIN"] if kind == "USING" else []))
-        text = f"#0 NATURAL {join} #1" if kind == "NATURAL JOIN" else f"#0 {join} #1 USING ({', '.join(names)})"
+        # NATURAL is of inner joins alone; the sentence that refuses others says to write USING.
+        join = self.one("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
+        text = "#0 NATURAL JOIN #1" if kind == "NATURAL JOIN" else f"#0 {join} #1 USING ({', '.join(names)})"
         columns = [Column(Node(TABLES[one][name], name), TABLES[one][name]) for name in names]
         columns += [
             column for scope in (first, second) for column in scope.columns
@@ -733,7 +734,7 @@ class Draw:
         names = [self.name("v") for _ in values]
         distinct, on = self.distinct(kinds, style, scope)
         shown = Node("list", None, None, [self.item(value, name) for (_, value), name in zip(values, names)], joint=", ")
-        if plain:
+        if plain or style == "GROUP BY ALL":
             shown.least = len(kinds)
         qualify = self.qualify(windows, scope) if not distinct.text and self.takes("QUALIFY", 0.1) else NOTHING
         order = on or NOTHING
@@ -746,8 +747,6 @@ class Draw:
         node = self.node("query", text, None, parts, "SELECT")
         by_place = [Node("key", str(at + 1)) for at in range(len(kinds))] if set(kinds) <= ORDERED else []
         total = by_place if distinct.text else by_place if self.maybe(0.5) and by_place else list(scope.key)
-        if style and not scope.key:
-            total = by_place
         if on or plain and not by_place:
             total = []
         return Query(node, kinds, names, total, scope.rows, exact)
@@ -794,9 +793,11 @@ class Draw:
             return self.node("distinct", "DISTINCT ", None, [], "SELECT DISTINCT", optional=True), None
         if not style and self.takes("SELECT DISTINCT ON", 0.05):
             place = Place(scope, None, False)
+            binds, self.binds = self.binds, False
             on = [self.leaf(self.one("few", "code", "bool", "int"), place) for _ in range(self.one(1, 2))]
+            self.binds = binds
             on = [value for value in on if varies(value)] or [scope.key[0]]
-            first = Node("list", None, None, on, joint=", ")
+            first = Node("frozen", "#0", None, [Node("list", None, None, on, joint=", ")])
             node = self.node("distinct", "DISTINCT ON (#0) ", None, [first], "SELECT DISTINCT ON")
             rest = self.keys(scope)
             return node, self.node("order by", " ORDER BY #0, #1", None, [first, rest], "ORDER BY")
@@ -868,17 +869,17 @@ class Draw:
         """The clause, and the scope above it."""
         above = Scope(list(keys), [key.node for key in keys], min(scope.rows, 600), grouped=scope)
         if style == "all rows":
-            above.rows = 1
+            above.rows, above.key = 1, [Node("int", "count(*)")]
             return NOTHING, above
         those = Node("list", None, None, [key.node for key in keys], joint=", ", least=9)
         if style == "GROUP BY ALL":
             # DuckDB does not take it with QUALIFY.
             return self.node("groups", " GROUP BY ALL", " GROUP BY #0", [those], style), above
+        if style in ("ROLLUP", "CUBE", "GROUPING SETS"):
+            above.key.append(Node("few", "grouping(#0)", None, [those], "grouping of a group"))
         if style in ("ROLLUP", "CUBE"):
-            above.key = []
             return self.node("groups", f" GROUP BY {style} (#0)", None, [those], style), above
         if style == "GROUPING SETS":
-            above.key = []
             text = self.one("((#0), (#1), ())", "((#0), (#1))", "((#0), ())")
             return self.node("groups", f" GROUP BY GROUPING SETS {text}", None, [those, keys[0].node], style), above
         return self.node("groups", " GROUP BY #0", None, [those], style), above
@@ -1033,6 +1034,8 @@ def smaller(tree):
 
 def changed(node):
     """A node in every way in which it can be less, and with each of its parts less."""
+    if node.kind == "frozen":
+        return
     if node.optional:
         yield NOTHING
     if node.joint is not None and len(node.parts) > node.least:
@@ -1153,10 +1156,9 @@ class Checker:
         expected = self.oracle.answer(statement)
         try:
             got = self.parcours.ask(statement.ours.text, batch)
-        except answers.Refused as sentence:
-            if self.allowed.allows(answers.pattern(str(sentence)), False):
-                return f"{sentence}"
-            return Verdict("REFUSED", str(sentence))
+        except answers.Refused as refused:
+            sentence = self.behind(statement, str(refused))
+            return sentence if self.allowed.allows(answers.pattern(sentence), False) else Verdict("REFUSED", sentence)
         except answers.Fault as fault:
             return Verdict("FAULT", str(fault))
         said = compared(expected, got, statement)
@@ -1165,6 +1167,17 @@ class Checker:
         if not self.oracle.agrees(statement, expected):
             raise Undecided("order: the statement leaves a choice")
         return Verdict("TYPE" if "is of the type" in said else "WRONG", said)
+
+    def behind(self, statement, sentence):
+        """The sentence that the driver keeps to itself where what it prepares with parameters is not supported."""
+        if "IngestTargetTable" not in sentence:
+            return sentence
+        try:
+            with self.parcours.connection.cursor() as cursor:
+                cursor.adbc_prepare(statement.ours.text)
+        except Exception as error:
+            return str(answers.understood(error))
+        return sentence
 
     def smaller(self, statement, verdict, seconds):
         def fails(candidate):
@@ -1231,14 +1244,19 @@ def escaped(name):
 
 
 class Open:
-    """Failures that are known: lines of a regular expression, a tab and what is missing."""
+    """Failures that are known: lines of a kind, a regular expression and what is missing, with tabs between.
+
+    The expression is searched in what Parcours answered and in the statement.
+    """
 
     def __init__(self, file):
         lines = pathlib.Path(file).read_text().splitlines() if file else []
-        self.patterns = [re.compile(line.split("\t")[0], re.S) for line in lines if line and not line.startswith("#")]
+        fields = [line.split("\t") for line in lines if line and not line.startswith("#")]
+        self.lines = [(kind, re.compile(pattern, re.S)) for kind, pattern, _ in fields]
 
-    def has(self, printed):
-        return any(pattern.search(printed) for pattern in self.patterns)
+    def has(self, statement, verdict):
+        text = f"{verdict.said}\n{statement.sql()}"
+        return any(kind == verdict.kind and pattern.search(text) for kind, pattern in self.lines)
 
 
 class Run:
@@ -1285,21 +1303,17 @@ class Run:
             self.failed(number, checker, statement, found)
 
     def failed(self, number, checker, statement, verdict):
-        first = f"{verdict.kind}: {verdict.said}"
-        if verdict.kind in ("FAULT", "REFUSED") and self.open.has(first):
-            with self.lock:
-                self.counts["open"] += 1
-            return
-        small, verdict = checker.smaller(statement, verdict, self.arguments.seconds)
-        place = checker.parcours.file.stem
-        printed = f"{verdict.kind}: {verdict.said}\n  smaller: {small.shown()}"
+        small = statement
+        if not self.open.has(statement, verdict):
+            small, verdict = checker.smaller(statement, verdict, self.arguments.seconds)
         with self.lock:
-            if self.open.has(printed):
+            if self.open.has(small, verdict):
                 self.counts["open"] += 1
                 return
             self.counts[verdict.kind] += 1
             whole = f"\n  whole: {statement.sql()}" if self.arguments.verbose else ""
-            print(f"number {number}, {place}\n  {printed}{whole}\n", file=sys.stderr, flush=True)
+            said = f"{verdict.kind}: {verdict.said}\n  smaller: {small.shown()}{whole}"
+            print(f"number {number}, {checker.parcours.file.stem}\n  {said}\n", file=sys.stderr, flush=True)
 
     def all(self):
         arguments = self.arguments
