@@ -325,8 +325,8 @@ make_array : code, code > codes : : [#0, #1]
 range : 'digit', 'length' > ints
 generate_series : 'digit', 'length' > ints
 string_to_array : code, 'separator' > codes : string_to_array(#0 || '-', #1) : string_split(#0 || '-', #1)
-array_to_string : codes, 'separator' > code
-array_to_string : ints, 'separator' > code
+array_to_string : codes, 'separator' > code : : CASE WHEN #0 IS NOT NULL THEN coalesce(array_to_string(#0, #1), '') END
+array_to_string : ints, 'separator' > code : : CASE WHEN #0 IS NOT NULL THEN coalesce(array_to_string(#0, #1), '') END
 array_length : ints > few
 array_length : codes > few
 cardinality : ints > few : : len(#0)
@@ -335,7 +335,7 @@ array_element : codes, few > code : : #0[CAST(#1 AS INTEGER)]
 array_slice : ints, 'digit', 'count' > ints
 array_has : ints, int > bool : : list_contains(#0, #1)
 array_has : codes, code > bool : : list_contains(#0, #1)
-array_has_all : ints, ints > bool
+array_has_all : ints, ints > bool : : (list_has_all(#0, #1) AND len(#1) = list_count(#1))
 array_has_any : ints, ints > bool
 array_position : ints, int > few : : nullif(list_position(#0, #1), 0)
 array_positions : ints, int > ints : : CASE WHEN #0 IS NOT NULL THEN list_filter(range(1, len(#0) + 1), lambda i: #0[i] IS NOT DISTINCT FROM #1) END
@@ -517,8 +517,8 @@ l[n], l[a:b] : ints, 'digit' > int : #0[#1]
 l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(#1 AS INTEGER)]
 l[n], l[a:b] : ints > int : #0[-1]
 l[n], l[a:b] : ints > ints : #0[2:3]
-@>, <@ : ints, ints > bool : (#0 @> #1)
-@>, <@ : ints, ints > bool : (#0 <@ #1)
+@>, <@ : ints, ints > bool : (#0 @> #1) : (list_has_all(#0, #1) AND len(#1) = list_count(#1))
+@>, <@ : ints, ints > bool : (#0 <@ #1) : (list_has_all(#1, #0) AND len(#0) = list_count(#0))
 """
 
 # `#F` is where FILTER and OVER belong; at the end unless it is said.

@@ -322,7 +322,7 @@ class Draw:
         if kind == "moment" and any(name in self.pending for name in self.forms.scalars_by_kind["span"]):
             later = self.value("span", 1, place)
             return self.node(kind, f"(#0 {self.one('+', '-')} #1)", None, [self.leaf(kind, place), later], "± INTERVAL")
-        if place.nested and (kind == "bool" and self.which(NESTED) or self.which(["scalar subquery", "correlated subquery"])):
+        if place.nested and (kind == "bool" and self.which(NESTED[:-1]) or self.which(["scalar subquery", "correlated subquery"])):
             return self.subquery(kind, depth, place)
         return None
 
@@ -461,7 +461,7 @@ class Draw:
     def subquery(self, kind, depth, place):
         """A subquery as a value of a kind, or None where no column outside fits."""
         if kind == "bool":
-            nested = self.which(NESTED, 0.8)
+            nested = self.which(NESTED[:-1], 0.8)
             if nested:
                 return self.condition(nested, depth, place)
         if kind in ("span",):
@@ -477,6 +477,13 @@ class Draw:
         return self.node(kind, "(SELECT #0 FROM #1#2)", None, [value, inner.source, inner.where], feature)
 
     def condition(self, nested, depth, place):
+        """A condition on a subquery, which the planner may read twice: what is drawn by chance does not belong in it."""
+        lasting, self.lasting = self.lasting, True
+        found = self.lasting_condition(nested, depth, place)
+        self.lasting = lasting
+        return found
+
+    def lasting_condition(self, nested, depth, place):
         inner = self.inner(place, self.maybe(0.4))
         within = Place(inner.scope, None, False)
         kind = self.one("few", "int", "code", "day")
@@ -716,7 +723,7 @@ class Draw:
     def select(self, depth, exact, kinds=None, plain=False):
         """SELECT … FROM … with everything that may stand behind."""
         source, scope = self.source(depth)
-        where = self.where(scope) if self.takes("WHERE", 0.35) else NOTHING
+        where = self.where(scope) if self.takes("WHERE", 0.35) or "rows IN (SELECT)" in self.pending else NOTHING
         style = self.grouping(scope, plain)
         if not style and not kinds and not plain and self.which(STARS, 0.04):
             return self.starred(source, scope, where, self.which(STARS) or self.one(*STARS))
@@ -804,7 +811,12 @@ class Draw:
         return NOTHING, None
 
     def where(self, scope):
-        condition = self.value("bool", self.one(1, 2, 3), Place(scope, None, True))
+        place = Place(scope, None, True)
+        # Rows may be IN a subquery only where a whole condition stands.
+        if self.takes("rows IN (SELECT)", 0.03):
+            condition = self.condition("rows IN (SELECT)", 1, place)
+        else:
+            condition = self.value("bool", self.one(1, 2, 3), place)
         return self.node("where", " WHERE #0", None, [condition], "WHERE", optional=True)
 
     def having(self, scope):
