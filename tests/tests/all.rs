@@ -30,4 +30,5 @@ mod slt;
 mod store;
 mod surface;
 mod tamper;
+mod wide;
 mod wires;
