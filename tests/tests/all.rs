@@ -33,6 +33,7 @@ mod slt;
 mod store;
 mod surface;
 mod tamper;
+mod wide;
 mod wires;
 
 /// Cargo does not look for tests here by itself: a file that is no module would never run.
