@@ -64,6 +64,10 @@ same statements="400":
 metamorphic conditions="2000" seed="" from="0":
     PARCOURS_SEED={{ if seed == "" { datetime("%s") } else { seed } }} PARCOURS_FROM={{ from }} PARCOURS_ROUNDS={{ conditions }} cargo test --release --workspace --test all metamorphic:: -- --nocapture
 
+# Ask this many random statements of all clauses, operators and functions; other ones each time; a table of what was met
+wide statements="2000" seed="" from="0" coverage="target/coverage.md":
+    PARCOURS_SEED={{ if seed == "" { datetime("%s") } else { seed } }} PARCOURS_FROM={{ from }} PARCOURS_ROUNDS={{ statements }} PARCOURS_COVERAGE={{ absolute_path(coverage) }} cargo test --release --workspace --test all wide:: -- --nocapture
+
 # Put a dataset of a thousand files under new master keys, with the figures of it
 rewrap-1000:
     cargo test --release -p parcours-tables --test tables rewrap_thousand:: -- --nocapture

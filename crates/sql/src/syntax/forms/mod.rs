@@ -1,6 +1,7 @@
 //! Forms that are written another way before the engine plans them, each in a file of its own. They change what a query
 //! looks like and never what it means; what cannot be rewritten exactly is refused by name.
 
+mod chosen;
 mod clauses;
 mod collected;
 mod distinct_from;
@@ -13,6 +14,7 @@ mod quantified;
 mod recursive;
 mod row_queries;
 mod rows;
+mod texts;
 mod units;
 mod windows;
 
@@ -53,7 +55,9 @@ impl Pass for Forms {
 
     fn leave_expr(&mut self, expr: &mut Expr) -> Checked {
         units::rewrite(expr);
+        texts::rewrite(expr);
         extract::rewrite(expr);
+        chosen::rewrite(expr);
         nullif::rewrite(expr);
         collected::rewrite(expr)?;
         likes::rewrite(expr)?;

@@ -24,8 +24,11 @@ pub(super) struct NamedCasts;
 
 impl ExprPlanner for NamedCasts {
     fn plan_aggregate(&self, mut expr: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
-        for arg in &mut expr.args {
-            name_casts(arg)?;
+        // What is grouped by has no name of its own, and is looked for as it stands.
+        if expr.func.name() != "grouping" {
+            for arg in &mut expr.args {
+                name_casts(arg)?;
+            }
         }
         Ok(PlannerResult::Original(expr))
     }
