@@ -125,6 +125,8 @@ POOLS = {
 
 # DuckDB takes a part of a moment that is written as NULL for a double, hence the casts of parts below.
 
+# A decimal that is rounded has no places behind the point in DuckDB, and takes them from others beside it in CASE.
+
 # A list with each element once, and in order, NULL first.
 ONCE = "list_sort(list_distinct({0}) || CASE WHEN len({0}) > list_count({0}) THEN [NULL] ELSE [] END, 'ASC', 'NULLS FIRST')"
 
@@ -135,20 +137,20 @@ abs : flt > flt
 abs : dec > dec
 ceil : int > dbl : : CAST(ceil(#0) AS DOUBLE)
 ceil : dbl > dbl
-ceil : dec > dec
+ceil : dec > dec : : CAST(ceil(#0) AS DECIMAL(18, 2))
 floor : int > dbl : : CAST(floor(#0) AS DOUBLE)
 floor : dbl > dbl
-floor : dec > dec
+floor : dec > dec : : CAST(floor(#0) AS DECIMAL(18, 2))
 floor : approx > dbl : floor(#0 * 1000 + 0.317)
 round : int > int
 round : int, 'places' > int
 round : dbl > dbl
 round : dbl, 'places' > dbl
-round : dec > dec
-round : dec, 'places' > dec
+round : dec > dec : : CAST(round(#0) AS DECIMAL(18, 2))
+round : dec, 'places' > dec : : CAST(round(#0, #1) AS DECIMAL(18, 2))
 trunc : int > dbl : : CAST(trunc(#0) AS DOUBLE)
 trunc : dbl > dbl
-trunc : dec > dec
+trunc : dec > dec : : CAST(trunc(#0) AS DECIMAL(18, 2))
 trunc : dbl, 'digit' > dbl
 sign : int > few : : CAST(sign(#0) AS INTEGER)
 sign : dbl > dbl : : CAST(sign(#0) AS DOUBLE)
@@ -273,8 +275,8 @@ date_trunc : 'turn', date > stamp
 date_trunc : 'turn', day > moment
 date_trunc : 'clock', moment > moment
 date_bin : 'width', moment > moment : date_bin(#0, #1, TIMESTAMP '2020-01-01') : time_bucket(#0, #1, TIMESTAMP '2020-01-01')
-date_diff : 'turn', day, day > int
-date_diff : 'turn', moment, moment > int
+date_diff : 'turn', day, day > int : : date_diff(#0, date_trunc(#0, #1), date_trunc(#0, #2))
+date_diff : 'turn', moment, moment > int : : date_diff(#0, date_trunc(#0, #1), date_trunc(#0, #2))
 date_diff : 'clock', moment, moment > big
 date_add : day, 'days' > moment
 date_add : moment, 'hours' > moment
@@ -483,11 +485,11 @@ CAST : day > day : CAST(CAST(#0 AS VARCHAR) AS DATE)
 CAST : bool > code : CAST(#0 AS VARCHAR)
 CAST : int > code : #0::VARCHAR
 CAST : few > dbl : #0::DOUBLE
-TRY_CAST : text > int : TRY_CAST(#0 AS INTEGER)
+TRY_CAST : text > int : TRY_CAST(#0 AS INTEGER) : CASE WHEN regexp_matches(#0, '^ *[0-9]+ *$') THEN TRY_CAST(#0 AS INTEGER) END
 TRY_CAST : big > int : TRY_CAST(#0 AS INTEGER)
 TRY_CAST : text > day : TRY_CAST(#0 AS DATE)
 TRY_CAST : code > flt : TRY_CAST(#0 AS DOUBLE)
-TRY_CAST : text > bool : (TRY_CAST(#0 AS INTEGER) IS NULL)
+TRY_CAST : text > bool : (TRY_CAST(#0 AS DATE) IS NULL)
 literals : few > dbl : (#0 * 1.5) : (#0 * 1.5::DOUBLE)
 literals : text > bool : (#0 = 'it''s')
 literals : day > bool : (#0 > DATE '2020-02-29')

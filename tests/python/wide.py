@@ -245,8 +245,8 @@ class Draw:
         cast = f"CAST(? AS {forms.TYPES[kind]})"
         feature = f"parameter of {name}"
         self.pending.discard(feature)
-        # Beside an interval a bare parameter would be taken for one.
-        said = cast if kind in ("day", "date", "moment", "stamp") else self.one("?", cast)
+        # A bare parameter has the type of what stands beside it, such as an interval or an integer.
+        said = self.one("?", cast) if forms.TYPES[kind] in ("INTEGER", "BIGINT", "VARCHAR", "BOOLEAN") else cast
         return Node(kind, said, cast, feature=feature, bound=f"{typed} {self.one(*values)}")
 
     def constant(self, kind):
@@ -984,7 +984,11 @@ def pair_of(features, seed, number):
     return features[first], features[second]
 
 
+# How often a statement is drawn for both features.
 ATTEMPTS = 8
+
+# Characters of a line that tells an answer.
+WIDEST = 300
 
 
 class Statement:
@@ -1264,11 +1268,13 @@ class Open:
     def __init__(self, file):
         lines = pathlib.Path(file).read_text().splitlines() if file else []
         fields = [line.split("\t") for line in lines if line and not line.startswith("#")]
-        self.lines = [(kind, re.compile(pattern, re.S)) for kind, pattern, _ in fields]
+        self.lines = [(kind, re.compile(pattern, re.S), missing) for kind, pattern, missing in fields]
 
-    def has(self, statement, verdict):
+    def missing(self, statement, verdict):
+        """What is missing where a failure is known, or None."""
         text = f"{verdict.said}\n{statement.sql()}"
-        return any(kind == verdict.kind and pattern.search(text) for kind, pattern in self.lines)
+        fits = (missing for kind, pattern, missing in self.lines if kind == verdict.kind and pattern.search(text))
+        return next(fits, None)
 
 
 class Run:
@@ -1279,6 +1285,7 @@ class Run:
         self.oracle, self.allowed = Oracle(arguments.source), answers.Allowed(arguments.refused)
         self.open, self.coverage = Open(arguments.open), Coverage(self.forms)
         self.counts, self.refusals, self.undecided = collections.Counter(), collections.Counter(), collections.Counter()
+        self.known = collections.Counter()
         self.lock, self.local, self.missed = threading.Lock(), threading.local(), 0
         self.rows = 0
 
@@ -1315,16 +1322,19 @@ class Run:
             self.failed(number, checker, statement, found)
 
     def failed(self, number, checker, statement, verdict):
-        small = statement
-        if not self.open.has(statement, verdict):
+        missing, small = self.open.missing(statement, verdict), statement
+        if not missing:
             small, verdict = checker.smaller(statement, verdict, self.arguments.seconds)
+            missing = self.open.missing(small, verdict)
         with self.lock:
-            if self.open.has(small, verdict):
+            if missing:
                 self.counts["open"] += 1
+                self.known[missing] += 1
                 return
             self.counts[verdict.kind] += 1
             whole = f"\n  whole: {statement.sql()}" if self.arguments.verbose else ""
-            said = f"{verdict.kind}: {verdict.said}\n  smaller: {small.shown()}{whole}"
+            told = "\n".join(line[:WIDEST] for line in verdict.said.splitlines())
+            said = f"{verdict.kind}: {told}\n  smaller: {small.shown()}{whole}"
             print(f"number {number}, {checker.parcours.file.stem}\n  {said}\n", file=sys.stderr, flush=True)
 
     def all(self):
@@ -1341,6 +1351,8 @@ class Run:
         print(f"{arguments.count / seconds:.1f} statements a second; {self.coverage.said()}")
         for sentence, times in (self.refusals + self.undecided).most_common(40 if arguments.verbose else 8):
             print(f"{times:7} {sentence}")
+        for missing, times in self.known.most_common():
+            print(f"{times:7} open: {missing}")
         if self.missed:
             print(f"{self.missed} statements lack a feature that their number asks for")
         if arguments.coverage:
