@@ -56,7 +56,7 @@ ROWS = {"t": 2000, "u": 1500, "a": 240, "b": 300, "r": 30, "e": 0, "ref": 60}
 ORDERED = set(forms.VALUES) | {"few", "word"}
 
 # Kinds that are compared, grouped and joined to the last bit.
-EXACT = [*forms.VALUES, "few", "ints", "codes"]
+EXACT = forms.VALUES
 
 # A list cannot be bound: the sentence that refuses it says to bind each value.
 PARAMETERS = {
@@ -689,15 +689,18 @@ class Draw:
         union = self.which(SETS, 0.12 if depth > 0 else 0)
         if union:
             exact = True
-            query = self.combined(union, depth, kinds)
+            query = self.combined(union, depth, kinds or self.kinds(True, last))
         else:
-            query = self.select(depth, exact, kinds)
+            query = self.select(depth, exact, kinds, lists=last)
         if query.rows > 4000 and last and query.total or self.which(["LIMIT", "OFFSET", "FETCH"], 0.12):
             return self.limited(query)
         return self.in_order(query) if last and self.takes("ORDER BY", 0.4) else query
 
-    def kinds(self, exact):
-        """The kinds of a query's columns, with those that functions give which the number asks for."""
+    def kinds(self, exact, lists):
+        """The kinds of a query's columns, with those that functions give which the number asks for.
+
+        Lists are in no order, so that a subquery with one would have no key.
+        """
         wanted = []
         for form in itertools.chain(self.forms.scalars, self.forms.aggregates, self.forms.windows):
             if form.feature in self.pending:
@@ -705,11 +708,12 @@ class Draw:
         chosen = [self.one(*[kind for name, kind in wanted if name == feature]) for feature in sorted({name for name, _ in wanted})]
         if exact:
             chosen = ["dbl" if kind == "approx" else kind for kind in chosen]
-        more = EXACT if exact else [*EXACT, "approx", "approx"]
+        if not lists:
+            chosen = [{"ints": "int", "codes": "code"}.get(kind, kind) for kind in chosen]
+        more = [*EXACT, "few", *(["ints", "codes"] if lists else []), *([] if exact else ["approx", "approx"])]
         return [*chosen, *(self.one(*more) for _ in range(self.one(1, 1, 1, 2)))]
 
     def combined(self, union, depth, kinds):
-        kinds = kinds or self.kinds(True)
         self.pending.discard(union)
         one = self.select(depth - 1, True, kinds, plain=True)
         other = self.select(depth - 1, True, kinds, plain=True)
@@ -720,14 +724,14 @@ class Draw:
         total = [Node("key", str(at + 1)) for at in range(len(kinds))] if set(kinds) <= ORDERED else []
         return Query(node, kinds, one.names, total, one.rows + other.rows, True)
 
-    def select(self, depth, exact, kinds=None, plain=False):
+    def select(self, depth, exact, kinds=None, plain=False, lists=False):
         """SELECT … FROM … with everything that may stand behind."""
         source, scope = self.source(depth)
         where = self.where(scope) if self.takes("WHERE", 0.35) or "rows IN (SELECT)" in self.pending else NOTHING
         style = self.grouping(scope, plain)
         if not style and not kinds and not plain and self.which(STARS, 0.04):
             return self.starred(source, scope, where, self.which(STARS) or self.one(*STARS))
-        kinds = kinds or self.kinds(exact)
+        kinds = kinds or self.kinds(exact, lists)
         groups, having, windows = NOTHING, NOTHING, []
         keys = []
         if style:
@@ -1262,7 +1266,8 @@ def escaped(name):
 class Open:
     """Failures that are known: lines of a kind, a regular expression and what is missing, with tabs between.
 
-    The expression is searched in what Parcours answered and in the statement.
+    The expression is searched in what Parcours answered and in the statement; of rows that are wrong, in the statement
+    made small, so that nothing that is merely near is taken for the cause.
     """
 
     def __init__(self, file):
@@ -1322,7 +1327,9 @@ class Run:
             self.failed(number, checker, statement, found)
 
     def failed(self, number, checker, statement, verdict):
-        missing, small = self.open.missing(statement, verdict), statement
+        missing, small = None, statement
+        if verdict.kind != "WRONG":
+            missing = self.open.missing(statement, verdict)
         if not missing:
             small, verdict = checker.smaller(statement, verdict, self.arguments.seconds)
             missing = self.open.missing(small, verdict)
