@@ -226,7 +226,7 @@ class Draw:
             case "codes":
                 return Node(kind, self.one("['a', 'B2']", "['A1', NULL]"))
 
-    def parameter(self, kind):
+    def parameter(self, kind, bare=True):
         """A value that is bound, or None where there is none of the kind."""
         if not self.binds or kind not in PARAMETERS:
             return None
@@ -235,12 +235,14 @@ class Draw:
         feature = f"parameter of {name}"
         self.pending.discard(feature)
         # A bare parameter has the type of what stands beside it, such as an interval or an integer.
-        said = self.one("?", cast) if forms.TYPES[kind] in ("INTEGER", "BIGINT", "VARCHAR", "BOOLEAN") else cast
+        said = (
+            self.one("?", cast) if bare and forms.TYPES[kind] in ("INTEGER", "BIGINT", "VARCHAR", "BOOLEAN") else cast
+        )
         return Node(kind, said, cast, feature=feature, bound=f"{typed} {self.one(*values)}")
 
-    def constant(self, kind):
+    def constant(self, kind, bare=True):
         asked = self.binds and kind in PARAMETERS and f"parameter of {PARAMETERS[kind][0]}" in self.pending
-        return (self.parameter(kind) if asked or self.maybe(0.3) else None) or self.literal(kind)
+        return (self.parameter(kind, bare) if asked or self.maybe(0.3) else None) or self.literal(kind)
 
     def leaf(self, kind, place):
         scope, within = place.scope, forms.WITHIN[kind]
@@ -600,7 +602,7 @@ class Draw:
                 "row",
                 "(#0)",
                 None,
-                [Node("cells", None, None, [self.constant(kind) for kind in kinds], joint=", ", least=9)],
+                [Node("cells", None, None, [self.constant(kind, bare=False) for kind in kinds], joint=", ", least=9)],
             )
             for _ in range(self.one(1, 2, 4))
         ]

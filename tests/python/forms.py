@@ -530,14 +530,14 @@ DATE ± days : date, date > big : (#0 - #1)
 ± INTERVAL : moment, span > moment : (#0 + #1)
 ± INTERVAL : moment, span > moment : (#0 - #1)
 n * INTERVAL : few, 'each' > span : (#0 * #1) : (CAST(#0 AS INTEGER) * #1)
-n * INTERVAL : day, few > moment : (#0 + #1 * INTERVAL '1 day') : (#0 + CAST(#1 AS INTEGER) * INTERVAL '1 day')
+n * INTERVAL : day, few > moment : (#0 + #1 * INTERVAL '36 hours') : (#0 + CAST(#1 AS INTEGER) * INTERVAL '36 hours')
 timestamp − timestamp : moment, moment > bool : (#0 - #1 > INTERVAL '400 days')
 timestamp − timestamp : moment, moment > bool : (#0 - #1 <= INTERVAL '-3 hours')
 EXTRACT : 'field', date > int : EXTRACT(#0 FROM #1) : CAST(EXTRACT(#0 FROM #1) AS BIGINT)
 EXTRACT : 'field', day > few : (EXTRACT(#0 FROM #1) % 90) : (CAST(EXTRACT(#0 FROM #1) AS BIGINT) % 90)
 EXTRACT : 'hand', stamp > int : EXTRACT(#0 FROM #1) : CAST(EXTRACT(#0 FROM #1) AS BIGINT)
-EXTRACT : date > dbl : EXTRACT(EPOCH FROM #0)
-AT TIME ZONE : moment, 'zone' > dbl : EXTRACT(EPOCH FROM date_trunc('second', #0) AT TIME ZONE #1)
+EXTRACT : date > approx : EXTRACT(EPOCH FROM #0)
+AT TIME ZONE : moment, 'zone' > approx : EXTRACT(EPOCH FROM date_trunc('second', #0) AT TIME ZONE #1)
 l[n], l[a:b] : ints, 'digit' > int : #0[#1]
 l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(#1 AS INTEGER)]
 l[n], l[a:b] : ints > int : #0[-1]
