@@ -359,8 +359,8 @@ array_positions : ints, int > ints :
 array_append : ints, int > ints
 array_append : codes, code > codes
 array_prepend : int, ints > ints
-array_concat : ints, ints > ints
-array_concat : codes, codes > codes
+array_concat : ints, ints > ints : : CASE WHEN #0 IS NOT NULL OR #1 IS NOT NULL THEN array_concat(#0, #1) END
+array_concat : codes, codes > codes : : CASE WHEN #0 IS NOT NULL OR #1 IS NOT NULL THEN array_concat(#0, #1) END
 array_distinct : ints > ints : array_sort(array_distinct(#0)) : ONCE(#0)
 array_distinct : codes > codes : array_sort(array_distinct(#0)) : ONCE(#0)
 array_union : ints, ints > ints : array_sort(array_union(#0, #1))
@@ -465,7 +465,7 @@ CASE : bool, K, bool, K, K > K : CASE WHEN #0 THEN #1 WHEN #2 THEN #3 ELSE #4 EN
 CASE : few, int, code > code : CASE #0 WHEN #1 THEN #2 WHEN 0 THEN NULL ELSE 'other' END
 || : text, text > text : (#0 || #1)
 || : code, int > code : (#0 || #1)
-|| : ints, ints > ints : (#0 || #1) : array_concat(#0, #1)
+|| : ints, ints > ints : (#0 || #1) : CASE WHEN #0 IS NOT NULL OR #1 IS NOT NULL THEN array_concat(#0, #1) END
 LIKE, ILIKE : text, 'like' > bool : (#0 LIKE #1)
 LIKE, ILIKE : text, 'like' > bool : (#0 NOT LIKE #1)
 LIKE, ILIKE : text, 'like' > bool : (#0 ILIKE #1)

@@ -73,7 +73,7 @@ class Statement:
     def ordered(self):
         """Whether the statement itself is in an order, and not a part of it."""
         query = self.tree.parts[1] if self.tree.kind == "statement" else self.tree
-        while query.kind == "query" and query.text in ("#0#1",):
+        while query.kind == "query" and query.text == "#0#1":
             if query.parts[1].kind == "order by":
                 return True
             query = query.parts[0]
@@ -319,8 +319,8 @@ def escaped(name):
 class Open:
     """Failures that are known: lines of a kind, a regular expression and what is missing, with tabs between.
 
-    The expression is searched in what Parcours answered and in the statement; of rows that are wrong, in the statement
-    made small, so that nothing that is merely near is taken for the cause.
+    The expression is searched in what Parcours answered, and once the statement is small in the statement as well, so
+    that nothing that merely stands in it is taken for the cause.
     """
 
     def __init__(self, file):
@@ -328,9 +328,9 @@ class Open:
         fields = [line.split("\t") for line in lines if line and not line.startswith("#")]
         self.lines = [(kind, re.compile(pattern, re.S), missing) for kind, pattern, missing in fields]
 
-    def missing(self, statement, verdict):
+    def missing(self, verdict, small=None):
         """What is missing where a failure is known, or None."""
-        text = f"{verdict.said}\n{statement.sql()}"
+        text = f"{verdict.said}\n{small.sql()}" if small else verdict.said
         fits = (missing for kind, pattern, missing in self.lines if kind == verdict.kind and pattern.search(text))
         return next(fits, None)
 
@@ -382,12 +382,10 @@ class Run:
             self.failed(number, checker, statement, found)
 
     def failed(self, number, checker, statement, verdict):
-        missing, small = None, statement
-        if verdict.kind != "WRONG":
-            missing = self.open.missing(statement, verdict)
+        missing, small = self.open.missing(verdict), statement
         if not missing:
             small, verdict = checker.smaller(statement, verdict, self.arguments.seconds)
-            missing = self.open.missing(small, verdict)
+            missing = self.open.missing(verdict, small)
         with self.lock:
             if missing:
                 self.counts["open"] += 1
@@ -441,6 +439,6 @@ if __name__ == "__main__":
     parser.add_argument("--open")
     parser.add_argument("--coverage")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=30, help="for making one failure smaller")
+    parser.add_argument("--seconds", type=float, default=15, help="for making one failure smaller")
     parser.add_argument("--verbose", action="store_true")
     main(parser.parse_args())
