@@ -36,6 +36,7 @@ pub(crate) struct Engine {
     /// This executor's id of its process start.
     pub(crate) id: String,
     pub(crate) tasks: Arc<RunningTasks>,
+    pub(crate) operators: operators::Counters,
     pub(crate) wake: Arc<Notify>,
     #[cfg(feature = "measure-plain")]
     pub(crate) stock: Option<Arc<crate::stock::Stock>>,
@@ -91,7 +92,9 @@ impl Engine {
             return Ok(Arc::new(stock.stage(place, plan, nodes, shared)?));
         }
         let plan = self.with_own_readers(plan)?;
-        let plan = open_for_reading(operators::put_into(plan)?, &granted.scans)?;
+        let plan = operators::put_into(plan)?;
+        self.operators.count(&plan)?;
+        let plan = open_for_reading(plan, &granted.scans)?;
         tracing::debug!(query = granted.query, job = place.job, stage, task, "task starts");
         Ok(Arc::new(Stage {
             _running: running,

@@ -144,3 +144,114 @@ impl StillUsable {
         lost.map(|(dataset, class)| (dataset.to_owned(), class))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::sync::Arc;
+
+    use parcours_cluster::task_grant::{Terms, ends_after};
+    use parcours_identity::pki::{InitOptions, Pki, Request};
+    use parcours_identity::{ClientTls, Expects, Principal, Signer};
+    use parcours_keys::CacheOptions;
+    use parcours_keys::ColumnClass::{Health, Identity, Plain};
+    use parcours_tables::Stores;
+
+    use super::*;
+
+    const DOMAIN: &str = "hospital.example";
+    const EXECUTOR: &str = "executor-1:ab12";
+
+    /// A scheduler that signs, and the keys of an executor's tasks.
+    struct Site {
+        _folder: tempfile::TempDir,
+        signer: Signer,
+        keys: TaskKeys,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            parcours_identity::install_crypto_provider();
+            let folder = tempfile::tempdir().unwrap();
+            let pki = Pki::init(&folder.path().join("pki"), DOMAIN, InitOptions::default()).unwrap();
+            pki.issue(Request::signing(Principal::scheduler(DOMAIN).unwrap(), "signing"))
+                .unwrap();
+            let executor = Principal::executor(DOMAIN, "executor-1").unwrap();
+            pki.issue(Request::client(executor, "executor")).unwrap();
+            let tls = ClientTls::open(pki.tls_files("executor"), DOMAIN, Expects::KeyService).unwrap();
+            // Nobody listens there: a key that is asked for is not given.
+            let daemon = KeyDaemonClient::new(&tls, "127.0.0.1:1").unwrap();
+            let stores = Arc::new(Stores::default());
+            let reading = Reading::new(daemon.under(""), stores, CacheOptions::default(), 1 << 20);
+            Self {
+                signer: Signer::open(pki.tls_files("signing"), DOMAIN).unwrap(),
+                keys: TaskKeys::new(tls.signatures(), daemon, reading),
+                _folder: folder,
+            }
+        }
+
+        /// A grant of health and plain, of which the query reads health, for a job on an executor.
+        fn token(&self, job: &str, executor: &str) -> String {
+            let terms = DatasetTerms {
+                version: 1,
+                classes: [Health, Plain].into(),
+                reads: [Health].into(),
+            };
+            let terms = Terms {
+                query: "q1".into(),
+                sub: Principal::user(DOMAIN, "alice").unwrap(),
+                datasets: Opened([("claims".to_owned(), terms)].into()),
+                exp: ends_after(Duration::from_secs(60)),
+            };
+            TaskGrant::sign(&self.signer, terms, job, executor).unwrap()
+        }
+
+        fn refusal(&self, token: &str) -> String {
+            match self.keys.of_task(token, "J1", EXECUTOR) {
+                Err(error) => error.to_string(),
+                Ok(granted) => panic!("granted to query {}", granted.query),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_runs_under_the_grant_of_its_job_on_its_executor() {
+        let site = Site::new();
+        let token = site.token("J1", EXECUTOR);
+        assert_eq!(site.keys.of_task(&token, "J1", EXECUTOR).unwrap().query, "q1");
+        let mut altered = token.into_bytes();
+        let middle = altered.len() / 2;
+        altered[middle] = if altered[middle] == b'A' { b'B' } else { b'A' };
+        let altered = String::from_utf8(altered).unwrap();
+        for (token, said) in [
+            (site.token("J2", EXECUTOR), "it belongs to another job"),
+            (site.token("J1", "executor-2:cd34"), "it belongs to another executor"),
+            // The same executor, before it was started anew.
+            (site.token("J1", "executor-1:0000"), "it belongs to another executor"),
+            (String::new(), "the task has no grant"),
+            (altered, "the task's grant is refused"),
+            ("nonsense".to_owned(), "the task's grant is refused"),
+        ] {
+            let refusal = site.refusal(&token);
+            assert!(refusal.contains(said), "{said}: {refusal}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_ends_when_what_it_reads_may_no_longer_be_used() {
+        let site = Site::new();
+        let granted = site.keys.of_task(&site.token("J1", EXECUTOR), "J1", EXECUTOR).unwrap();
+        let told = |classes: &[ColumnClass]| {
+            site.keys.told(Usable {
+                datasets: [("claims".to_owned(), classes.iter().copied().collect())].into(),
+            });
+        };
+        let soon = || tokio::time::timeout(Duration::from_millis(200), granted.usable.revoked());
+        assert!(soon().await.is_err(), "the daemon has not said anything yet");
+        told(&[Health, Identity]);
+        assert!(soon().await.is_err(), "plain is granted and not read");
+        told(&[Plain, Identity]);
+        let revoked = soon().await.unwrap().to_string();
+        assert!(revoked.contains("class health of dataset claims"), "{revoked}");
+    }
+}

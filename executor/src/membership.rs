@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::control::{self, Controlled};
 use crate::engine::Engine;
 use crate::keys::TaskKeys;
+use crate::operators;
 use crate::pool::NodePool;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::store::PartitionStore;
@@ -50,6 +51,7 @@ pub(crate) struct Node {
     pub(crate) spill: Arc<SpillFiles>,
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) tasks: Arc<RunningTasks>,
+    pub(crate) operators: operators::Counters,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) readiness: Readiness,
     #[cfg(feature = "measure-plain")]
@@ -106,6 +108,7 @@ impl Node {
             keys: self.keys.clone(),
             id: id.to_owned(),
             tasks: self.tasks.clone(),
+            operators: self.operators.clone(),
             wake,
             #[cfg(feature = "measure-plain")]
             stock: self.stock.clone(),

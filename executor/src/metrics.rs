@@ -42,6 +42,11 @@ pub(crate) fn registry(node: &Node) -> Registry {
         spill: node.spill.clone(),
     };
     registry.register_collector(Box::new(measured));
+    registry.register(
+        "operators",
+        "operators of ours in the plans of tasks since the start, by name",
+        node.operators.family(),
+    );
     registry
 }
 

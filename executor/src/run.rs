@@ -22,6 +22,7 @@ use crate::config::{Config, Keys};
 use crate::keys::TaskKeys;
 use crate::membership::Node;
 use crate::metrics;
+use crate::operators;
 use crate::pool::NodePool;
 use crate::shuffle::server::PartitionServer;
 use crate::shuffle::store::PartitionStore;
@@ -116,6 +117,7 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
         stock: crate::stock::Stock::if_chosen(store.root()),
         store: Arc::new(store),
         tasks: Arc::default(),
+        operators: operators::Counters::default(),
         slots: Arc::new(Semaphore::new(config.tasks.max(1))),
         readiness: Readiness::default(),
         config,

@@ -22,6 +22,9 @@ from adbc_driver_flightsql import DatabaseOptions, dbapi
 # Seconds that one statement may take.
 LIMIT = 60
 
+# What a scheduler counts when a plan did not work out and another one was made: its answer says nothing of the first.
+REPLANS = ("queries_replanned", "queries_planned_once")
+
 Answer = collections.namedtuple("Answer", "names families rows")
 
 
@@ -34,7 +37,7 @@ class Fault(Exception):
 
 
 class Parcours:
-    """One connection to a cluster, and what its scheduler counts where the connection's file names its health port."""
+    """One connection to a cluster, and what its scheduler counts."""
 
     def __init__(self, file):
         self.file = pathlib.Path(file)
@@ -61,13 +64,25 @@ class Parcours:
         except Exception as error:
             raise understood(error) from None
 
-    def counted(self, name="queries_replanned"):
-        """A counter of the scheduler, or None where nobody says where to look."""
-        if "health" not in self.settings:
-            return None
+    def counted(self, *names):
+        """A counter of the scheduler, or the sum of several. Of what is not said, how often it made a plan anew."""
         with urllib.request.urlopen(f"http://{self.settings['health']}/metrics", timeout=10) as page:
-            found = re.search(rf"^parcours_scheduler_{name}(?:_total)? (\d+)", page.read().decode(), re.M)
-        return int(found[1])
+            metrics = page.read().decode()
+        found = [re.search(rf"^parcours_scheduler_{name}(?:_total)? (\d+)", metrics, re.M) for name in names or REPLANS]
+        return sum(int(one[1]) for one in found)
+
+    def replans(self, ask, expected=0, times=3):
+        """What `ask` returns, and how many plans the scheduler made anew meanwhile.
+
+        Others may ask the same scheduler: if that is not what is expected, it is asked again, so many times in all.
+        """
+        for _ in range(times):
+            before = self.counted()
+            answer = ask()
+            replanned = self.counted() - before
+            if replanned == expected:
+                break
+        return answer, replanned
 
     def close(self):
         self.connection.close()

@@ -5,7 +5,8 @@ NULLs.
 
 SOURCE is the folder of corner.py, REFUSED a list of sentences that may be answered (answers.py says its form), each
 CONNECT a connect.json of a person who sees one corner dataset. Each statement is held against DuckDB's answer. Prints
-what failed and, for each kind of join, how many were asked; fails if an answer is wrong or a refusal is not listed.
+what failed and, for each kind of join, how many were asked; fails if an answer is wrong, a refusal is not listed or a
+statement was planned anew.
 """
 
 import argparse
@@ -119,9 +120,8 @@ def main(arguments):
             for kind, sql in asked:
                 if expected[sql] is None:
                     continue
-                before = parcours.counted()
-                said = failure(parcours, sql, expected[sql], allowed, refusals)
-                replanned = 0 if before is None else parcours.counted() - before
+                ask = lambda: failure(parcours, sql, expected[sql], allowed, refusals)
+                said, replanned = parcours.replans(ask)
                 replans += replanned
                 if said is None and replanned:
                     said = "REPLANNED"

@@ -94,13 +94,11 @@ def oracle(duck, case):
 
 def verdict(parcours, case, expected):
     """What is wrong with Parcours' answer to a case, or None; and how often it was planned anew."""
-    before = parcours.counted()
-    wrong = judged(parcours, case, expected)
-    replanned = None if before is None else parcours.counted() - before
     allowed = int(case.options.get("replans", 0))
-    if wrong is None and replanned and replanned != allowed:
+    wrong, replanned = parcours.replans(lambda: judged(parcours, case, expected), allowed)
+    if wrong is None and replanned != allowed:
         wrong = f"REPLANNED: planned anew {replanned} times where {allowed} is expected"
-    return wrong, replanned or 0
+    return wrong, replanned
 
 
 def judged(parcours, case, expected):

@@ -1,9 +1,10 @@
 """Answers that must agree with each other, whatever is right: random conditions over columns with NULLs.
 
-    metamorphic.py SOURCE REFUSED SEED FIRST COUNT CONNECT…
+    metamorphic.py SOURCE REFUSED REPLANS SEED FIRST COUNT CONNECT…
 
-SOURCE is the folder of corner.py, REFUSED a list of sentences that may be answered (answers.py says its form), each
-CONNECT a connect.json of a person who sees one corner dataset; the statements take them in turn. Of those that SEED
+SOURCE is the folder of corner.py, REFUSED a list of sentences that may be answered (answers.py says its form), REPLANS
+how many conditions may be planned anew, each CONNECT a connect.json of a person who sees one corner dataset; the
+statements take them in turn. Of those that SEED
 makes, numbers FIRST to FIRST + COUNT are asked. Each makes a condition of every operator and function and looks at it
 three ways:
 
@@ -249,23 +250,22 @@ class Check:
         return answers.shrunk(self.condition, fails)
 
 
-def main(source, refused, seed, first, count, *connects):
+def main(source, refused, replans, seed, first, count, *connects):
     duck, allowed = corner.connect(source), answers.Allowed(refused)
     print(f"seed {seed}")
     opened = [answers.Parcours(connect) for connect in connects]
-    agreed, failures, sentences = 0, 0, collections.Counter()
+    agreed, failures, sentences, replanned = 0, 0, collections.Counter(), []
 
     def failed(said):
         nonlocal failures
         failures += 1
         print(f"{where}\n{said}\n", file=sys.stderr, flush=True)
 
-    before = opened[0].counted()
     for number in range(int(first), int(first) + int(count)):
         check, parcours = Check(seed, number), opened[number % len(opened)]
         where = f"number {number}, {parcours.file.stem}, over {check.name}: {check.source}"
         try:
-            said = check.wrong(parcours, duck, check.condition)
+            said, times = parcours.replans(lambda: check.wrong(parcours, duck, check.condition))
         except answers.Refused as sentence:
             sentences[answers.pattern(str(sentence))] += 1
             if not allowed.allows(answers.pattern(str(sentence)), False):
@@ -274,20 +274,23 @@ def main(source, refused, seed, first, count, *connects):
         except answers.Fault as fault:
             failed(f"{check.asked}\n  FAULT: {fault}")
             continue
+        if times:
+            replanned.append(f"{where}: {check.condition}")
         if said:
             small = check.smaller(parcours, duck, said[0])
             failed(f"{check.condition}\n  {said[0].upper()}: {said[1]}\n  smaller: {small}")
         else:
             agreed += 1
-    replanned = None if before is None else opened[0].counted() - before
     for parcours in opened:
         parcours.close()
     for sentence, times in sentences.most_common():
         print(f"{times:7} refused: {sentence}")
     print(
         f"{agreed} of {count} conditions from {first} on are answered alike each way,"
-        f" {sum(sentences.values())} refused, planned anew {replanned} times"
+        f" {sum(sentences.values())} refused, {len(replanned)} planned anew"
     )
+    if len(replanned) > int(replans):
+        failed("\n".join(["REPLANNED", *replanned]))
     if failures:
         sys.exit(f"seed {seed}: {failures} failed")
 

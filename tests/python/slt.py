@@ -1,7 +1,7 @@
 """SQLite's sqllogictest files: what Parcours answers is what SQLite answered, or what DuckDB does.
 
     slt.py prepare FOLDER SHARDS FILE…
-    slt.py ask FOLDER CONNECTIONS REFUSED [--every N] [--threads N] FILE…
+    slt.py ask FOLDER CONNECTIONS REFUSED [--every N] [--threads N] [--replans N] FILE…
 
 `prepare` runs the files' own statements in SQLite and writes the tables they leave as Parquet, with descriptions for
 `parcours load`: FOLDER/<dataset>.toml, one for each way of giving rows a patient, by the row's number (`…_rows`) and
@@ -14,7 +14,8 @@ the same), or with DuckDB's; integers, texts and NULL exactly, floats to one par
 BY leaves no choice. `*` is written out, so that the patient is not among the columns. Records for other engines than
 PostgreSQL are left out. REFUSED lists sentences that may be answered instead, each with a tab and the reason; `*`
 stands for any words, and a reason that begins with `as DuckDB` allows it only where DuckDB refuses the statement as
-well. Prints a table; fails if an answer is wrong or a refusal is not listed.
+well. Prints a table; fails if an answer is wrong, a refusal is not listed or more queries were planned anew than
+`--replans` says.
 """
 
 import argparse
@@ -273,9 +274,9 @@ class Asker:
                 return str(error)
 
 
-def ask(folder, connections, refused, every, threads, files):
+def ask(folder, connections, refused, every, threads, replans, files):
     owners = json.loads((pathlib.Path(folder) / "files.json").read_text())
-    allowed, failures, sentences, table, replans = answers.Allowed(refused), [], collections.Counter(), [], None
+    allowed, failures, sentences, table = answers.Allowed(refused), [], collections.Counter(), []
     for path in map(pathlib.Path, files):
         for way in WAYS:
             connect = pathlib.Path(connections) / f"connect-{owners[path.stem]}_{way}.json"
@@ -283,7 +284,7 @@ def ask(folder, connections, refused, every, threads, files):
                 before = one.counted()
                 asker = Asker(path, connect, threads)
                 outcomes = asker.all(every)
-                replanned = None if before is None else one.counted() - before
+                replanned = one.counted() - before
             counts = collections.Counter(word for _, word, _ in outcomes)
             table.append((f"{path.stem} {way}", len(outcomes), counts, asker.others, replanned))
             for record, word, said in outcomes:
@@ -295,6 +296,9 @@ def ask(folder, connections, refused, every, threads, files):
                 elif word in ("wrong", "fault"):
                     failures.append(f"{where}  {word.upper()}: {said.strip()}")
             print(line_of(*table[-1]), file=sys.stderr, flush=True)
+    replanned = sum(line[4] for line in table)
+    if replanned > replans:
+        failures.append(f"REPLANNED: planned anew {replanned} times where at most {replans} are expected")
     print("\n\n".join(failures), end="\n\n" if failures else "")
     for (sentence, duckdb_too), times in sentences.most_common():
         print(f"{times:7} refused{' (by DuckDB, too)' if duckdb_too else ''}: {sentence}")
@@ -314,20 +318,13 @@ def line_of(name, asked, counts, others, replanned):
     return (
         f"{name:32}{asked:8}"
         + "".join(f"{count:{width}}" for count, width in zip(shown, (8, 10, 8, 7, 7)))
-        + f"{others:8}{'-' if replanned is None else replanned:>8}"
+        + f"{others:8}{replanned:8}"
     )
 
 
 def total(table):
     counts = sum((line[2] for line in table), collections.Counter())
-    replans = [line[4] for line in table if line[4] is not None]
-    return (
-        "all",
-        sum(line[1] for line in table),
-        counts,
-        sum(line[3] for line in table),
-        sum(replans) if replans else None,
-    )
+    return ("all", sum(line[1] for line in table), counts, *(sum(line[at] for line in table) for at in (3, 4)))
 
 
 if __name__ == "__main__":
@@ -341,6 +338,7 @@ if __name__ == "__main__":
         other.add_argument(name)
     other.add_argument("--every", type=int, default=1)
     other.add_argument("--threads", type=int, default=3)
+    other.add_argument("--replans", type=int, default=0)
     for command in (one, other):
         command.add_argument("files", nargs="+")
     arguments = vars(parser.parse_args())

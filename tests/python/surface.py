@@ -83,7 +83,10 @@ def main(connect_file, source, *names):
             if names and entry["name"] not in names:
                 continue
             asked += 1
-            if said := wrong(parcours, duck, entry):
+            said, replanned = parcours.replans(lambda: wrong(parcours, duck, entry))
+            if said is None and replanned:
+                said = f"REPLANNED: planned anew {replanned} times"
+            if said:
                 failed.append(f"{kind}, {entry['name']}: {said}\n  {entry['example'].strip()}")
     print(f"{asked - len(failed)} of {asked} examples of the SQL surface are answered or refused as they should be")
     if failed:

@@ -199,6 +199,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_process_opens_is_seen() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut process = shell(
+            "echo one; read line; exec 3</dev/null 4</dev/null 5</dev/null 6</dev/null; echo two; read line",
+            logs.path(),
+        );
+        let said = |words: &'static str| move |process: &Process| process.log().ends_with(words);
+        process
+            .wait_until("one", Duration::from_secs(5), said("one\n"))
+            .unwrap();
+        let before = process.usage().unwrap();
+        std::io::Write::write_all(process.stdin.as_mut().unwrap(), b"\n").unwrap();
+        process
+            .wait_until("two", Duration::from_secs(5), said("two\n"))
+            .unwrap();
+        assert_eq!(process.usage().unwrap().descriptors, before.descriptors + 4);
+    }
+
+    #[test]
     fn signals_arrive_and_a_drop_leaves_nothing() {
         let logs = tempfile::tempdir().unwrap();
         let mut process = shell(

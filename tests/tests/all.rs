@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use anyhow::{Result, ensure};
+use parcours_tests::place;
+
 mod access;
 mod certificates;
 mod cluster;
@@ -32,3 +35,19 @@ mod surface;
 mod tamper;
 mod wide;
 mod wires;
+
+/// Cargo does not look for tests here by itself: a file that is no module would never run.
+#[test]
+fn every_file_of_this_folder_is_a_module() -> Result<()> {
+    let program = include_str!("all.rs");
+    let mut files = 0;
+    for entry in std::fs::read_dir(place::tests().join("tests"))? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        files += 1;
+        let is_module = name == "all" || program.lines().any(|line| line == format!("mod {name};"));
+        ensure!(is_module, "{} is in no test program", path.display());
+    }
+    ensure!(files > 20, "only {files} files were looked at");
+    Ok(())
+}

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use parcours_tests::oracle::Oracle;
 use parcours_tests::process::Usage;
 pub use parcours_tests::rounds::{report, rounds};
@@ -20,7 +20,7 @@ use crate::cluster::loaded;
 const RECOVERY: Duration = Duration::from_secs(60);
 /// Whatever a client that died had asked for must be gone within so long.
 const CLEARED: Duration = Duration::from_secs(15);
-/// Rounds before the first look at what processes hold: caches fill, allocators take what they keep.
+/// Most rounds before the first look at what processes hold: caches fill, allocators take what they keep.
 const WARM_UP: usize = 10;
 
 /// The share of a duration at which round `round` strikes: evenly spread, whatever their number.
@@ -39,28 +39,40 @@ fn an_executor_killed_in_a_query_leaves_the_answer_right() -> Result<()> {
 
 fn kill_executors(cluster: &mut Sandbox, oracle: &Oracle, rounds: usize) -> Result<()> {
     let queries = query::all("faults")?;
-    let mut undisturbed = Vec::new();
-    for query in &queries {
-        let start = Instant::now();
-        oracle.check(query, &cluster.answer(query)?)?;
-        undisturbed.push(start.elapsed());
-    }
-    let (mut slowest, mut watch) = (Duration::ZERO, Watch::default());
+    let undisturbed = undisturbed(cluster, oracle, &queries)?;
+    let (mut slowest, mut watch, mut struck) = (Duration::ZERO, Watch::over(rounds), 0);
     for round in 0..rounds {
         let which = round % queries.len();
         let moment = undisturbed[which].mul_f64(share(round));
+        let before = cluster.computed_anew()?;
         let took = kill_one(cluster, oracle, &queries[which], moment, round % 2)
             .with_context(|| format!("round {round}, struck after {moment:?}"))?;
+        struck += usize::from(cluster.computed_anew()? > before);
         slowest = slowest.max(took);
         all_clear(cluster).with_context(|| format!("after round {round}"))?;
         watch.look(round, cluster.scheduler()?.usage()?);
     }
     report(&format!(
-        "{rounds} rounds of kill -9 on an executor: every answer right, slowest {slowest:.1?} (undisturbed at most \
-         {:.1?}), scheduler {watch}",
+        "{rounds} rounds of kill -9 on an executor, {struck} of which had a query computed anew: every answer right, slowest \
+         {slowest:.1?} (undisturbed at most {:.1?}), scheduler {watch}",
         undisturbed.iter().max().copied().unwrap_or_default(),
     ));
+    ensure!(
+        struck * 3 >= rounds,
+        "only {struck} of {rounds} kills fell into a query's work: they prove nothing of the others"
+    );
     watch.check()
+}
+
+/// How long each query takes when nothing happens: the second time, when everything is there that is kept.
+fn undisturbed(cluster: &Sandbox, oracle: &Oracle, queries: &[query::Query]) -> Result<Vec<Duration>> {
+    let timed = queries.iter().map(|query| {
+        oracle.check(query, &cluster.answer(query)?)?;
+        let start = Instant::now();
+        oracle.check(query, &cluster.answer(query)?)?;
+        Ok(start.elapsed())
+    });
+    timed.collect()
 }
 
 /// Asks, kills an executor at the moment, starts another in its place, and checks the answer. Returns how long it took.
@@ -129,7 +141,9 @@ const LARGE: &str = "SELECT a.*, b.pde_id AS other, b.srvc_dt AS other_day FROM 
                      JOIN claims.prescription b ON extract(month FROM a.srvc_dt) = extract(month FROM b.srvc_dt)";
 
 fn kill_clients(cluster: &mut Sandbox, rounds: usize) -> Result<()> {
-    let (mut slowest, mut watch) = (Duration::ZERO, Watch::default());
+    let left = |cluster: &Sandbox| Ok::<_, anyhow::Error>(gone(cluster, "failed")? + gone(cluster, "cancelled")?);
+    let before = left(cluster)?;
+    let (mut slowest, mut watch) = (Duration::ZERO, Watch::over(rounds));
     for round in 0..rounds {
         kill_client(cluster, share(round)).with_context(|| format!("round {round}"))?;
         let start = Instant::now();
@@ -137,6 +151,11 @@ fn kill_clients(cluster: &mut Sandbox, rounds: usize) -> Result<()> {
         slowest = slowest.max(start.elapsed());
         watch.look(round, cluster.scheduler()?.usage()?);
     }
+    let left = left(cluster)? - before;
+    ensure!(
+        left * 2 >= rounds as u64,
+        "of {rounds} killed clients only {left} left a query behind that had to be ended"
+    );
     let answer = cluster.ask("SELECT count(*) AS n FROM claims.prescription")?;
     ensure!(answer.rows.len() == 1, "the cluster does not answer any more");
     report(&format!(
@@ -144,6 +163,11 @@ fn kill_clients(cluster: &mut Sandbox, rounds: usize) -> Result<()> {
          most {slowest:.1?}, scheduler {watch}"
     ));
     watch.check()
+}
+
+/// How many queries ended so, as the scheduler counts them.
+fn gone(cluster: &Sandbox, how: &str) -> Result<u64> {
+    cluster.gauge(&format!("queries_{how}_total"))
 }
 
 /// Reads up to 8 MiB of the result, or nothing at all in some rounds, then kills the client.
@@ -195,17 +219,28 @@ fn wait(limit: Duration, what: &str, mut done: impl FnMut() -> Result<bool>) -> 
 }
 
 /// What a process held after the warm-up and at the last look.
-#[derive(Default)]
 struct Watch {
+    /// Rounds before the first look that counts.
+    warm_up: usize,
     first: Option<Usage>,
     last: Option<Usage>,
     rounds: usize,
 }
 
 impl Watch {
+    /// A watch over so many rounds, at least half of which come after the warm-up.
+    fn over(rounds: usize) -> Self {
+        Self {
+            warm_up: WARM_UP.min(rounds / 2),
+            first: None,
+            last: None,
+            rounds: 0,
+        }
+    }
+
     fn look(&mut self, round: usize, usage: Usage) {
         self.rounds = round + 1;
-        if round <= WARM_UP {
+        if round < self.warm_up.max(1) {
             self.first = Some(usage);
         }
         self.last = Some(usage);
@@ -217,9 +252,10 @@ impl Watch {
     /// A leak of one descriptor, thread or 100 KiB a round would show; what an allocator keeps does not.
     fn check(&self) -> Result<()> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
-            return Ok(());
+            bail!("nothing was looked at");
         };
-        let rounds = self.rounds.saturating_sub(WARM_UP);
+        let rounds = self.rounds.saturating_sub(self.warm_up.max(1));
+        ensure!(rounds > 0, "nothing was looked at after the warm-up");
         ensure!(
             last.descriptors <= first.descriptors + 20,
             "descriptors grew over {rounds} rounds: {self}"
@@ -250,4 +286,59 @@ impl std::fmt::Display for Watch {
             last.threads
         )
     }
+}
+
+/// What each round leaves behind, so that it is found, or not, by a watch over so many rounds.
+fn watched(rounds: usize, each: Usage) -> Result<()> {
+    let mut watch = Watch::over(rounds);
+    for round in 0..rounds {
+        let so_far = round as u64;
+        let usage = Usage {
+            resident_kib: 100_000 + each.resident_kib * so_far,
+            peak_resident_kib: 0,
+            descriptors: 40 + each.descriptors * round,
+            threads: 12 + each.threads * so_far,
+        };
+        watch.look(round, usage);
+    }
+    watch.check()
+}
+
+#[test]
+fn a_leak_of_every_kind_is_found_and_none_is_not() -> Result<()> {
+    let none = Usage {
+        resident_kib: 0,
+        peak_resident_kib: 0,
+        descriptors: 0,
+        threads: 0,
+    };
+    let leaks = [
+        Usage { descriptors: 1, ..none },
+        Usage { threads: 1, ..none },
+        Usage {
+            resident_kib: 2_000,
+            ..none
+        },
+    ];
+    for rounds in [3, 12, 100] {
+        watched(rounds, none).with_context(|| format!("{rounds} rounds"))?;
+    }
+    for leak in leaks {
+        ensure!(
+            watched(100, leak).is_err(),
+            "{leak:?} in each of 100 rounds was not found"
+        );
+        let many = Usage {
+            resident_kib: leak.resident_kib * 40,
+            descriptors: leak.descriptors * 15,
+            threads: leak.threads * 15,
+            ..none
+        };
+        ensure!(watched(3, many).is_err(), "{many:?} in each of 3 rounds was not found");
+    }
+    ensure!(
+        watched(0, none).is_err() && watched(1, none).is_err(),
+        "nothing was looked at"
+    );
+    Ok(())
 }

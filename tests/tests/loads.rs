@@ -16,6 +16,9 @@ use parcours_tests::sandbox::{Plan, Sandbox, printed};
 use crate::faults::{report, rounds, share};
 use crate::queries::check_all;
 
+/// From so many rounds on, some have to leave the new version and some the old one.
+const BOTH: usize = 10;
+
 const FILES: [&str; 5] = ["bene", "pde", "inpatient", "outpatient", "carrier"];
 
 /// One row that tells every version from every other: the rows of each table, and a sum over one.
@@ -131,14 +134,15 @@ fn kill_loads(cluster: &Sandbox, pieces: &Pieces, rounds: usize) -> Result<()> {
     let start = Instant::now();
     printed(&mut pieces.load(cluster)?)?;
     let undisturbed = start.elapsed();
-    let mut completed = 0;
+    let (mut completed, mut struck) = (0, 0);
     for round in 0..rounds {
         let piece = round + 2;
         let (old, new) = (pieces.fingerprint(piece - 1)?, pieces.fingerprint(piece)?);
         settle(cluster, &old)?;
         pieces.add(piece)?;
         let moment = undisturbed.mul_f64(share(round));
-        let seen = kill_one(cluster, pieces, moment)?;
+        let (seen, fell) = kill_one(cluster, pieces, moment)?;
+        struck += usize::from(fell);
         for answer in &seen {
             ensure!(
                 *answer == old || *answer == new,
@@ -155,14 +159,24 @@ fn kill_loads(cluster: &Sandbox, pieces: &Pieces, rounds: usize) -> Result<()> {
         );
     }
     report(&format!(
-        "{rounds} loads killed over {undisturbed:.1?}: {completed} left the new version, the others the old one; each \
-         load after it added its rows once"
+        "{rounds} loads killed over {undisturbed:.1?}, {struck} before their end: {completed} left the new version, the others \
+         the old one; each load after it added its rows once"
     ));
+    ensure!(
+        struck * 2 >= rounds,
+        "only {struck} of {rounds} loads were still running"
+    );
+    ensure!(completed < rounds, "no kill left the old version");
+    ensure!(
+        rounds < BOTH || completed > 0,
+        "of {rounds} kills none left the new version: none came late enough"
+    );
     Ok(())
 }
 
 /// Starts a load, asks the cluster until the moment comes, kills the load, and asks until its version would be served.
-fn kill_one(cluster: &Sandbox, pieces: &Pieces, moment: Duration) -> Result<Vec<Vec<Value>>> {
+/// Returns what was answered, in order, and whether the load was still running when it was killed.
+fn kill_one(cluster: &Sandbox, pieces: &Pieces, moment: Duration) -> Result<(Vec<Vec<Value>>, bool)> {
     let mut load = pieces.load(cluster)?;
     let mut child = load
         .stdin(Stdio::null())
@@ -177,13 +191,14 @@ fn kill_one(cluster: &Sandbox, pieces: &Pieces, moment: Duration) -> Result<Vec<
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    let fell = child.try_wait()?.is_none();
     child.kill()?;
     child.wait()?;
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
         seen.push(fingerprint(cluster)?);
     }
-    Ok(seen)
+    Ok((seen, fell))
 }
 
 /// Waits until the scheduler serves a version.

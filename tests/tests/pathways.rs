@@ -1,6 +1,7 @@
 //! The research queries of the benches, over 1, 3, 16 and 64 shards of several files each: their rows are those of DuckDB
 //! and of a single process of DataFusion on the plain files, and they run in the stages that were approved: none exchanges
-//! or sorts patients.
+//! or sorts patients. A plan is the scheduler's; that executors run it with the operators that are approved for each query
+//! is read from what they count.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,34 @@ fn sixteen_shards_are_answered_rightly_in_the_approved_stages() -> Result<()> {
         .map(|error| format!("{error:#}"))
         .collect();
     ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    operators(&sandbox)?;
     explanations(&sandbox)
+}
+
+/// The operators of ours with which executors run each query, held against those that are approved.
+fn operators(sandbox: &Sandbox) -> Result<()> {
+    let mut ran = String::new();
+    for query in queries::all() {
+        let before = sandbox.operators()?;
+        let mut command = sandbox.sql_command("alice")?;
+        // A statement may begin with a comment, which is not to be taken for an option.
+        command
+            .args(["--format", "csv"])
+            .arg(format!("--command={}", query.sql));
+        printed(&mut command).context(query.name)?;
+        let now = sandbox.operators()?;
+        let more: Vec<&str> = now
+            .iter()
+            .filter(|(name, count)| before.get(*name).is_none_or(|before| before < count))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        ran += &format!("{}: {}\n", query.name, more.join(", "));
+    }
+    approved("operators", &ran)?;
+    for (name, count) in sandbox.operators()? {
+        ensure!(count > 0, "no executor ran the operator {name}");
+    }
+    Ok(())
 }
 
 /// What explanations say of exchanges, of a query that keeps to its shards, one that groups by something else, and one that
@@ -130,37 +158,158 @@ fn statements() -> Result<String> {
 fn check(name: &str, plan: &str) -> Result<()> {
     let lines: Vec<&str> = plan.lines().map(str::trim).collect();
     for (at, line) in lines.iter().enumerate() {
-        let below = lines.get(at + 1).copied().unwrap_or_default();
         ensure!(
-            !moves_patients(line, below),
+            !moves_patients(line, &lines[at + 1..]),
             "{name} exchanges or sorts patients: {line}\n{plan}"
         );
     }
+    approved(name, plan)
+}
+
+/// Whether a text is the one that was approved under this name.
+fn approved(name: &str, now: &str) -> Result<()> {
     let file = place::tests().join("plans").join(format!("{name}.txt"));
     if std::env::var_os(APPROVE).is_some() {
-        return std::fs::write(&file, plan).with_context(|| format!("cannot write {}", file.display()));
+        return std::fs::write(&file, now).with_context(|| format!("cannot write {}", file.display()));
     }
     let approved = std::fs::read_to_string(&file).unwrap_or_default();
     ensure!(
-        approved == plan,
-        "{name} runs in other stages than approved (if that is right, run this test with {APPROVE}=1):\n{}",
-        stages::difference(&approved, plan)
+        approved == now,
+        "{name} runs otherwise than approved (if that is right, run this test with {APPROVE}=1):\n{}",
+        stages::difference(&approved, now)
     );
     Ok(())
 }
 
-/// Whether a node sends rows where their patient says, or puts patients in order. What lies `below` may be in their order
-/// already: rows are then sorted within each patient.
-fn moves_patients(node: &str, below: &str) -> bool {
-    let by_patient = |start: &str| {
-        let rest = node.split_once(start).map(|(_, rest)| rest).unwrap_or_default();
-        let keys = rest.split(']').next().unwrap_or_default();
-        keys.contains(PATIENT_ID) || keys.contains("__patient")
-    };
-    let exchanges = by_patient("partitioning=Hash([");
-    let in_order = below.contains("ordering_mode=PartiallySorted([0])")
-        || below.contains("ordering_mode=Sorted")
-        || below.contains(&format!("output_ordering=[{PATIENT_ID}"));
+/// Whether a node sends rows where their patient says, sends patients anywhere, or puts patients in order. What lies `below`
+/// it may be in their order already: rows are then sorted within each patient.
+fn moves_patients(node: &str, below: &[&str]) -> bool {
+    let by_patient = |start: &str| mentions_patient(&listed(node, start).unwrap_or_default());
+    let exchanges =
+        node.starts_with("ExchangeExec") && (by_patient("partitioning=Hash([") || gives_patients_out(below));
+    let input = below.first().copied().unwrap_or_default();
+    let in_order = input.contains("ordering_mode=PartiallySorted([0])")
+        || input.contains("ordering_mode=Sorted")
+        || input.contains(&format!("output_ordering=[{PATIENT_ID}"));
     let sorts = node.starts_with("SortExec") && by_patient("expr=[") && !in_order;
     exchanges || sorts
+}
+
+/// What stands in a list that begins so; lists within it are part of it.
+fn listed(node: &str, start: &str) -> Option<String> {
+    let (_, rest) = node.split_once(start)?;
+    let mut open = 1;
+    let inside = rest.chars().take_while(|letter| {
+        open += i32::from(matches!(letter, '[' | '(')) - i32::from(matches!(letter, ']' | ')'));
+        open > 0
+    });
+    Some(inside.collect())
+}
+
+fn mentions_patient(text: &str) -> bool {
+    text.contains(&format!("{PATIENT_ID}@")) || text.contains("__patient@")
+}
+
+/// Whether patients are among what a plan gives out, by the first of its nodes that says what it gives out. Of a plan that
+/// does not say it, they are.
+fn gives_patients_out(plan: &[&str]) -> bool {
+    for node in plan {
+        let name = node.split([':', ' ']).next().unwrap_or_default();
+        return match name {
+            "SortExec"
+            | "SortPreservingMergeExec"
+            | "CoalescePartitionsExec"
+            | "LocalLimitExec"
+            | "GlobalLimitExec" => {
+                continue;
+            }
+            "ProjectionExec" => listed(node, "expr=[").is_none_or(|exprs| mentions_patient(&exprs)),
+            "AggregateExec" => {
+                let keeps = [
+                    "min(",
+                    "max(",
+                    "first_value(",
+                    "last_value(",
+                    "array_agg(",
+                    "string_agg(",
+                ];
+                let aggregates = listed(node, "aggr=[").unwrap_or_default();
+                let kept = keeps.iter().filter_map(|start| listed(&aggregates, start));
+                let of_patient = |argument: String| argument.contains(PATIENT_ID);
+                listed(node, "gby=[").is_none_or(|keys| mentions_patient(&keys)) || kept.into_iter().any(of_patient)
+            }
+            "DataSourceExec" => listed(node, "projection=[").is_none_or(|columns| columns.contains(PATIENT_ID)),
+            _ => listed(node, "projection=[").is_none_or(|columns| mentions_patient(&columns)),
+        };
+    }
+    true
+}
+
+#[test]
+fn approved_plans_move_no_patient() -> Result<()> {
+    for query in queries::all() {
+        let plan = std::fs::read_to_string(place::tests().join("plans").join(format!("{}.txt", query.name)))?;
+        let lines: Vec<&str> = plan.lines().map(str::trim).collect();
+        ensure!(plan.contains("ExchangeExec"), "{} exchanges nothing", query.name);
+        for (at, line) in lines.iter().enumerate() {
+            ensure!(!moves_patients(line, &lines[at + 1..]), "{}: {line}", query.name);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn patients_that_move_are_seen() {
+    let scan =
+        format!("DataSourceExec: stay, projection=[{PATIENT_ID}, d], output_ordering=[{PATIENT_ID}@0 ASC], by shard");
+    let by_day = "AggregateExec: mode=Partial, gby=[d@1 as d], aggr=[count(Int64(1))]";
+    let sort = "SortExec: expr=[d@0 ASC], preserve_partitioning=[true]";
+    let moving: [(String, Vec<String>); 8] = [
+        (
+            format!("ExchangeExec: partitioning=Hash([{PATIENT_ID}@0], 16)"),
+            vec![by_day.to_owned()],
+        ),
+        (
+            "ExchangeExec: partitioning=Hash([d@1], 16)".to_owned(),
+            vec![scan.clone()],
+        ),
+        ("ExchangeExec: partitioning=None".to_owned(), vec![scan.clone()]),
+        (
+            "ExchangeExec: partitioning=None".to_owned(),
+            vec![sort.to_owned(), scan.clone()],
+        ),
+        (
+            "ExchangeExec: partitioning=None".to_owned(),
+            vec![format!("ProjectionExec: expr=[upper({PATIENT_ID}@0) as x, d@1 as d]")],
+        ),
+        (
+            "ExchangeExec: partitioning=Hash([d@0], 16)".to_owned(),
+            vec![format!(
+                "AggregateExec: mode=Partial, gby=[d@1 as d], aggr=[max(t.{PATIENT_ID})]"
+            )],
+        ),
+        (
+            "ExchangeExec: partitioning=None".to_owned(),
+            vec!["SomethingNewExec: n=1".to_owned()],
+        ),
+        (
+            format!("SortExec: expr=[{PATIENT_ID}@0 ASC]"),
+            vec!["FilterExec: d@1 > 3".to_owned()],
+        ),
+    ];
+    for (node, below) in moving {
+        let below: Vec<&str> = below.iter().map(String::as_str).collect();
+        assert!(moves_patients(&node, &below), "{node} over {below:?}");
+    }
+    let staying = [
+        ("ExchangeExec: partitioning=Hash([d@0], 16)", by_day.to_owned()),
+        (
+            "ExchangeExec: partitioning=None",
+            format!("{by_day}, of count(t.{PATIENT_ID})"),
+        ),
+        ("SortExec: expr=[d@0 ASC]", scan),
+    ];
+    for (node, below) in staying {
+        assert!(!moves_patients(node, &[&below]), "{node} over {below}");
+    }
 }

@@ -14,6 +14,9 @@ const SHARDS: [(usize, usize); 4] = [(16, 55), (3, 15), (64, 15), (1, 15)];
 /// Queries of a test run.
 const SAMPLE: usize = 100;
 
+/// How many queries over one number of shards may be planned anew.
+const REPLANS: &str = "0";
+
 /// Where the numbers of one number of shards end and those of the next begin.
 const APART: usize = 1_000_000;
 
@@ -64,6 +67,7 @@ fn answered(shards: usize, from: usize, queries: usize) -> Result<String> {
             connection.as_os_str(),
             at("source").as_os_str(),
             place::tests().join("queries/refused.txt").as_os_str(),
+            REPLANS.as_ref(),
             numbers[0].as_ref(),
             numbers[1].as_ref(),
             numbers[2].as_ref(),

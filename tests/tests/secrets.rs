@@ -1,11 +1,13 @@
-//! What is written anywhere is searched for values of patients: tables, scratch files and logs of a cluster that has just
-//! answered every query hold none. The same search finds them in the published files.
+//! What is written anywhere is searched for values of patients: tables and logs of a cluster that has just answered every
+//! query, and its scratch files while it answers, hold none. The same search finds them in the published files, and in a
+//! file that is planted among what was written.
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use parcours_tests::sandbox::{Plan, files_below};
+use parcours_tests::sandbox::{Plan, Sandbox, files_below};
 use parcours_tests::{place, query};
 
 use crate::cluster::loaded;
@@ -53,10 +55,50 @@ impl Known {
     }
 }
 
+/// Files by their paths, as they were when they were read.
+type Written = BTreeMap<PathBuf, Vec<u8>>;
+
+/// What lies below these folders now.
+fn written(cluster: &Sandbox, folders: &[&str]) -> Result<Written> {
+    let files = folders.iter().flat_map(|name| files_below(&cluster.folder().at(name)));
+    files.map(|path| Ok((path.clone(), std::fs::read(&path)?))).collect()
+}
+
+/// What lies on scratch space while a query is computed, caught as it comes and goes.
+fn scratch(cluster: &Sandbox, query: &query::Query) -> Result<Written> {
+    let mut command = cluster.sql_command("alice")?;
+    command.args(["--format", "csv", "--file"]).arg(&query.path);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    let mut caught = Written::new();
+    while child.try_wait()?.is_none() {
+        for path in cluster.scratch_files() {
+            // It may be gone, or grow: the longest is kept.
+            let Ok(bytes) = std::fs::read(&path) else { continue };
+            let longest = caught.entry(path).or_default();
+            if bytes.len() > longest.len() {
+                *longest = bytes;
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    ensure!(child.wait()?.success(), "{} was not answered", query.name);
+    caught.retain(|_, bytes| !bytes.is_empty());
+    Ok(caught)
+}
+
+/// The files that hold a known value.
+fn holding<'a>(written: &'a Written, known: &Known) -> Vec<&'a Path> {
+    let holding = written.iter().filter(|(_, bytes)| known.found_in(bytes) > 0);
+    holding.map(|(path, _)| path.as_path()).collect()
+}
+
 #[test]
 fn no_value_of_a_patient_is_written_in_clear() -> Result<()> {
     let Some(data) = place::data()? else { return Ok(()) };
-    let mut cluster = loaded(Plan::default())?;
+    let mut cluster = loaded(Plan {
+        partition_memory: "0",
+        ..Plan::default()
+    })?;
     cluster.explain(|cluster| {
         for query in query::all("claims")? {
             cluster.answer(&query).map(drop)?;
@@ -65,12 +107,12 @@ fn no_value_of_a_patient_is_written_in_clear() -> Result<()> {
             "alice",
             "SELECT no_such_column FROM claims.beneficiary WHERE desynpuf_id = '001115EAB83B19BB'",
         )?;
-        let folder = cluster.folder();
-        let scratch = ["scratch-executor-1", "scratch-executor-2"].map(|name| files_below(&folder.at(name)));
-        let mut written: Vec<_> = scratch.into_iter().flatten().collect();
-        written.extend(files_below(&folder.at("tables")));
-        written.extend(files_below(&folder.at("logs")));
-        ensure!(written.len() > 20, "little was written: {written:?}");
+        let mut all = Written::new();
+        for query in query::all("faults")? {
+            all.extend(scratch(cluster, &query)?);
+        }
+        ensure!(all.len() > 10, "only {} scratch files were caught", all.len());
+        all.extend(written(cluster, &["tables", "logs"])?);
         for (class, file, column) in COLUMNS {
             let known = Known::of(&data, file, column)?;
             let published = std::fs::read(data.join(format!("claims/{file}.csv")))?;
@@ -78,15 +120,16 @@ fn no_value_of_a_patient_is_written_in_clear() -> Result<()> {
                 known.found_in(&published) > 100,
                 "the search does not find {column} where it is"
             );
-            for path in &written {
-                // A scratch file may be gone by now.
-                let Ok(bytes) = std::fs::read(path) else { continue };
-                ensure!(
-                    known.found_in(&bytes) == 0,
-                    "{} holds a value of class {class}",
-                    path.display()
-                );
-            }
+            let found = holding(&all, &known);
+            ensure!(found.is_empty(), "values of class {class} are in {found:?}");
+            let planted = cluster.folder().at("logs/planted.log");
+            std::fs::write(&planted, &published[..published.len() / 2])?;
+            let found = written(cluster, &["tables", "logs"])?;
+            std::fs::remove_file(&planted)?;
+            ensure!(
+                holding(&found, &known) == [planted.as_path()],
+                "a planted file with {column} is not found among the others"
+            );
         }
         Ok(())
     })

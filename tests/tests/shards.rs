@@ -45,6 +45,7 @@ fn kill_reshardings(cluster: &Sandbox, oracle: &Oracle, rounds: usize) -> Result
     let start = Instant::now();
     printed(&mut reshard(cluster, "5")?)?;
     let undisturbed = start.elapsed();
+    let mut struck = 0;
     for round in 0..rounds {
         let moment = undisturbed.mul_f64(share(round));
         let mut killed = reshard(cluster, if round % 2 == 0 { "7" } else { "3" })?;
@@ -54,6 +55,7 @@ fn kill_reshardings(cluster: &Sandbox, oracle: &Oracle, rounds: usize) -> Result
             .stderr(Stdio::null())
             .spawn()?;
         std::thread::sleep(moment);
+        struck += usize::from(child.try_wait()?.is_none());
         child.kill()?;
         child.wait()?;
         std::thread::sleep(SERVED);
@@ -64,8 +66,12 @@ fn kill_reshardings(cluster: &Sandbox, oracle: &Oracle, rounds: usize) -> Result
     check(cluster, oracle).context("after the last resharding")?;
     let removed = cluster.vacuum("claims")?;
     check(cluster, oracle).context("after vacuum")?;
+    ensure!(
+        struck * 2 >= rounds,
+        "only {struck} of {rounds} reshardings were still running"
+    );
     report(&format!(
-        "{rounds} reshardings killed over {undisturbed:.1?}; vacuum removed {removed} files that they had left"
+        "{rounds} reshardings killed over {undisturbed:.1?}, {struck} before their end; vacuum removed {removed} files that they had left"
     ));
     Ok(())
 }

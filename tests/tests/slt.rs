@@ -11,8 +11,11 @@ use parcours_tests::sandbox::{Plan, Sandbox, printed};
 use parcours_tests::{place, python, tool};
 
 /// Of how many queries one is asked.
-const SAMPLE: usize = 307;
+const SAMPLE: usize = 151;
 const SHARDS: &str = "16";
+
+/// How many queries may be planned anew.
+const REPLANS: &str = "0";
 
 #[test]
 fn sqlites_queries_are_answered_as_sqlite_or_duckdb_does() -> Result<()> {
@@ -74,6 +77,7 @@ fn ask(cluster: &Sandbox, folder: &Path, files: &[PathBuf]) -> Result<String> {
     let mut arguments: Vec<OsString> = vec!["ask".into(), folder.into(), cluster.folder().0.clone().into()];
     arguments.push(place::tests().join("slt/refused.txt").into());
     arguments.extend(["--every".into(), every(SAMPLE).to_string().into()]);
+    arguments.extend(["--replans".into(), REPLANS.into()]);
     arguments.extend(files.iter().cloned().map(OsString::from));
     python::run("slt.py", &arguments)
 }

@@ -70,6 +70,9 @@ fn a_capture_tells_tls_versions_and_plain_apart() -> Result<()> {
     Ok(())
 }
 
+/// More than a client says, and says again, before it is answered.
+const HELLO: u64 = 16 << 10;
+
 /// What a health port may be asked in plain.
 const PLAIN_PATHS: [&[u8]; 3] = [b"GET /livez ", b"GET /readyz ", b"GET /metrics "];
 
@@ -87,14 +90,18 @@ fn every_connection_of_a_demo_is_tls_1_3_with_a_hybrid_key_exchange() -> Result<
         "{}",
         String::from_utf8_lossy(&capture.output.stderr)
     );
-    let (mut listeners, mut cut) = (BTreeSet::new(), 0);
+    let (mut listeners, mut cut, mut cut_bytes) = (BTreeSet::new(), 0, 0);
     for connection in &capture.connections {
         match &connection.speech {
             Speech::Tls13 { group: X25519_MLKEM768 } => {
                 listeners.insert(connection.server);
             }
             // A dial that was given up, or a process that ended, before the server had answered: only a hello was said.
-            Speech::Silent | Speech::NoAgreement => cut += 1,
+            Speech::Silent | Speech::NoAgreement => {
+                cut += 1;
+                cut_bytes += connection.bytes;
+                ensure!(connection.bytes < HELLO, "more than a hello was said: {connection:?}");
+            }
             Speech::Plain { first } if PLAIN_PATHS.iter().any(|path| first.starts_with(path)) => {}
             _ => bail!("not TLS 1.3 with a hybrid key exchange: {connection:?}"),
         }
@@ -109,6 +116,10 @@ fn every_connection_of_a_demo_is_tls_1_3_with_a_hybrid_key_exchange() -> Result<
     ensure!(
         2 * cut <= all,
         "{cut} of {all} connections were cut before they were agreed"
+    );
+    ensure!(
+        100 * cut_bytes < bytes,
+        "{cut_bytes} of {bytes} bytes went over connections of which nothing can be told"
     );
     report(&format!(
         "demo captured: {} connections to {} TLS 1.3 listeners, {bytes} bytes, nothing else but health checks",

@@ -17,8 +17,53 @@ mod windows;
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::physical_plan::ExecutionPlan;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
+/// The names of all operators here.
+const NAMES: [&str; 6] = [
+    "AsTheyCome",
+    "ByPatient",
+    "CountedPatients",
+    "PatientJoin",
+    "SortedWithin",
+    "WholeWindows",
+];
+
+/// How often each operator was part of a task's plan.
+#[derive(Clone, Debug)]
+pub(crate) struct Counters(Family<[(&'static str, &'static str); 1], Counter>);
+
+impl Default for Counters {
+    /// Every operator is there from the start, so that one that never runs can be told from one that is not known.
+    fn default() -> Self {
+        let counters = Self(Family::default());
+        for name in NAMES {
+            drop(counters.0.get_or_create(&[("operator", name)]));
+        }
+        counters
+    }
+}
+
+impl Counters {
+    /// Returns the counters as metrics, by the operators' names.
+    pub(crate) fn family(&self) -> Family<[(&'static str, &'static str); 1], Counter> {
+        self.0.clone()
+    }
+
+    /// Counts the operators of a plan that is about to run.
+    pub(crate) fn count(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+        plan.apply(|node| {
+            if let Some(name) = NAMES.into_iter().find(|name| *name == node.name()) {
+                self.0.get_or_create(&[("operator", name)]).inc();
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .map(drop)
+    }
+}
 
 /// The plan with our operators in it.
 pub(crate) fn put_into(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -61,17 +106,20 @@ mod tests {
     use datafusion::prelude::SessionContext;
 
     /// What the engine's plan answers, and what it answers with our operators in it, of which this one must be one.
-    async fn same(operator: &str, sql: &str, seed: u64, batch_rows: usize) {
+    async fn same(operator: &'static str, sql: &str, seed: u64, batch_rows: usize) {
         let context = context(rows(seed, 200), batch_rows, 1 << 30);
         let plan = plan(&context, sql).await;
         let ours = put_into(Arc::clone(&plan)).unwrap();
         let shown = displayable(ours.as_ref()).indent(false).to_string();
         assert!(shown.contains(operator), "{sql}\n{shown}");
+        let counters = Counters::default();
+        counters.count(&ours).unwrap();
+        assert!(counters.0.get_or_create(&[("operator", operator)]).get() > 0, "{shown}");
         assert_eq!(ours.schema(), plan.schema());
         assert_eq!(answer(ours, &context).await, answer(plan, &context).await, "{sql}");
     }
 
-    async fn all_the_same(operator: &str, queries: &[String]) {
+    async fn all_the_same(operator: &'static str, queries: &[String]) {
         for sql in queries {
             for (seed, batch_rows) in [(1, 8192), (2, 7), (3, 64)] {
                 same(operator, sql, seed, batch_rows).await;

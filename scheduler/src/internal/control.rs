@@ -71,7 +71,8 @@ impl Members {
         }
     }
 
-    fn join(&self, id: &str) -> Result<mpsc::Receiver<Order>, Status> {
+    /// Enters an executor by the id of its process start, and returns the orders that it is given.
+    pub(crate) fn join(&self, id: &str) -> Result<mpsc::Receiver<Order>, Status> {
         let mut streams = self.streams.lock();
         if streams.contains_key(id) {
             return Err(Status::already_exists("this executor has a control stream already"));

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ballista_core::JobId;
 use ballista_core::serde::protobuf as pb;
-use ballista_scheduler::state::execution_stage::ExecutionStage;
+use ballista_scheduler::state::execution_stage::{ExecutionStage, RunningStage};
 use parcours_cluster::placement::is_root;
-use parcours_cluster::placement::soundness::check_split;
+use parcours_cluster::placement::soundness::{check_inputs, check_split};
 
 use crate::engine::Engine;
 
@@ -43,7 +43,7 @@ async fn are_sound(engine: &Engine, job: &str, stages: &BTreeSet<usize>) -> bool
         return false;
     }
     stages.iter().all(|stage| match graph.stages().get(stage) {
-        Some(ExecutionStage::Running(stage)) if stage.partitions > 1 => match check_split(&stage.plan) {
+        Some(ExecutionStage::Running(stage)) => match check(stage) {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(job, %error, "a stage is not handed out: its plan is not proven sound");
@@ -52,6 +52,14 @@ async fn are_sound(engine: &Engine, job: &str, stages: &BTreeSet<usize>) -> bool
         },
         _ => true,
     })
+}
+
+fn check(stage: &RunningStage) -> datafusion::common::Result<()> {
+    check_inputs(&stage.plan)?;
+    match stage.partitions {
+        0 | 1 => Ok(()),
+        _ => check_split(&stage.plan),
+    }
 }
 
 /// Whether a stage is done whose rows are the answer.

@@ -132,3 +132,6 @@ pub fn touched(plan: &LogicalPlan) -> Result<Touched> {
     })?;
     Ok(touched)
 }
+
+#[cfg(test)]
+mod tests;

@@ -534,3 +534,6 @@ fn tasks_of_stage(stage: &ExecutionStage) -> (u64, u64) {
         _ => (0, 0),
     }
 }
+
+#[cfg(test)]
+mod tests;

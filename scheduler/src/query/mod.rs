@@ -18,6 +18,8 @@ pub mod session;
 pub mod standing;
 pub mod statement;
 pub mod subqueries;
+#[cfg(test)]
+mod testing;
 pub mod ties;
 pub mod windows;
 

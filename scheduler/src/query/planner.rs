@@ -403,3 +403,6 @@ fn parameters(plan: &LogicalPlan) -> Result<Vec<Field>, QueryError> {
     }
     Ok(fields)
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,12 @@ impl Planning {
         // Hash joins whatever their size: merge joins do not always keep the order that they declare.
         config = config.with_ballista_hash_join_max_build_partition_bytes(0);
         config.options_mut().optimizer.prefer_hash_join = true;
+        if self == Planning::Once {
+            // Ballista 55 divides both sides of a join that was to collect one, and leaves what was planned above it for one
+            // partition as it is.
+            config.options_mut().optimizer.hash_join_single_partition_threshold = 0;
+            config.options_mut().optimizer.hash_join_single_partition_threshold_rows = 0;
+        }
         let state = SessionStateBuilder::new_from_existing(context.state()).with_config(config);
         Arc::new(SessionContext::new_with_state(state.build()))
     }

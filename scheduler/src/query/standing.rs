@@ -214,3 +214,50 @@ impl Query {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafusion::logical_expr::LogicalPlanBuilder;
+    use parcours_keys::ColumnClass::{self, Health, Plain};
+
+    use super::*;
+    use crate::query::testing::{all_but, granted, person, reading};
+
+    fn query(class: ColumnClass) -> Query {
+        let submission = Submission {
+            context: Arc::new(SessionContext::new()),
+            plan: LogicalPlanBuilder::empty(true).build().unwrap(),
+            opens: reading(class),
+            partitions: 1,
+            together: 1,
+        };
+        Query::new(QueryId::new(), &person("alice"), Some(submission))
+    }
+
+    #[test]
+    fn a_query_is_beyond_a_grant_by_what_it_reads() {
+        let query = query(Health);
+        assert_eq!(query.beyond(&granted([Health])), None);
+        let said = "you are no longer granted class health of dataset claims";
+        for grant in [granted(all_but(Health)), granted([]), Grant::default()] {
+            assert_eq!(query.beyond(&grant).as_deref(), Some(said));
+        }
+    }
+
+    #[test]
+    fn a_right_is_withdrawn_once() {
+        let (query, why) = (query(Plain), Arc::from("why"));
+        assert!(query.withdraw(&why) && !query.withdraw(&Arc::from("another reason")));
+        assert_eq!(futures::executor::block_on(query.withdrawn()), why);
+    }
+
+    #[test]
+    fn a_query_that_ended_stays_as_it_ended() {
+        let query = query(Plain);
+        assert!(query.end(Standing::Cancelled) && !query.end(Standing::TimedOut));
+        assert!(matches!(query.standing(), Standing::Cancelled) && !query.runs());
+        query.reopen();
+        assert!(!query.runs(), "only results that are there can be lost");
+    }
+}

@@ -1,5 +1,6 @@
 //! What people do with a sandbox: load a dataset, ask a query through the command line or through Python.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -120,7 +121,8 @@ impl Sandbox {
         Ok(file)
     }
 
-    /// Asks a statement that must be refused, and returns what was said on standard error.
+    /// Asks a statement that must be refused, and returns the sentence that was said on standard error. A fault of ours is
+    /// no refusal.
     pub fn refused(&self, user: &str, sql: &str) -> Result<String> {
         let output = self.sql_command(user)?.args(["--command", sql]).output()?;
         ensure!(
@@ -128,7 +130,30 @@ impl Sandbox {
             "{user} was answered: {}",
             String::from_utf8_lossy(&output.stdout)
         );
-        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let fault = ["internal error", "panicked"].iter().any(|words| said.contains(words));
+        ensure!(!fault && !said.trim().is_empty(), "{user} was not refused but: {said}");
+        Ok(said)
+    }
+
+    /// How often queries were computed anew so far, because an executor or a partition was lost or a plan did not work out.
+    pub fn computed_anew(&mut self) -> Result<usize> {
+        Ok(self.scheduler()?.log().matches("the query is computed anew").count())
+    }
+
+    /// How many tasks had each operator of ours in their plans, by the operator's name, over running executors.
+    pub fn operators(&self) -> Result<BTreeMap<String, u64>> {
+        let mut found = BTreeMap::new();
+        for number in 0..self.plan.executors {
+            for line in self.executor_metrics(number)?.lines() {
+                let operator = line.strip_prefix("parcours_executor_operators_total{operator=\"");
+                if let Some((name, count)) = operator.and_then(|rest| rest.split_once("\"} ")) {
+                    *found.entry(name.to_owned()).or_default() += count.trim().parse::<u64>()?;
+                }
+            }
+        }
+        ensure!(!found.is_empty(), "executors tell of no operators");
+        Ok(found)
     }
 }
 

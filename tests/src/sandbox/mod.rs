@@ -33,6 +33,9 @@ pub const TRUST_DOMAIN: &str = "parcours.test";
 /// Every class of columns.
 pub const ALL_CLASSES: [&str; 4] = ["identity", "quasi", "health", "plain"];
 
+/// What `carol` is granted of `claims`.
+pub const WITHOUT_HEALTH: [&str; 3] = ["identity", "quasi", "plain"];
+
 const START: Duration = Duration::from_secs(60);
 
 /// What a sandbox is made of.
@@ -81,7 +84,7 @@ impl Default for Plan {
     }
 }
 
-/// A cluster. The user `alice` is granted everything, `bob` nothing.
+/// A cluster. The user `alice` is granted everything, `bob` nothing, and `carol` all of `claims` but the class health.
 pub struct Sandbox {
     plan: Plan,
     folder: Folder,

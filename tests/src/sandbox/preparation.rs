@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::hsm::Hsm;
 use super::settings::{ExecutorSettings, keyring_settings};
-use super::{ALL_CLASSES, Sandbox, TRUST_DOMAIN, files_below, printed};
+use super::{ALL_CLASSES, Sandbox, TRUST_DOMAIN, WITHOUT_HEALTH, files_below, printed};
 
 impl Sandbox {
     pub(super) fn make_pki(&self) -> Result<()> {
@@ -57,7 +57,7 @@ impl Sandbox {
             ],
             &pki,
         )?;
-        for user in ["alice", "bob"] {
+        for user in ["alice", "bob", "carol"] {
             self.issue_user(user)?;
         }
         Ok(())
@@ -157,12 +157,11 @@ impl Sandbox {
 
     pub(super) fn write_settings(&self) -> Result<()> {
         let (bucket, folder) = (self.plan.bucket.as_ref(), &self.folder);
-        let grants: Vec<_> = self
-            .plan
-            .datasets
-            .iter()
-            .map(|dataset| ("alice", *dataset, &ALL_CLASSES[..]))
-            .collect();
+        let datasets = self.plan.datasets.iter();
+        let mut grants: Vec<_> = datasets.map(|dataset| ("alice", *dataset, &ALL_CLASSES[..])).collect();
+        if self.plan.datasets.contains(&"claims") {
+            grants.push(("carol", "claims", &WITHOUT_HEALTH));
+        }
         folder.write_access(&grants)?;
         folder.write_scheduler(&self.ports, &self.location(), bucket)?;
         let keys = match self.plan.hsm {

@@ -12,16 +12,38 @@
 //! | global limit, single aggregate, merge | every row; Ballista leaves what is below whole |
 //! | union | parts that are all split |
 //! | union in one task | every row of each part |
+//!
+//! Whether a stage is split or not, a node that needs all rows of an input as one partition must have one
+//! ([`check_inputs`]).
 
 use std::sync::Arc;
 
 use datafusion::common::{Result, internal_err};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_expr::Distribution;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode, SortMergeJoinExec};
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use super::joins::{by_right_row, collecting};
 use super::totals::{aligned_children, collapses, is_total};
+
+/// Refuses a plan with a node that needs all rows of an input in one partition and has several. It would read the first.
+///
+/// # Errors
+/// An internal error, as a fault of ours: the query is then planned in a plainer way.
+pub fn check_inputs(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    let required = plan.input_distribution_requirements();
+    let needs_one = required
+        .per_child_distributions()
+        .map(|distribution| matches!(distribution, Distribution::SinglePartition));
+    for (needs_one, input) in needs_one.zip(plan.children()) {
+        if needs_one && input.output_partitioning().partition_count() > 1 {
+            return internal_err!("{} needs one partition and has several", plan.name());
+        }
+        check_inputs(input)?;
+    }
+    Ok(())
+}
 
 /// Refuses a plan that may be split over tasks and holds a node for which that is not proven sound.
 ///

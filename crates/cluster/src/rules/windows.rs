@@ -13,7 +13,7 @@ use datafusion::optimizer::AnalyzerRule;
 use crate::windows::Directed;
 
 /// Aggregates to which a row whose argument is NULL is no row.
-const BLIND_TO_NULLS: [&str; 31] = [
+const BLIND_TO_NULLS: [&str; 34] = [
     "approx_distinct",
     "approx_median",
     "approx_percentile_cont",
@@ -28,8 +28,11 @@ const BLIND_TO_NULLS: [&str; 31] = [
     "covar_pop",
     "covar_samp",
     "max",
+    "max_by",
     "median",
     "min",
+    "min_by",
+    "mode",
     "regr_avgx",
     "regr_avgy",
     "regr_count",

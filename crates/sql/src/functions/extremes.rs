@@ -1,12 +1,13 @@
 //! `max` and `min` of doubles and reals: NaN is the greatest number, as it is where numbers are compared and ordered. The
-//! engine's depend on where among the rows a NaN stands. Of any other type they are the engine's.
+//! engine's depend on where among the rows a NaN stands. Of any other type they are the engine's. `any_value` is the least
+//! value: the engine's is the one that is read first, which differs from one run to the next.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
@@ -14,14 +15,25 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature,
 };
 
-/// Both functions.
-pub(super) fn extremes() -> [AggregateUDF; 2] {
-    [(max_udaf(), true), (min_udaf(), false)]
-        .map(|(engines, greatest)| AggregateUDF::from(Extreme { engines, greatest }))
+/// The functions.
+pub(super) fn extremes() -> [AggregateUDF; 3] {
+    [
+        ("max", max_udaf(), true),
+        ("min", min_udaf(), false),
+        ("any_value", min_udaf(), false),
+    ]
+    .map(|(name, engines, greatest)| {
+        AggregateUDF::from(Extreme {
+            name,
+            engines,
+            greatest,
+        })
+    })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Extreme {
+    name: &'static str,
     engines: Arc<AggregateUDF>,
     greatest: bool,
 }
@@ -60,7 +72,7 @@ fn argument(args: &AccumulatorArgs) -> DataType {
 
 impl AggregateUDFImpl for Extreme {
     fn name(&self) -> &str {
-        self.engines.name()
+        self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -68,6 +80,9 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        if let [DataType::Map(..)] = types {
+            return plan_err!("{} knows no order of maps, use first_value(x ORDER BY y)", self.name);
+        }
         self.engines.inner().coerce_types(types)
     }
 
@@ -338,6 +353,22 @@ mod tests {
             );
             assert_eq!(answer(&groups).await, "1:NaN:1.0;2:-1.0:-1.0;3::;");
         }
+    }
+
+    #[tokio::test]
+    async fn any_value_is_the_same_in_every_run() {
+        for order in ["n", "n DESC"] {
+            let rows = format!("(SELECT * FROM {ROWS} ORDER BY {order}) AS t");
+            let sql = format!(
+                "SELECT concat(g, ':', any_value(x), ':', any_value(n > 1), ':', any_value([n])[1], ':', \
+                 any_value(n) OVER (PARTITION BY g)) FROM {rows} GROUP BY g, n ORDER BY g, n LIMIT 1"
+            );
+            assert_eq!(answer(&sql).await, "1:1.0:false:1:1;");
+        }
+        let groups = format!(
+            "SELECT concat(g, ':', any_value(x), ':', any_value(DISTINCT n)) FROM {ROWS} GROUP BY g ORDER BY g"
+        );
+        assert_eq!(answer(&groups).await, "1:1.0:1;2:-1.0:4;3::6;");
     }
 
     #[tokio::test]

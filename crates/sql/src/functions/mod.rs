@@ -5,6 +5,7 @@ mod avg;
 mod calendar;
 mod columnar;
 mod conditional;
+mod counts;
 mod date_add;
 mod date_diff;
 mod date_parts;
@@ -16,7 +17,9 @@ mod max_by;
 mod mode;
 mod numbers;
 mod patterns;
+mod percentile_cont;
 mod percentile_disc;
+mod regression;
 mod rounding;
 mod single_row;
 mod strip_accents;
@@ -43,7 +46,10 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain([strip_accents::strip_accents()])
         .chain(to_char::to_char())
         .chain(to_date::from_texts());
-    let functions = functions.chain(numbers::numbers()).chain(rounding::rounding());
+    let functions = functions
+        .chain(counts::counts())
+        .chain(numbers::numbers())
+        .chain(rounding::rounding());
     functions.map(Arc::new).collect()
 }
 
@@ -52,13 +58,15 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let plain = [
         avg::avg(),
         mode::mode(),
+        percentile_cont::percentile_cont(),
         percentile_disc::percentile_disc(),
         single_row::single_row(),
         sum::sum(),
     ];
     let functions = plain.into_iter().chain(max_by::max_by_and_min_by());
     let functions = functions.chain(extremes::extremes());
-    functions.chain(variance::statistics()).map(Arc::new).collect()
+    let functions = functions.chain(variance::statistics()).chain(regression::regressions());
+    functions.map(Arc::new).collect()
 }
 
 /// Returns the aggregate that gives its only row, and fails where there are several.

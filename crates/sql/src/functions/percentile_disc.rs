@@ -31,15 +31,15 @@ struct PercentileDisc {
 }
 
 /// Returns the fraction that a call asks for, which has to be the same for all rows.
-fn fraction(args: &AccumulatorArgs) -> Result<f64> {
+pub(super) fn fraction(name: &str, args: &AccumulatorArgs) -> Result<f64> {
     let none = RecordBatch::new_empty(Arc::new(args.schema.clone()));
     let value = match args.exprs {
         [_, fraction] => fraction.evaluate(&none)?,
-        _ => return plan_err!("percentile_disc takes a value and a fraction"),
+        _ => return plan_err!("{name} takes a value and a fraction"),
     };
     match value {
         ColumnarValue::Scalar(ScalarValue::Float64(Some(fraction))) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
-        _ => plan_err!("the fraction of percentile_disc is a constant between 0 and 1"),
+        _ => plan_err!("the fraction of {name} is a constant between 0 and 1"),
     }
 }
 
@@ -79,7 +79,7 @@ impl AggregateUDFImpl for PercentileDisc {
         if args.is_distinct {
             return not_impl_err!("percentile_disc does not know DISTINCT, select distinct values in a subquery");
         }
-        let fraction = fraction(&args)?;
+        let fraction = fraction("percentile_disc", &args)?;
         let descending = args.order_bys.first().is_some_and(|order| order.options.descending);
         let of = args.return_type();
         Ok(Box::new(Values {

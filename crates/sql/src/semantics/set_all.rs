@@ -176,7 +176,7 @@ mod tests {
             ),
             (
                 "SELECT a, a FROM l EXCEPT ALL SELECT a, a FROM r",
-                "a,a_1|1,1|1,1|NULL,NULL",
+                "a,a|1,1|1,1|NULL,NULL",
             ),
         ] {
             assert_eq!(answer(&context, sql).await, expected, "{sql}");

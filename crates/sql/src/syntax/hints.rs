@@ -6,16 +6,18 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
+use super::lists;
 use super::text::is_space;
 
 /// Returns the text without what the parser stumbles over and no result depends on: a byte-order mark at its beginning,
 /// and `MATERIALIZED` and `NOT MATERIALIZED` before a query of `WITH`. Blanks take their places, so that a message
-/// about the text names the place that its author sees.
+/// about the text names the place that its author sees. Subqueries that begin a list of `IN` are told apart from a query
+/// that is the whole operand.
 pub fn without_hints(sql: &str) -> Cow<'_, str> {
-    let Some(text) = sql.strip_prefix('\u{feff}') else {
-        return without_materialized(sql);
-    };
-    Cow::Owned(format!(" {}", without_materialized(text)))
+    lists::marked(match sql.strip_prefix('\u{feff}') {
+        None => without_materialized(sql),
+        Some(text) => Cow::Owned(format!(" {}", without_materialized(text))),
+    })
 }
 
 fn without_materialized(sql: &str) -> Cow<'_, str> {

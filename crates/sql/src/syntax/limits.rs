@@ -64,6 +64,9 @@ impl Pass for Limits {
     }
 
     fn enter_factor(&mut self, factor: &mut TableFactor) -> Checked {
+        if is_pivot(factor) {
+            return self.deeper();
+        }
         let TableFactor::NestedJoin {
             table_with_joins: inner,
             ..
@@ -77,8 +80,10 @@ impl Pass for Limits {
     }
 
     fn leave_factor(&mut self, factor: &mut TableFactor) -> Checked {
-        if let (TableFactor::NestedJoin { .. }, Some(here)) = (factor, self.brackets.last_mut()) {
-            *here -= 1;
+        match (factor, self.brackets.last_mut()) {
+            (TableFactor::NestedJoin { .. }, Some(here)) => *here -= 1,
+            (factor, _) if is_pivot(factor) => self.depth -= 1,
+            _ => {}
         }
         Ok(())
     }
@@ -122,6 +127,11 @@ impl Limits {
             false => Ok(()),
         }
     }
+}
+
+/// Whether it is a table around another one.
+fn is_pivot(factor: &TableFactor) -> bool {
+    matches!(factor, TableFactor::Pivot { .. } | TableFactor::Unpivot { .. })
 }
 
 /// `(a JOIN b …) JOIN c …` is `a JOIN b … JOIN c …`.

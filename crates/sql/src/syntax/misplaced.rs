@@ -14,7 +14,7 @@ use super::walk::{Pass, walk};
 
 /// The names of aggregates, the engine's and those that are added to it.
 static AGGREGATES: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let mut names: HashSet<String> = ["max_by", "min_by", "mode", "percentile_disc"]
+    let mut names: HashSet<String> = ["listagg", "max_by", "min_by", "mode", "percentile_disc"]
         .map(str::to_owned)
         .into();
     for function in SessionStateDefaults::default_aggregate_functions() {

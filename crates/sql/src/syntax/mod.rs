@@ -11,6 +11,7 @@ mod expansion;
 mod forms;
 mod hints;
 mod limits;
+mod lists;
 mod misplaced;
 mod names;
 mod refusal;
@@ -23,6 +24,7 @@ mod walk;
 use datafusion::sql::sqlparser::ast::Statement;
 
 pub use hints::without_hints;
+pub(crate) use names::declared as declared_name;
 pub use refusal::Refusal;
 pub use text::check_text;
 
@@ -40,6 +42,7 @@ pub fn prepare(statement: &mut Statement) -> Result<(), Refusal> {
     }
     // First, since everything else recurses.
     limits::check(statement)?;
+    lists::unmark(statement)?;
     let Statement::Query(query) = statement else {
         return Ok(());
     };

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::{check_text, prepare, without_hints};
+use crate::semantics::expressions::DeclaredNames;
 use crate::semantics::set_all::SetOperationsAll;
 
 /// The statement of a text.
@@ -48,6 +49,7 @@ pub(crate) async fn session(script: &str) -> SessionContext {
     let state = SessionStateBuilder::new().with_default_features().build();
     let context = SessionContext::new_with_state(state);
     context.add_analyzer_rule(Arc::new(SetOperationsAll::default()));
+    context.add_analyzer_rule(Arc::new(DeclaredNames));
     for statement in script.split(';').filter(|statement| !statement.trim().is_empty()) {
         context.sql(statement).await.unwrap().collect().await.unwrap();
     }
@@ -84,7 +86,8 @@ async fn rows(context: &SessionContext, sql: &str) -> Result<String, String> {
         .execute_logical_plan(plan)
         .await
         .map_err(|error| error.to_string())?;
-    let names: Vec<String> = frame
+    let optimized = frame.clone().into_optimized_plan().map_err(|error| error.to_string())?;
+    let names: Vec<String> = optimized
         .schema()
         .fields()
         .iter()

@@ -21,3 +21,23 @@ mod source_real;
 mod source_support;
 mod spec_faults;
 mod verify;
+
+/// Cargo takes this folder for one test: a file in it that is no module would never run.
+#[test]
+fn every_file_of_this_folder_is_a_module() {
+    let (program, folder) = (
+        include_str!("main.rs"),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tables"),
+    );
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            files += 1;
+            let is_module = name == "main" || program.lines().any(|line| line == format!("mod {name};"));
+            assert!(is_module, "{} is in no test program", path.display());
+        }
+    }
+    assert!(files > 10, "only {files} files were looked at");
+}

@@ -253,6 +253,20 @@ async fn date_bounds_of_the_table_and_of_a_column_hold() {
 }
 
 #[tokio::test]
+async fn moments_are_bounded_by_whole_days() {
+    let columns = "{ name = \"at\", class = \"quasi\", type = \"timestamp(us)\" }";
+    let options = "date_min = 2000-01-01\ndate_max = 2010-12-31";
+    let good = "id,at\na,2000-01-01 00:00:00\nb,2010-12-31 23:59:59.999999\n";
+    assert_eq!(rows(&Fixture::csv(good, columns, options)).await.len(), 2);
+    for outside in ["1999-12-31 23:59:59.999999", "2011-01-01 00:00:00"] {
+        let said = Fixture::csv(format!("id,at\na,{outside}\n"), columns, options)
+            .error()
+            .await;
+        assert_eq!(said, "t.csv line 2 (byte 6), column at: impossible date", "{outside}");
+    }
+}
+
+#[tokio::test]
 async fn the_first_bad_row_of_a_file_is_the_one_named() {
     let fixture = Fixture::csv("id,n\na,1\nb,x\nc\n,4\n", &column("n", "int32"), "");
     assert_eq!(fixture.error().await, "t.csv line 3 (byte 9), column n: not an integer");

@@ -321,6 +321,8 @@ fn over_side(expr: &Arc<dyn PhysicalExpr>, filter: &JoinFilter) -> Result<Arc<dy
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::TimeUnit;
+
     use super::*;
 
     #[test]
@@ -347,5 +349,39 @@ mod tests {
                 }
             }
         }
+    }
+    #[test]
+    fn bounds_are_of_what_is_ordered_as_bigint() {
+        let ordered = [
+            DataType::Int8,
+            DataType::Int64,
+            DataType::UInt8,
+            DataType::UInt32,
+            DataType::Date32,
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+        ];
+        assert!(ordered.iter().all(is_whole));
+        let others = [
+            DataType::UInt64,
+            DataType::Float64,
+            DataType::Decimal128(10, 0),
+            DataType::Utf8,
+            DataType::Boolean,
+        ];
+        assert!(!others.iter().any(is_whole));
+    }
+
+    #[test]
+    fn a_bound_from_the_other_side_is_turned() {
+        for (operator, turned) in [
+            (Operator::Lt, Operator::Gt),
+            (Operator::LtEq, Operator::GtEq),
+            (Operator::GtEq, Operator::LtEq),
+            (Operator::Gt, Operator::Lt),
+        ] {
+            assert_eq!(Is::of(operator).map(Is::turned), Is::of(turned), "{operator}");
+            assert!(Is::of(operator).is_some());
+        }
+        assert_eq!(Is::of(Operator::Eq), None);
     }
 }

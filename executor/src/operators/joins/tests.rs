@@ -93,6 +93,8 @@ async fn other_joins_stay_the_engines() {
         "(s.p IS NOT DISTINCT FROM t.p) AND s.n < t.n",
         "s.p = t.p AND CAST(s.n AS DOUBLE) < CAST(t.n AS DOUBLE)",
         "s.p = t.p AND s.n < t.n + CAST(random() AS BIGINT)",
+        // Half of its numbers are none of BIGINT.
+        "s.p = t.p AND arrow_cast(s.n, 'UInt64') < arrow_cast(t.n, 'UInt64')",
     ] {
         let sql = format!("SELECT t.n FROM t JOIN s ON {on}");
         let plan = plan(&context, &sql).await;

@@ -228,8 +228,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::common::ScalarValue;
+    use datafusion::physical_expr::expressions::Column;
+    use datafusion::physical_expr::{PhysicalSortExpr, RangePartitioning, SplitPoint};
     use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
     use datafusion::physical_plan::joins::CrossJoinExec;
+    use datafusion::physical_plan::repartition::RepartitionExec;
 
     fn rows(columns: usize) -> Arc<dyn ExecutionPlan> {
         let fields: Vec<Field> = (0..columns)
@@ -255,5 +259,40 @@ mod tests {
         let joined: Arc<dyn ExecutionPlan> = Arc::new(CrossJoinExec::new(total(1), rows(1)));
         assert_eq!(named(vec![rows(2), joined], false), gathered);
         assert_eq!(named(vec![rows(1), rows(1)], true), gathered);
+    }
+    /// Rows in shards that begin at these numbers.
+    fn sharded(points: &[i64]) -> Arc<dyn ExecutionPlan> {
+        let by = PhysicalSortExpr::new_default(Arc::new(Column::new("n0", 0)));
+        let points = points
+            .iter()
+            .map(|point| SplitPoint::new(vec![ScalarValue::from(*point)]));
+        let range = RangePartitioning::try_new([by].into(), points.collect()).unwrap();
+        Arc::new(RepartitionExec::try_new(rows(1), Partitioning::Range(range)).unwrap())
+    }
+
+    #[test]
+    fn parts_in_the_same_shards_stay_there_and_others_do_not() {
+        let named = |parts| union(parts, false).unwrap().name().to_owned();
+        assert_eq!(named(vec![sharded(&[3, 5]), sharded(&[3, 5])]), "AlignedUnionExec");
+        // As many, and split elsewhere.
+        assert_eq!(named(vec![sharded(&[3, 5]), sharded(&[3, 6])]), "UnionExec");
+        assert_eq!(
+            named(vec![sharded(&[3, 5]), sharded(&[3, 5]), sharded(&[3])]),
+            "UnionExec"
+        );
+        assert_eq!(named(vec![sharded(&[3, 5]), rows(1)]), "UnionExec");
+    }
+
+    #[test]
+    fn parts_of_other_numbers_of_partitions_are_not_aligned() {
+        let empty = |partitions| -> Arc<dyn ExecutionPlan> {
+            let schema = rows(1).schema();
+            Arc::new(EmptyExec::new(schema).with_partitions(partitions))
+        };
+        let again = |parts| PlacedUnionExec::again(parts, Way::ByShard);
+        assert_eq!(again(vec![sharded(&[3]), sharded(&[3])]).unwrap().parts.len(), 2);
+        assert!(again(vec![sharded(&[3]), sharded(&[3, 5])]).is_err());
+        // One that turned out to be empty is left out.
+        assert_eq!(again(vec![sharded(&[3]), empty(1)]).unwrap().parts.len(), 1);
     }
 }

@@ -140,6 +140,20 @@ impl Big {
         Some((scaled.rounded(false), top))
     }
 
+    /// Returns the double that is about this number divided by another, to the last bit or the one before; none if the other
+    /// is zero.
+    pub fn quotient(&self, divisor: &Self) -> Option<f64> {
+        let (below, of_below) = divisor.scaled()?;
+        let Some((above, of_above)) = self.scaled() else {
+            return Some(0.0);
+        };
+        let exponent = (of_above - of_below).clamp(-1200, 1200) as i32;
+        // No power of two alone goes as far.
+        let (half, rest) = (exponent / 2, exponent - exponent / 2);
+        let quotient = above / below * 2_f64.powi(half) * 2_f64.powi(rest);
+        Some(signed(self.negative != divisor.negative, quotient))
+    }
+
     /// Returns up to 64 bits from this one on.
     fn bits_from(&self, bit: i64) -> u64 {
         let Ok(bit) = usize::try_from(bit) else { return 0 };

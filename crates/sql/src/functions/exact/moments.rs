@@ -1,4 +1,4 @@
-//! Variances, covariances and correlations, exact until the last division: of n·Σxy − Σx·Σy, which small differences
+//! Variances, covariances, correlations and regressions, exact until the last division: of n·Σxy − Σx·Σy, which small differences
 //! of large values do not spoil.
 
 use super::big::Big;
@@ -14,6 +14,13 @@ pub(in super::super) enum Statistic {
     CovarianceSample,
     CovariancePopulation,
     Correlation,
+    /// The sum of the products of both distances from their means, or of the squares of one.
+    Products,
+    /// Of the straight line that gives the first variable for the second: its slope, where it begins, and the share of the
+    /// variance that it explains.
+    Slope,
+    Intercept,
+    Determination,
 }
 
 /// Sums of `V` variables and of `P` products of two: of the one by itself; of both; or of both, and each by itself.
@@ -76,8 +83,13 @@ impl<const V: usize, const P: usize> Moments<V, P> {
         if self.special > 0 {
             return Some(f64::NAN);
         }
-        if of == Statistic::Correlation {
-            return self.correlation();
+        match of {
+            Statistic::Correlation => return self.correlation(),
+            Statistic::Slope => return self.centred(0).quotient(&self.centred(2)),
+            Statistic::Intercept => return self.intercept(),
+            Statistic::Determination => return self.determination(),
+            Statistic::Products => return Some(self.centred(0).divided(&[self.count])),
+            _ => {}
         }
         let by = if sample { self.count - 1 } else { self.count };
         let squares = self.centred(0).divided(&[self.count, by]);
@@ -109,6 +121,24 @@ impl<const V: usize, const P: usize> Moments<V, P> {
         exponent = of_together - exponent;
         let squared = together / varying * 2_f64.powi(exponent.clamp(-1000, 1) as i32);
         Some(sign * squared.sqrt().min(1.0))
+    }
+
+    /// Returns (Σy·n·Sxx − Σx·n·Sxy) / (n·n·Sxx); none if x does not vary.
+    fn intercept(&self) -> Option<f64> {
+        let (y, x) = (self.sums[0].total(), self.sums[V - 1].total());
+        let (of_both, of_x) = (self.centred(0), self.centred(2));
+        let above = y.product(&of_x).minus(&x.product(&of_both));
+        above.quotient(&of_x.times(self.count))
+    }
+
+    /// As PostgreSQL does, returns none if x does not vary, and otherwise one if y does not.
+    fn determination(&self) -> Option<f64> {
+        let (of_both, of_y, of_x) = (self.centred(0), self.centred(1), self.centred(2));
+        if of_y.is_zero() && !of_x.is_zero() {
+            return Some(1.0);
+        }
+        let share = of_both.product(&of_both).quotient(&of_x.product(&of_y))?;
+        Some(share.min(1.0))
     }
 
     /// Returns the sums as they travel.

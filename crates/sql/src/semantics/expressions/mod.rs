@@ -9,10 +9,14 @@ mod each;
 mod floats;
 mod frames;
 mod guards;
+mod null_safe;
 mod outputs;
 mod overflow;
 #[cfg(test)]
 mod testing;
+
+#[cfg(test)]
+pub(crate) use outputs::DeclaredNames;
 
 use std::sync::Arc;
 
@@ -38,6 +42,8 @@ pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(floats::OneZero),
         Arc::new(overflow::Checks),
         Arc::new(guards::Guards),
+        Arc::new(null_safe::NullSafeConditions),
+        Arc::new(outputs::DeclaredNames),
     ]
 }
 

@@ -120,6 +120,10 @@ impl Statement {
         let [input] = node.inputs()[..] else {
             return plan_err!("a subquery cannot stand here: compute it in FROM, and join it");
         };
+        // The engine does not rebuild it.
+        if matches!(node, LogicalPlan::Distinct(_)) {
+            return plan_err!("a subquery cannot stand beside DISTINCT ON: compute it in FROM");
+        }
         let mut site = Site::new(Arc::new(input.clone()));
         let named = !matches!(node, LogicalPlan::Sort(_));
         let names = NamePreserver::new(&node);

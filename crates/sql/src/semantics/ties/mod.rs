@@ -63,9 +63,23 @@ fn tie_breakers(plan: &LogicalPlan, tables: &dyn Tables, known: &[SortExpr]) -> 
 
 fn sorted(mut sort: Sort, tables: &dyn Tables) -> Result<Transformed<LogicalPlan>> {
     let more = tie_breakers(&sort.input, tables, &sort.expr)?;
+    let before = sort.expr.len();
     let changed = !more.is_empty();
+    keep_first(&mut sort.expr);
+    let changed = changed || sort.expr.len() < before;
     sort.expr.extend(more);
     Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
+}
+
+/// Leaves out what is ordered by a second time: rows that are equal in it are so in any direction. The engine takes some such
+/// orders for broken plans.
+fn keep_first(by: &mut Vec<SortExpr>) {
+    let mut seen: Vec<Expr> = Vec::new();
+    by.retain(|key| {
+        let first = !seen.contains(&key.expr);
+        seen.push(key.expr.clone());
+        first
+    });
 }
 
 fn limited(mut limit: Limit, tables: &dyn Tables) -> Result<Transformed<LogicalPlan>> {
@@ -88,10 +102,11 @@ fn is_ordered(plan: &LogicalPlan) -> bool {
 }
 
 /// Returns the plan in a total order: that of a table where its rows are a table's, so that the first rows are found without
-/// reading the others, and that of its columns otherwise.
+/// reading the others, and that of its columns otherwise. Rows of VALUES are ordered as such: DataFusion 55 forgets a limit
+/// of rows of which no column is read.
 fn ordered(plan: LogicalPlan, tables: &dyn Tables) -> Result<LogicalPlan> {
     if let LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) = &plan
-        && table_below(&plan).is_some()
+        && has_rows_of_its_own(&plan)
     {
         let inputs = plan.inputs().into_iter().cloned();
         let inputs = inputs.map(|input| ordered(input, tables)).collect::<Result<Vec<_>>>()?;
@@ -120,6 +135,17 @@ fn order_of_table(plan: &LogicalPlan, tables: &dyn Tables) -> Vec<SortExpr> {
     columns
         .map(|name| Expr::Column(column(&name)).sort(true, true))
         .collect()
+}
+
+/// Whether the plan's rows are some of a table's, or of VALUES.
+fn has_rows_of_its_own(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::TableScan(_) | LogicalPlan::Values(_) => true,
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
+            plan.inputs().into_iter().all(has_rows_of_its_own)
+        }
+        _ => false,
+    }
 }
 
 /// Returns the table of which the plan's rows are some.
@@ -152,8 +178,9 @@ fn numbered(window: Window, tables: &dyn Tables) -> Result<Transformed<LogicalPl
                 .into_iter()
                 .filter(|key| !window.params.partition_by.contains(&key.expr));
             let before = by.len();
+            keep_first(by);
             by.extend(more);
-            let changed = by.len() > before;
+            let changed = by.len() != before;
             Ok(Transformed::new_transformed(Expr::WindowFunction(window), changed))
         })?;
         Ok(total.update_data(|expr| name.restore(expr)))
@@ -197,8 +224,11 @@ fn collected(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
             };
             let more = argument_order(&function, in_order);
             let sortable = more.filter(|by| by.expr.get_type(&schema).is_ok_and(|found| keys::is_sortable(&found)));
-            let changed = sortable.is_some();
-            function.params.order_by.extend(sortable);
+            let by = &mut function.params.order_by;
+            let before = by.len();
+            keep_first(by);
+            let changed = sortable.is_some() || by.len() < before;
+            by.extend(sortable);
             Ok(Transformed::new_transformed(Expr::AggregateFunction(function), changed))
         })?;
         Ok(total.update_data(|expr| name.restore(expr)))
@@ -209,6 +239,9 @@ fn argument_order(function: &AggregateFunction, in_order: bool) -> Option<SortEx
     let params = &function.params;
     let known = ["array_agg", "string_agg", "first_value", "last_value"];
     let argument = params.args.first().filter(|_| known.contains(&function.func.name()))?;
+    if !argument.any_column_refs() {
+        return None;
+    }
     let asks = !params.order_by.is_empty();
     let has = params.order_by.iter().any(|by| by.expr == *argument);
     let leaves_open = !(has || params.distinct && asks || in_order && !asks);
@@ -220,6 +253,7 @@ fn first_of_each(mut on: DistinctOn, tables: &dyn Tables) -> Result<Transformed<
     if by.is_empty() {
         by = on.on_expr.iter().map(|expr| expr.clone().sort(true, false)).collect();
     }
+    keep_first(&mut by);
     by.extend(tie_breakers(&on.input, tables, &by)?);
     on.sort_expr = Some(by);
     Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))

@@ -29,10 +29,7 @@ pub(super) fn rewrite(expr: &mut Expr) -> Checked {
     };
     if let Some(escape) = escape_char.take() {
         let escape = single(&escape)?;
-        match (*any, pattern.as_mut()) {
-            (true, Expr::Tuple(patterns)) => patterns.iter_mut().try_for_each(|pattern| escaped(pattern, escape))?,
-            (_, pattern) => escaped(pattern, escape)?,
-        }
+        escaped(pattern, escape)?;
     }
     match any {
         true => alternatives(expr),
@@ -63,6 +60,9 @@ fn escaped(pattern: &mut Expr, escape: Option<char>) -> Checked {
             Ok(())
         }
         Expr::Nested(inner) => escaped(inner, escape),
+        Expr::Tuple(patterns) | Expr::Array(Array { elem: patterns, .. }) => {
+            patterns.iter_mut().try_for_each(|pattern| escaped(pattern, escape))
+        }
         _ => refuse("ESCAPE is supported with a literal pattern only, use \\ in others"),
     }
 }
@@ -105,11 +105,7 @@ fn alternatives(expr: &mut Expr) -> Checked {
     if negated {
         return refuse("NOT LIKE ANY is read in two ways, write NOT (x LIKE ANY (…))");
     }
-    let patterns = match *pattern {
-        Expr::Tuple(patterns) | Expr::Array(Array { elem: patterns, .. }) => patterns,
-        Expr::Nested(pattern) if !matches!(*pattern, Expr::Subquery(_)) => vec![*pattern],
-        _ => return refuse("LIKE ANY takes a list of patterns, as in LIKE ANY ('a%', 'b%')"),
-    };
+    let patterns = patterns(*pattern)?;
     if patterns.len() > MAX_PATTERNS {
         return Err(Refusal::too_large(format!(
             "LIKE ANY has more than {MAX_PATTERNS} patterns, use ~ with one regular expression"
@@ -139,6 +135,16 @@ fn alternatives(expr: &mut Expr) -> Checked {
     Ok(())
 }
 
+/// The patterns of a list, an array, or one pattern in brackets.
+fn patterns(listed: Expr) -> Result<Vec<Expr>, Refusal> {
+    match listed {
+        Expr::Tuple(patterns) | Expr::Array(Array { elem: patterns, .. }) => Ok(patterns),
+        Expr::Nested(inner) if matches!(*inner, Expr::Array(_) | Expr::Nested(_)) => patterns(*inner),
+        Expr::Nested(pattern) if !matches!(*pattern, Expr::Subquery(_)) => Ok(vec![*pattern]),
+        _ => refuse("LIKE ANY takes a list of patterns, as in LIKE ANY ('a%', 'b%')"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::syntax::testing::{answer, prepared, session};
@@ -164,6 +170,9 @@ mod tests {
             ("s ILIKE ANY ('AXB')", "n|4"),
             ("s LIKE ANY ('10!%', 'a!_b') ESCAPE '!'", "n|1|3"),
             ("NOT (s LIKE ANY ('1%', 'a%'))", "n"),
+            ("s LIKE ANY (ARRAY['10%', 'axb'])", "n|1|2|4"),
+            ("s LIKE ANY ((ARRAY['10!%', 'a!_b'])) ESCAPE '!'", "n|1|3"),
+            ("s LIKE ANY (('axb'))", "n|4"),
         ] {
             let sql = format!("SELECT n FROM t WHERE {condition}");
             assert_eq!(answer(&context, &sql).await, expected, "{condition}");

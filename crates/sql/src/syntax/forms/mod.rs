@@ -1,20 +1,24 @@
 //! Forms that are written another way before the engine plans them, each in a file of its own. They change what a query
 //! looks like and never what it means; what cannot be rewritten exactly is refused by name.
 
+mod chosen;
 mod clauses;
+mod collected;
 mod distinct_from;
 mod extract;
 mod grouping;
 mod likes;
 mod nullif;
+mod pivot;
 mod quantified;
 mod recursive;
 mod row_queries;
 mod rows;
+mod texts;
 mod units;
 mod windows;
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select, Statement};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, Select, Statement, TableFactor};
 
 use super::refusal::{Checked, Refusal};
 use super::walk::{Pass, walk};
@@ -40,6 +44,10 @@ impl Pass for Forms {
         row_queries::rewrite(select)
     }
 
+    fn enter_factor(&mut self, factor: &mut TableFactor) -> Checked {
+        pivot::rewrite(factor)
+    }
+
     fn enter_expr(&mut self, expr: &mut Expr) -> Checked {
         distinct_from::rewrite(expr);
         quantified::rewrite(expr)
@@ -47,8 +55,11 @@ impl Pass for Forms {
 
     fn leave_expr(&mut self, expr: &mut Expr) -> Checked {
         units::rewrite(expr);
+        texts::rewrite(expr);
         extract::rewrite(expr);
+        chosen::rewrite(expr);
         nullif::rewrite(expr);
+        collected::rewrite(expr)?;
         likes::rewrite(expr)?;
         rows::rewrite(expr)
     }

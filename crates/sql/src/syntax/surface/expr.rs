@@ -128,7 +128,7 @@ fn predicate(this: &Expr) -> Checked {
             expr: _,
             pattern: _,
             escape_char: _,
-        } => refuse("SIMILAR TO is not supported, use ~ with a regular expression, or LIKE"),
+        } => refuse("SIMILAR TO is not supported, write x ~ '^(…)$' with .* for % and . for _, or LIKE"),
         Expr::RLike {
             negated: _,
             expr: _,

@@ -1,7 +1,7 @@
 //! Queries: `WITH`, set operations, `VALUES`, `ORDER BY`, `LIMIT` and `FETCH`.
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Fetch, LimitClause, Offset, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Parens, Query, SetExpr,
+    Cte, Expr, Fetch, LimitClause, Offset, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Parens, Query, SetExpr,
     SetOperator, SetQuantifier, TableAlias, TableAliasColumnDef, Values, With,
 };
 
@@ -189,16 +189,27 @@ fn limit(limit: &LimitClause) -> Checked {
             if !limit_by.is_empty() {
                 return refuse("LIMIT BY is not supported, use QUALIFY row_number() OVER (PARTITION BY …) <= n");
             }
-            limit.iter().try_for_each(expr)?;
+            limit.iter().try_for_each(number_of_rows)?;
             offset.iter().try_for_each(|offset| {
                 let Offset { value, rows: _ } = offset;
-                expr(value)
+                number_of_rows(value)
             })
         }
         LimitClause::OffsetCommaLimit { offset, limit } => {
-            expr(offset)?;
-            expr(limit)
+            number_of_rows(offset)?;
+            number_of_rows(limit)
         }
+    }
+}
+
+/// How many rows come is known before any is read.
+fn number_of_rows(number: &Expr) -> Checked {
+    match number {
+        Expr::Subquery(_) => refuse(
+            "LIMIT, OFFSET and FETCH take a number and no query, write QUALIFY row_number() OVER (ORDER BY …) <= (SELECT …)",
+        ),
+        Expr::Nested(inner) => number_of_rows(inner),
+        number => expr(number),
     }
 }
 
@@ -215,7 +226,7 @@ fn fetched(fetch: &Fetch, limit: Option<&LimitClause>) -> Checked {
         return refuse("FETCH … PERCENT is not supported, use QUALIFY percent_rank() OVER (ORDER BY …) <= share");
     }
     match limit {
-        None | Some(LimitClause::LimitOffset { limit: None, .. }) => quantity.iter().try_for_each(expr),
+        None | Some(LimitClause::LimitOffset { limit: None, .. }) => quantity.iter().try_for_each(number_of_rows),
         Some(_) => refuse("LIMIT and FETCH cannot be used together, use one of them"),
     }
 }

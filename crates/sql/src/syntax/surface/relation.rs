@@ -2,7 +2,8 @@
 //! drops everything else that can be written beside them.
 
 use datafusion::sql::sqlparser::ast::{
-    FunctionArg, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
+    Expr, ExprWithAlias, FunctionArg, Join, JoinConstraint, JoinOperator, PivotValueSource, TableAlias, TableFactor,
+    TableFunctionArgs, TableWithJoins,
 };
 
 use super::expr::{expr, exprs};
@@ -53,7 +54,10 @@ fn operator(operator: &JoinOperator) -> Checked {
         JoinOperator::AsOf {
             match_condition: _,
             constraint: _,
-        } => refuse("ASOF JOIN is not supported, use QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) = 1"),
+        } => refuse(
+            "ASOF JOIN is not supported, since systems differ on rows without a partner: write JOIN, or LEFT JOIN, \
+             LATERAL (SELECT * FROM b WHERE b.p = a.p AND b.d <= a.d ORDER BY b.d DESC LIMIT 1) AS b ON true",
+        ),
         JoinOperator::StraightJoin(_) => refuse("STRAIGHT_JOIN is not supported, write JOIN"),
         JoinOperator::ArrayJoin | JoinOperator::LeftArrayJoin | JoinOperator::InnerArrayJoin => {
             refuse("ARRAY JOIN is not supported, use CROSS JOIN UNNEST(…)")
@@ -168,8 +172,39 @@ fn factor(factor: &TableFactor) -> Checked {
             table_with_joins(inner)?;
             named(alias.as_ref())
         }
+        TableFactor::Pivot {
+            table,
+            aggregate_functions,
+            value_column,
+            value_source,
+            default_on_null,
+            alias,
+        } => {
+            if default_on_null.is_some() {
+                return refuse("DEFAULT ON NULL is not supported, use coalesce over the columns of PIVOT");
+            }
+            self::factor(table)?;
+            pivoted(aggregate_functions, value_column, value_source)?;
+            named(alias.as_ref())
+        }
         other => foreign(other),
     }
+}
+
+/// PIVOT, as far as its columns are known from the text.
+fn pivoted(aggregates: &[ExprWithAlias], columns: &[Expr], values: &PivotValueSource) -> Checked {
+    if columns.len() != 1 {
+        return refuse("PIVOT over several columns is not supported, put them into one column before");
+    }
+    let PivotValueSource::List(values) = values else {
+        return refuse("PIVOT needs the values that become columns, as in PIVOT (sum(x) FOR z IN ('a', 'b'))");
+    };
+    exprs(columns)?;
+    let parts = aggregates.iter().chain(values);
+    parts.into_iter().try_for_each(|part| {
+        let ExprWithAlias { expr: inner, alias: _ } = part;
+        expr(inner)
+    })
 }
 
 /// What other systems have in FROM; named one by one, so that a new kind breaks the build.
@@ -179,11 +214,11 @@ fn foreign(factor: &TableFactor) -> Checked {
         | TableFactor::Derived { .. }
         | TableFactor::Function { .. }
         | TableFactor::UNNEST { .. }
-        | TableFactor::NestedJoin { .. } => Ok(()),
+        | TableFactor::NestedJoin { .. }
+        | TableFactor::Pivot { .. } => Ok(()),
         TableFactor::TableFunction { .. } => refuse("TABLE(…) is not supported, call the function in FROM by its name"),
         TableFactor::JsonTable { .. } => refuse("JSON_TABLE is not supported, load the JSON as columns"),
         TableFactor::OpenJsonTable { .. } => refuse("OPENJSON is not supported, load the JSON as columns"),
-        TableFactor::Pivot { .. } => refuse("PIVOT is not supported, use sum(…) FILTER (WHERE …) for each column"),
         TableFactor::Unpivot { .. } => refuse("UNPIVOT is not supported, use UNION ALL of one SELECT for each column"),
         TableFactor::MatchRecognize { .. } => refuse("MATCH_RECOGNIZE is not supported, use window functions"),
         TableFactor::XmlTable { .. } => refuse("XMLTABLE is not supported, load the XML as columns"),

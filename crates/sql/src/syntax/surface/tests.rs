@@ -40,6 +40,14 @@ fn clauses_that_nobody_honours_are_refused_by_name() {
         ("SELECT a FROM t ORDER BY a FETCH FIRST 2 ROWS WITH TIES", "WITH TIES"),
         ("SELECT a FROM t ORDER BY a FETCH FIRST 2 PERCENT ROWS ONLY", "PERCENT"),
         ("SELECT a FROM t ORDER BY a WITH FILL", "WITH FILL"),
+        (
+            "SELECT a FROM t LIMIT (SELECT 5)",
+            "LIMIT, OFFSET and FETCH take a number",
+        ),
+        (
+            "SELECT a FROM t LIMIT 5 OFFSET ((SELECT 5))",
+            "LIMIT, OFFSET and FETCH take a number",
+        ),
         ("SELECT a FROM t LIMIT 1 BY a", "LIMIT BY"),
         ("SELECT a, count(*) FROM t GROUP BY a WITH TOTALS", "WITH TOTALS"),
         ("SELECT a, count(*) FROM t GROUP BY 1 WITH ROLLUP", "column's number"),
@@ -54,7 +62,18 @@ fn clauses_that_nobody_honours_are_refused_by_name() {
 #[test]
 fn relations_and_joins_of_other_dialects_are_refused_by_name() {
     all(&[
-        ("SELECT * FROM t PIVOT (sum(a) FOR b IN ('x', 'y')) AS p", "PIVOT"),
+        (
+            "SELECT * FROM t PIVOT (sum(a) FOR b IN (ANY)) AS p",
+            "PIVOT needs the values",
+        ),
+        (
+            "SELECT * FROM t PIVOT (sum(a) FOR (b, c) IN ((1, 2))) AS p",
+            "PIVOT over several columns",
+        ),
+        (
+            "SELECT * FROM t PIVOT (sum(a) FOR b IN (SELECT 1)) AS p",
+            "PIVOT needs the values",
+        ),
         ("SELECT * FROM t UNPIVOT (v FOR k IN (a, b)) AS p", "UNPIVOT"),
         (
             "SELECT * FROM JSON_TABLE('[]', '$[*]' COLUMNS (a INT PATH '$.a')) AS j",
@@ -121,6 +140,7 @@ fn what_is_honoured_passes() {
         "SELECT first_value(a ORDER BY b) IGNORE NULLS, percentile_cont(0.5) WITHIN GROUP (ORDER BY a) FROM t",
         "SELECT a, b, count(*) FROM t GROUP BY GROUPING SETS ((a, b), (a), ())",
         "SELECT a, count(*) FROM t GROUP BY a WITH ROLLUP",
+        "SELECT * FROM t PIVOT (sum(a) FOR b IN ('x', 'y' AS z)) AS p",
         "SELECT * FROM t LEFT SEMI JOIN u ON t.a = u.a",
         "SELECT * FROM t JOIN u USING (a), unnest(make_array(1, 2)) AS n(x), generate_series(1, 3) AS g(y)",
         "SELECT * FROM t CROSS JOIN LATERAL (SELECT max(u.b) FROM u WHERE u.a = t.a)",

@@ -257,10 +257,12 @@ fn factor(factor: &mut TableFactor, walk: &mut From) -> Result<Scope, Refusal> {
             Some(alias) => alias.name.clone(),
             None => called(alias, name),
         }])),
-        TableFactor::Derived { alias, .. } | TableFactor::UNNEST { alias, .. } => Ok(Scope::table(vec![match alias {
-            Some(alias) => alias.name.clone(),
-            None => given(alias, walk),
-        }])),
+        TableFactor::Derived { alias, .. } | TableFactor::UNNEST { alias, .. } | TableFactor::Pivot { alias, .. } => {
+            Ok(Scope::table(vec![match alias {
+                Some(alias) => alias.name.clone(),
+                None => given(alias, walk),
+            }]))
+        }
         _ => refuse("this table is not supported beside JOIN … USING"),
     }
 }

@@ -84,6 +84,23 @@ impl Sandbox {
         self.tell_version(table, snapshot.table(table).unwrap().bytes() - before + size);
     }
 
+    /// Lets two local data files of a table change places, with their key material, and tells the log their sizes: all that
+    /// somebody can do who may write everywhere and has no key.
+    pub fn change_places(&self, table: &str, one: &Path, other: &Path) {
+        let aside = self.dir.path().join("aside");
+        for (a, b) in [
+            (one.to_path_buf(), other.to_path_buf()),
+            (self.beside(one), self.beside(other)),
+        ] {
+            std::fs::rename(&a, &aside).unwrap();
+            std::fs::rename(&b, &a).unwrap();
+            std::fs::rename(&aside, &b).unwrap();
+        }
+        for file in [one, other] {
+            self.tell_log(table, file, std::fs::metadata(file).unwrap().len());
+        }
+    }
+
     async fn write_again(
         &self,
         table: &Arc<TableSnapshot>,

@@ -100,11 +100,11 @@ fn planned(operator: Operator, expr: &mut RawBinaryExpr, types: &[DataType; 2]) 
                 .zip(parts.next())
                 .map(|(left, right)| binary_expr(left, operator, right))
         }
-        (Operator::Multiply | Operator::Divide, Interval(_), by) if by.is_numeric() => {
+        (Operator::Multiply | Operator::Divide, Interval(_), by) if is_factor(by, r) => {
             let args = vec![interval(l, left), factor(r, by)];
             Some(scaled(operator, args))
         }
-        (Operator::Multiply, by, Interval(_)) if by.is_numeric() => {
+        (Operator::Multiply, by, Interval(_)) if is_factor(by, l) => {
             let args = vec![factor(l, by), interval(r, right)];
             Some(scaled(operator, args))
         }
@@ -117,22 +117,30 @@ fn is_days(of: &DataType, expr: &Expr) -> bool {
     of.is_integer() || of.is_null() && matches!(expr, Expr::Literal(..) | Expr::Placeholder(_))
 }
 
+/// Whether it is a number, or a parameter of which nothing is known.
+fn is_factor(of: &DataType, expr: &Expr) -> bool {
+    of.is_numeric() || of.is_null() && matches!(expr, Expr::Placeholder(_))
+}
+
 fn take<T: Default>(part: &mut T) -> T {
     std::mem::take(part)
 }
 
 fn bigint(expr: &mut Expr, of: &DataType) -> Expr {
     match (expr, of) {
-        (Expr::Placeholder(parameter), DataType::Null) => {
-            let days = Field::new(&parameter.id, DataType::Int64, true);
-            Expr::Placeholder(Placeholder::new_with_field(
-                take(&mut parameter.id),
-                Some(Arc::new(days)),
-            ))
-        }
+        (Expr::Placeholder(parameter), DataType::Null) => typed(parameter, DataType::Int64),
         (expr, DataType::Int64) => take(expr),
         (expr, _) => cast(take(expr), DataType::Int64),
     }
+}
+
+/// A parameter of a type that is known now.
+fn typed(parameter: &mut Placeholder, of: DataType) -> Expr {
+    let field = Field::new(&parameter.id, of, true);
+    Expr::Placeholder(Placeholder::new_with_field(
+        take(&mut parameter.id),
+        Some(Arc::new(field)),
+    ))
 }
 
 fn interval(expr: &mut Expr, of: &DataType) -> Expr {
@@ -144,10 +152,11 @@ fn interval(expr: &mut Expr, of: &DataType) -> Expr {
 
 /// A number by which an interval is multiplied or divided.
 fn factor(expr: &mut Expr, of: &DataType) -> Expr {
-    match of {
-        of if of.is_integer() => bigint(expr, of),
-        DataType::Float64 => take(expr),
-        _ => cast(take(expr), DataType::Float64),
+    match (expr, of) {
+        (expr, of) if of.is_integer() => bigint(expr, of),
+        (Expr::Placeholder(parameter), DataType::Null) => typed(parameter, DataType::Float64),
+        (expr, DataType::Float64) => take(expr),
+        (expr, _) => cast(take(expr), DataType::Float64),
     }
 }
 

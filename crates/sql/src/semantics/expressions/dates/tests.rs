@@ -1,6 +1,6 @@
 //! Expected values are DuckDB's and PostgreSQL's.
 
-use datafusion::common::ScalarValue;
+use datafusion::common::{Result, ScalarValue};
 
 use super::super::testing::{answers, failures, numbers, same_plans};
 
@@ -157,19 +157,34 @@ async fn plans_of_other_dates_are_the_engines() {
     ]).await;
 }
 
+/// The answer of a statement with one parameter, as the engine shows it.
+async fn bound(sql: &str, value: ScalarValue) -> Result<String> {
+    let context = numbers(true).await;
+    let frame = context.sql(sql).await?.with_param_values(vec![value])?;
+    frame.to_string().await
+}
+
 #[tokio::test]
 async fn parameters_beside_dates_are_days() {
-    let context = numbers(true).await;
-    let frame = context
-        .sql("SELECT d + $1 AS later FROM n WHERE id = 4 AND d > DATE '2020-03-01' - $1")
-        .await;
-    let frame = frame.and_then(|frame| frame.with_param_values(vec![ScalarValue::Int64(Some(2))]));
-    let answer = match frame {
-        Ok(frame) => frame.to_string().await,
-        Err(error) => Err(error),
-    };
+    let sql = "SELECT d + $1 AS later FROM n WHERE id = 4 AND d > DATE '2020-03-01' - $1";
+    let answer = bound(sql, ScalarValue::Int64(Some(2))).await;
     assert!(
         answer.as_ref().is_ok_and(|rows| rows.contains("2020-03-02")),
         "{answer:?}"
     );
+}
+
+#[tokio::test]
+async fn parameters_beside_intervals_are_numbers() {
+    for sql in [
+        "SELECT CAST(d + $1 * INTERVAL '1 day' AS DATE) AS later FROM n WHERE id = 4",
+        "SELECT CAST(d + INTERVAL '1 day' * $1 AS DATE) AS later FROM n WHERE id = 4",
+        "SELECT CAST(d + INTERVAL '9 days' / $1 AS DATE) AS later FROM n WHERE id = 4",
+    ] {
+        let answer = bound(sql, ScalarValue::Float64(Some(3.0))).await;
+        assert!(
+            answer.as_ref().is_ok_and(|rows| rows.contains("2020-03-03")),
+            "{sql}: {answer:?}"
+        );
+    }
 }

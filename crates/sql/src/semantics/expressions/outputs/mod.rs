@@ -3,6 +3,7 @@
 //! casts here.
 
 mod casts;
+mod declared;
 mod keys;
 
 use datafusion::common::Result;
@@ -11,6 +12,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawWindowExpr};
 
 pub(super) use casts::{PlainCasts, function};
+pub(crate) use declared::DeclaredNames;
 pub(super) use keys::UniqueKeys;
 
 /// Longer names are cut: what they tell apart is mostly in front.
@@ -22,8 +24,11 @@ pub(super) struct NamedCasts;
 
 impl ExprPlanner for NamedCasts {
     fn plan_aggregate(&self, mut expr: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
-        for arg in &mut expr.args {
-            name_casts(arg)?;
+        // What is grouped by has no name of its own, and is looked for as it stands.
+        if expr.func.name() != "grouping" {
+            for arg in &mut expr.args {
+                name_casts(arg)?;
+            }
         }
         Ok(PlannerResult::Original(expr))
     }

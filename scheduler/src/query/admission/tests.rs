@@ -1,0 +1,57 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
+use parcours_keys::ColumnClass::{Health, Identity, Plain, Quasi};
+
+use super::*;
+use crate::query::testing::{Claims, SHARDS, all_but, granted};
+
+/// A scan of the sharded table that gives these columns out and looks at `quantity` in its filter.
+async fn scan(projection: Option<Vec<usize>>) -> LogicalPlan {
+    let claims = Claims::load().await;
+    let view = claims.view("alice", ColumnClass::ALL);
+    let table = Arc::clone(&view.datasets["claims"].tables["dispensing"]);
+    let filters = vec![col("quantity").gt(lit(3))];
+    LogicalPlanBuilder::scan_with_filters("dispensing", provider_as_source(table), projection, filters)
+        .and_then(LogicalPlanBuilder::build)
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_a_filter_alone_touches_is_read() {
+    let touched = touched(&scan(Some(vec![4])).await).unwrap();
+    assert_eq!(touched.classes()["claims"], [Health, Plain].into());
+    touched.admit(&granted([Health, Plain])).unwrap();
+    let refusal = touched.admit(&granted(all_but(Health))).unwrap_err();
+    let said = "you are not granted class health of dataset claims (columns dispensing.quantity)";
+    assert_eq!(refusal.to_string(), said);
+    assert!(matches!(refusal, QueryError::Denied { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_projection_every_column_is_read() {
+    let touched = touched(&scan(None).await).unwrap();
+    assert_eq!(touched.classes()["claims"], ColumnClass::ALL.into());
+    for class in ColumnClass::ALL {
+        assert!(touched.admit(&granted(all_but(class))).is_err(), "{class}");
+    }
+    let refusal = touched.admit(&granted([Quasi, Identity])).unwrap_err().to_string();
+    for said in [
+        "dispensing.code, dispensing.quantity",
+        "; class plain of dataset claims (columns dispensing.site)",
+    ] {
+        assert!(refusal.contains(said), "{refusal}");
+    }
+    assert_eq!(touched.partitions(), SHARDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn classes_of_another_dataset_are_no_classes_of_this_one() {
+    let touched = touched(&scan(Some(vec![4])).await).unwrap();
+    let mut other = Grant::default();
+    other.allow("omop", ColumnClass::ALL);
+    assert!(touched.admit(&other).is_err());
+}

@@ -1,0 +1,239 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use datafusion::scalar::ScalarValue;
+use parcours_keys::ColumnClass::{self, Health, Identity, Plain, Quasi};
+
+use super::*;
+use crate::query::testing::{Claims, all_but};
+
+/// Statements over the sharded table, and the classes that each of them reads.
+const STATEMENTS: [(&str, &[ColumnClass]); 15] = [
+    ("SELECT max(code) AS m FROM claims.dispensing", &[Health]),
+    ("SELECT max(site) AS m FROM claims.dispensing", &[Plain]),
+    (
+        "SELECT count(DISTINCT patient) AS n FROM claims.dispensing",
+        &[Identity],
+    ),
+    (
+        "SELECT count(*) AS n FROM claims.dispensing WHERE day > DATE '2020-01-10'",
+        &[Quasi],
+    ),
+    (
+        "SELECT count(*) AS n FROM claims.dispensing WHERE code = 'c1'",
+        &[Health],
+    ),
+    (
+        "SELECT max(site) AS m FROM claims.dispensing WHERE quantity > 3",
+        &[Health, Plain],
+    ),
+    (
+        "SELECT count(site) AS n FROM claims.dispensing GROUP BY day",
+        &[Plain, Quasi],
+    ),
+    (
+        "SELECT max(site) AS m FROM claims.dispensing GROUP BY day HAVING max(code) > 'c1'",
+        &[Health, Plain, Quasi],
+    ),
+    ("SELECT site FROM claims.dispensing ORDER BY quantity", &[Health, Plain]),
+    (
+        "SELECT rank() OVER (PARTITION BY site ORDER BY day) AS r FROM claims.dispensing",
+        &[Plain, Quasi],
+    ),
+    (
+        "SELECT max(site) AS m FROM claims.dispensing WHERE day IN (SELECT day FROM claims.dispensing WHERE code = 'c1')",
+        &[Health, Plain, Quasi],
+    ),
+    (
+        "SELECT max(site) AS m FROM claims.dispensing WHERE quantity > (SELECT 3 AS n)",
+        &[Health, Plain],
+    ),
+    (
+        "WITH w AS (SELECT code, day FROM claims.dispensing) SELECT max(day) AS m FROM w WHERE code <> 'c2'",
+        &[Health, Quasi],
+    ),
+    (
+        "SELECT count(*) AS n FROM claims.dispensing AS a JOIN claims.dispensing AS b ON a.patient = b.patient",
+        &[Identity],
+    ),
+    (
+        "SELECT max(l.label) AS m FROM claims.label AS l JOIN claims.dispensing AS d ON d.code = l.code",
+        &[Health, Plain],
+    ),
+];
+
+fn denied<T>(answer: Result<T, QueryError>) -> String {
+    match answer {
+        Err(QueryError::Denied { message }) => message,
+        Err(other) => panic!("refused for another reason: {other}"),
+        Ok(_) => panic!("admitted"),
+    }
+}
+
+/// With exactly the classes that a statement reads it is admitted; without any one of them it is refused, by its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_is_admitted_by_the_classes_that_it_reads() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    for (sql, reads) in STATEMENTS {
+        let view = claims.view("alice", reads.iter().copied());
+        let statement = planner
+            .prepare(&view, sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let touched = statement.touched.clone().unwrap();
+        assert_eq!(touched.classes()["claims"], reads.iter().copied().collect(), "{sql}");
+        assert_eq!(
+            view.opened(&touched).0["claims"].reads,
+            touched.classes()["claims"],
+            "{sql}"
+        );
+        for class in reads {
+            let said = denied(planner.prepare(&claims.view("alice", all_but(*class)), sql).await);
+            let named =
+                said.starts_with("you are not granted ") && said.contains(&format!("class {class} of dataset claims"));
+            assert!(named, "{sql}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_is_admitted_as_what_it_explains() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let sql = "EXPLAIN SELECT max(code) AS m FROM claims.dispensing";
+    planner.prepare(&claims.view("alice", [Health]), sql).await.unwrap();
+    assert!(denied(planner.prepare(&claims.view("alice", all_but(Health)), sql).await).contains("class health"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_granted_of_nothing_does_not_exist() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", []);
+    let refusal = planner
+        .prepare(&view, "SELECT count(*) AS n FROM claims.dispensing")
+        .await;
+    assert!(matches!(refusal, Err(QueryError::NotFound { kind: "table", .. })));
+}
+
+/// A statement that was prepared is looked at again when it is run: with its parameters, and under what is granted then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_statement_is_admitted_again_when_it_runs() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let (before, now) = (
+        claims.view("alice", ColumnClass::ALL),
+        claims.view("alice", all_but(Health)),
+    );
+    let plain = planner
+        .prepare(&before, "SELECT max(code) AS m FROM claims.dispensing")
+        .await
+        .unwrap();
+    planner.admit(&before, &plain, plain.plan.clone()).unwrap();
+    assert!(denied(planner.admit(&now, &plain, plain.plan.clone())).contains("class health"));
+    // Not admitted when it was prepared, since nothing was bound.
+    let sql = "SELECT max(site) AS m FROM claims.dispensing WHERE quantity > $1";
+    let bound = planner.prepare(&now, sql).await.unwrap();
+    let plan = bound
+        .plan
+        .clone()
+        .with_param_values(vec![ScalarValue::Int32(Some(3))])
+        .unwrap();
+    planner.admit(&before, &bound, plan.clone()).unwrap();
+    assert!(denied(planner.admit(&now, &bound, plan)).contains("class health"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_is_run_by_whoever_prepared_it() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let (alice, bob) = (
+        claims.view("alice", ColumnClass::ALL),
+        claims.view("bob", ColumnClass::ALL),
+    );
+    let statement = planner
+        .prepare(&alice, "SELECT count(*) AS n FROM claims.dispensing")
+        .await
+        .unwrap();
+    planner.admit(&alice, &statement, statement.plan.clone()).unwrap();
+    let said = denied(planner.admit(&bob, &statement, statement.plan.clone()));
+    assert_eq!(said, "the statement was prepared by somebody else");
+}
+
+/// Ties are broken by columns that are read anyway, or by the order of the table where its columns are granted.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_column_is_read_for_an_order_that_is_not_granted() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let sql = "SELECT site FROM claims.dispensing LIMIT 3";
+    for classes in [vec![Plain], vec![Plain, Identity], ColumnClass::ALL.to_vec()] {
+        let view = claims.view("alice", classes.iter().copied());
+        let statement = planner.prepare(&view, sql).await.unwrap();
+        let read = statement.touched.unwrap().classes()["claims"].clone();
+        assert!(
+            read.iter().all(|class| classes.contains(class)),
+            "{classes:?}: {read:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_a_query_is_named_and_refused() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", ColumnClass::ALL);
+    for (sql, named) in [
+        ("DROP TABLE claims.dispensing", "DROP TABLE"),
+        ("INSERT INTO claims.label VALUES ('c9', 'x')", "INSERT"),
+        ("DELETE FROM claims.label", "DELETE"),
+        ("UPDATE claims.label SET label = 'x'", "UPDATE"),
+        ("COPY claims.label TO '/tmp/stolen.csv'", "COPY"),
+        ("SET datafusion.execution.batch_size = 1", "SET"),
+        ("EXPLAIN DELETE FROM claims.label", "DELETE"),
+    ] {
+        match planner.prepare(&view, sql).await {
+            Err(QueryError::ReadOnly { statement }) => assert_eq!(statement, named, "{sql}"),
+            Err(other) => panic!("{sql}: {other}"),
+            Ok(_) => panic!("{sql} was admitted"),
+        }
+    }
+}
+
+/// `INTERSECT` takes NULL for the same as NULL. By patient and more, it is a join by patient whose other keys still are.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_keys_of_a_join_by_patient_are_compared_as_they_were() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", ColumnClass::ALL);
+    let state = claims.sessions.context(&view, "planning", 1, None).unwrap().state();
+    let of = "SELECT patient, code FROM claims.dispensing";
+    for (sql, compared, not) in [
+        (
+            format!("{of} INTERSECT {of} WHERE quantity > 3"),
+            " IS NOT DISTINCT FROM ",
+            " = ",
+        ),
+        (
+            format!("SELECT a.code FROM ({of}) AS a JOIN ({of}) AS b ON a.patient = b.patient AND a.code = b.code"),
+            " = ",
+            " IS NOT DISTINCT FROM ",
+        ),
+    ] {
+        let statement = planner.prepare(&view, &sql).await.unwrap();
+        let plan = optimized(&state, &statement.plan).unwrap();
+        let mut conditions = Vec::new();
+        plan.apply(|node| {
+            if let LogicalPlan::Join(join) = node {
+                assert_eq!(join.on.len(), 1, "{plan}");
+                conditions.extend(join.filter.iter().map(ToString::to_string));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+        let right = |condition: &String| condition.contains(compared) && !condition.contains(not);
+        assert!(
+            conditions.len() == 1 && conditions.iter().all(right),
+            "{sql}: {conditions:?}"
+        );
+    }
+}
