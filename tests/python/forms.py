@@ -1,11 +1,11 @@
 """What the random generator may write in an expression: one form for each way to call a function or operator of the
 SQL surface, with the kinds of its arguments, and how DuckDB says the same.
 
-A form is a line `name : argument kinds > kind [: text [: text for DuckDB]]`. In a text `#0`, `#1` and so on stand for
-the arguments. Without a text it is a call by the entry's name or one of its aliases; without a text for DuckDB it is
-that text. What the surface's own fields say (`types`, `syntax`, `oracle`) is read from there: lines below are for
-entries whose fields do not say it all. An entry for which neither holds, and that EXCLUDED does not name, is an error,
-so that a new one cannot pass unseen.
+A form is a line `name : argument kinds > kind [: text [: text for DuckDB]]`; one that begins with blanks goes on with
+the line before. In a text `#0`, `#1` and so on stand for the arguments. Without a text it is a call by the entry's name
+or one of its aliases; without a text for DuckDB it is that text. What the surface's own fields say (`types`, `syntax`,
+`oracle`) is read from there: lines below are for entries whose fields do not say it all. An entry for which neither
+holds, and that EXCLUDED does not name, is an error, so that a new one cannot pass unseen.
 
 Kinds are types with what is known of their values:
 
@@ -125,8 +125,13 @@ POOLS = {
 
 # DuckDB takes a part of a moment that is written as NULL for a double, hence the casts of parts below.
 
+# A decimal that is rounded has no places behind the point in DuckDB, and takes them from others beside it in CASE.
+
 # A list with each element once, and in order, NULL first.
-ONCE = "list_sort(list_distinct({0}) || CASE WHEN len({0}) > list_count({0}) THEN [NULL] ELSE [] END, 'ASC', 'NULLS FIRST')"
+ONCE = (
+    "list_sort(list_distinct({0}) || CASE WHEN len({0}) > list_count({0}) THEN [NULL] ELSE [] END,"
+    " 'ASC', 'NULLS FIRST')"
+)
 
 SCALARS = r"""
 abs : int > int
@@ -135,20 +140,20 @@ abs : flt > flt
 abs : dec > dec
 ceil : int > dbl : : CAST(ceil(#0) AS DOUBLE)
 ceil : dbl > dbl
-ceil : dec > dec
+ceil : dec > dec : : CAST(ceil(#0) AS DECIMAL(18, 2))
 floor : int > dbl : : CAST(floor(#0) AS DOUBLE)
 floor : dbl > dbl
-floor : dec > dec
+floor : dec > dec : : CAST(floor(#0) AS DECIMAL(18, 2))
 floor : approx > dbl : floor(#0 * 1000 + 0.317)
 round : int > int
 round : int, 'places' > int
 round : dbl > dbl
 round : dbl, 'places' > dbl
-round : dec > dec
-round : dec, 'places' > dec
+round : dec > dec : : CAST(round(#0) AS DECIMAL(18, 2))
+round : dec, 'places' > dec : : CAST(round(#0, #1) AS DECIMAL(18, 2))
 trunc : int > dbl : : CAST(trunc(#0) AS DOUBLE)
 trunc : dbl > dbl
-trunc : dec > dec
+trunc : dec > dec : : CAST(trunc(#0) AS DECIMAL(18, 2))
 trunc : dbl, 'digit' > dbl
 sign : int > few : : CAST(sign(#0) AS INTEGER)
 sign : dbl > dbl : : CAST(sign(#0) AS DOUBLE)
@@ -204,7 +209,8 @@ lower : text > text
 lower : code > code
 upper : text > text
 upper : code > code
-initcap : code > code : initcap(lower(regexp_replace(#0, '[^A-Za-z]', '', 'g'))) : upper(regexp_replace(#0, '[^A-Za-z]', '', 'g')[1:1]) || lower(regexp_replace(#0, '[^A-Za-z]', '', 'g')[2:])
+initcap : code > code : initcap(lower(regexp_replace(#0, '[^A-Za-z]', '', 'g')))
+  : upper(regexp_replace(#0, '[^A-Za-z]', '', 'g')[1:1]) || lower(regexp_replace(#0, '[^A-Za-z]', '', 'g')[2:])
 concat : text, text > text
 concat : code, int > code
 concat : text, day, bool > text
@@ -232,7 +238,8 @@ repeat : code, few > code : repeat(#0, #1 % 5)
 replace : text, 'letters', 'part' > text
 replace : text, text, text > text : replace(#0, #1 || 'a', #2)
 translate : text, 'letters', 'part' > text
-overlay : code, code, 'count' > code : overlay(#0 PLACING #1 FROM #2 FOR 1) : left(#0, #2 - 1) || #1 || substr(#0, #2 + 1)
+overlay : code, code, 'count' > code : overlay(#0 PLACING #1 FROM #2 FOR 1)
+  : left(#0, #2 - 1) || #1 || substr(#0, #2 + 1)
 reverse : text > text
 reverse : code > code
 strpos : text, text > few
@@ -246,7 +253,8 @@ contains : text, 'part' > bool
 split_part : text, 'separator', 'count' > text
 split_part : text, 'separator', 'end' > text : split_part(#0, #1, nullif(#2, 0))
 substr_index : text, 'separator', 'before' > text : : array_to_string(string_split(#0, #1)#2, #1)
-find_in_set : code, code > few : find_in_set(#0, concat(#1, ',A1,B2')) : CASE WHEN #0 IS NOT NULL THEN coalesce(list_position(string_split(concat(#1, ',A1,B2'), ','), #0), 0) END
+find_in_set : code, code > few : find_in_set(#0, concat(#1, ',A1,B2'))
+  : CASE WHEN #0 IS NOT NULL THEN coalesce(list_position(string_split(concat(#1, ',A1,B2'), ','), #0), 0) END
 levenshtein : code, code > few
 ascii : text > int
 chr : few > text : chr(70 + #0 % 30) : chr(CAST(70 + #0 % 30 AS INTEGER))
@@ -257,10 +265,13 @@ regexp_like : text, 'pattern', 'flags' > bool : : regexp_matches(#0, #1, #2)
 regexp_replace : text, 'pattern', 'part' > text
 regexp_replace : text, 'pattern', 'part' > text : regexp_replace(#0, #1, #2, 'g')
 regexp_replace : code > code : regexp_replace(#0, '([A-C])([0-9])', '\2\1')
-regexp_match : code > codes : regexp_match(#0, '([A-C])([0-9])') : CASE WHEN regexp_matches(#0, '[A-C][0-9]') THEN [regexp_extract(#0, '([A-C])([0-9])', 1), regexp_extract(#0, '([A-C])([0-9])', 2)] END
+regexp_match : code > codes : regexp_match(#0, '([A-C])([0-9])')
+  : CASE WHEN regexp_matches(#0, '[A-C][0-9]') THEN [regexp_extract(#0, '([A-C])([0-9])', 1), regexp_extract(#0,
+  '([A-C])([0-9])', 2)] END
 regexp_match : text, 'pattern' > codes : : CASE WHEN regexp_matches(#0, #1) THEN [regexp_extract(#0, #1)] END
 regexp_count : text, 'pattern' > few : : CASE WHEN #0 IS NOT NULL THEN len(regexp_extract_all(#0, #1)) END
-regexp_instr : text, 'class' > few : : CASE WHEN regexp_matches(#0, #1) THEN strpos(#0, regexp_extract(#0, #1)) WHEN #0 IS NOT NULL THEN 0 END
+regexp_instr : text, 'class' > few :
+  : CASE WHEN regexp_matches(#0, #1) THEN strpos(#0, regexp_extract(#0, #1)) WHEN #0 IS NOT NULL THEN 0 END
 md5 : text > code
 sha256 : text > code : encode(sha256(#0), 'hex') : sha256(#0)
 encode : text > code : encode(#0, 'hex') : lower(hex(#0))
@@ -272,18 +283,22 @@ date_part : 'clock', moment > few : : CAST(date_part(#0, #1) AS BIGINT)
 date_trunc : 'turn', date > stamp
 date_trunc : 'turn', day > moment
 date_trunc : 'clock', moment > moment
-date_bin : 'width', moment > moment : date_bin(#0, #1, TIMESTAMP '2020-01-01') : time_bucket(#0, #1, TIMESTAMP '2020-01-01')
-date_diff : 'turn', day, day > int
-date_diff : 'turn', moment, moment > int
+date_bin : 'width', moment > moment : date_bin(#0, #1, TIMESTAMP '2020-01-01')
+  : time_bucket(#0, #1, TIMESTAMP '2020-01-01')
+date_diff : 'turn', day, day > int : : date_diff(#0, date_trunc(#0, #1), date_trunc(#0, #2))
+date_diff : 'turn', moment, moment > int : : date_diff(#0, date_trunc(#0, #1), date_trunc(#0, #2))
 date_diff : 'clock', moment, moment > big
 date_add : day, 'days' > moment
 date_add : moment, 'hours' > moment
-date_add : 'shift', few, day > day : dateadd(#0, #1, #2) : CAST(date_add(#2, CASE '#0' WHEN 'year' THEN to_years(CAST(#1 AS INTEGER)) WHEN 'month' THEN to_months(CAST(#1 AS INTEGER)) WHEN 'week' THEN to_days(7 * CAST(#1 AS INTEGER)) ELSE to_days(CAST(#1 AS INTEGER)) END) AS DATE)
+date_add : 'shift', few, day > day : dateadd(#0, #1, #2)
+  : CAST(date_add(#2, CASE '#0' WHEN 'year' THEN to_years(CAST(#1 AS INTEGER)) WHEN 'month' THEN to_months(CAST(#1
+  AS INTEGER)) WHEN 'week' THEN to_days(7 * CAST(#1 AS INTEGER)) ELSE to_days(CAST(#1 AS INTEGER)) END) AS DATE)
 add_months : day, few > day : : CAST(#0 + to_months(CAST(#1 AS INTEGER)) AS DATE)
 last_day : day > day
 last_day : moment > day
 make_date : 'year', few, few > day : make_date(#0, 1 + abs(#1) % 12, 1 + abs(#2) % 28)
-make_time : few, few > code : CAST(make_time(abs(#0) % 24, abs(#1) % 60, 7) AS VARCHAR) : CAST(make_time(abs(#0) % 24, abs(#1) % 60, 7.0) AS VARCHAR)
+make_time : few, few > code : CAST(make_time(abs(#0) % 24, abs(#1) % 60, 7) AS VARCHAR)
+  : CAST(make_time(abs(#0) % 24, abs(#1) % 60, 7.0) AS VARCHAR)
 age : day, day > span
 age : moment, moment > few : EXTRACT(MONTH FROM age(#0, #1)) : CAST(EXTRACT(MONTH FROM age(#0, #1)) AS BIGINT)
 age : day, day > few : EXTRACT(YEAR FROM age(#0, #1)) : CAST(EXTRACT(YEAR FROM age(#0, #1)) AS BIGINT)
@@ -325,7 +340,8 @@ make_array : code, code > codes : : [#0, #1]
 range : 'digit', 'length' > ints
 generate_series : 'digit', 'length' > ints
 string_to_array : code, 'separator' > codes : string_to_array(#0 || '-', #1) : string_split(#0 || '-', #1)
-array_to_string : codes, 'separator' > code : : CASE WHEN #0 IS NOT NULL THEN coalesce(array_to_string(#0, #1), '') END
+array_to_string : codes, 'separator' > code :
+  : CASE WHEN #0 IS NOT NULL THEN coalesce(array_to_string(#0, #1), '') END
 array_to_string : ints, 'separator' > code : : CASE WHEN #0 IS NOT NULL THEN coalesce(array_to_string(#0, #1), '') END
 array_length : ints > few
 array_length : codes > few
@@ -338,17 +354,23 @@ array_has : codes, code > bool : : list_contains(#0, #1)
 array_has_all : ints, ints > bool : : (list_has_all(#0, #1) AND len(#1) = list_count(#1))
 array_has_any : ints, ints > bool
 array_position : ints, int > few : : nullif(list_position(#0, #1), 0)
-array_positions : ints, int > ints : : CASE WHEN #0 IS NOT NULL THEN list_filter(range(1, len(#0) + 1), lambda i: #0[i] IS NOT DISTINCT FROM #1) END
+array_positions : ints, int > ints :
+  : CASE WHEN #0 IS NOT NULL THEN list_filter(range(1, len(#0) + 1), lambda i: #0[i] IS NOT DISTINCT FROM #1) END
 array_append : ints, int > ints
 array_append : codes, code > codes
 array_prepend : int, ints > ints
-array_concat : ints, ints > ints
-array_concat : codes, codes > codes
+array_concat : ints, ints > ints : : CASE WHEN #0 IS NOT NULL OR #1 IS NOT NULL THEN array_concat(#0, #1) END
+array_concat : codes, codes > codes : : CASE WHEN #0 IS NOT NULL OR #1 IS NOT NULL THEN array_concat(#0, #1) END
 array_distinct : ints > ints : array_sort(array_distinct(#0)) : ONCE(#0)
 array_distinct : codes > codes : array_sort(array_distinct(#0)) : ONCE(#0)
-array_union : ints, ints > ints : array_sort(array_union(#0, #1)) : CASE WHEN #0 IS NOT NULL AND #1 IS NOT NULL THEN ONCE(#0 || #1) END
-array_intersect : ints, ints > ints : array_sort(array_intersect(#0, #1)) : CASE WHEN #0 IS NOT NULL AND #1 IS NOT NULL THEN ONCE(list_filter(#0, lambda e: len(list_filter(#1, lambda o: o IS NOT DISTINCT FROM e)) > 0)) END
-array_except : ints, ints > ints : array_sort(array_except(#0, #1)) : CASE WHEN #0 IS NOT NULL AND #1 IS NOT NULL THEN ONCE(list_filter(#0, lambda e: len(list_filter(#1, lambda o: o IS NOT DISTINCT FROM e)) = 0)) END
+array_union : ints, ints > ints : array_sort(array_union(#0, #1))
+  : CASE WHEN #0 IS NOT NULL AND #1 IS NOT NULL THEN ONCE(#0 || #1) END
+array_intersect : ints, ints > ints : array_sort(array_intersect(#0, #1))
+  : CASE WHEN #0 IS NOT NULL AND #1 IS NOT NULL THEN ONCE(list_filter(#0, lambda e: len(list_filter(#1, lambda o: o
+  IS NOT DISTINCT FROM e)) > 0)) END
+array_except : ints, ints > ints : array_sort(array_except(#0, #1))
+  : CASE WHEN #0 IS NOT NULL AND #1 IS NOT NULL THEN ONCE(list_filter(#0, lambda e: len(list_filter(#1, lambda o: o
+  IS NOT DISTINCT FROM e)) = 0)) END
 array_remove_all : ints, 'digit' > ints : : list_filter(#0, lambda e: e IS DISTINCT FROM #1)
 array_replace_all : ints, 'digit', few > ints : : list_transform(#0, lambda e: CASE WHEN e = #1 THEN #2 ELSE e END)
 array_sort : ints > ints : : list_sort(#0, 'ASC', 'NULLS FIRST')
@@ -396,7 +418,8 @@ OPERATORS = r"""
 / : int, few > int : (#0 / nullif(#1, 0))
 / : big, 'divisor' > big : (#0 / #1)
 / : dbl, few > approx : (#0 / nullif(#1, 0))
-/ : dbl, dbl > approx : (#0 / #1) : CASE WHEN #1 <> 0 THEN #0 / #1 WHEN #1 = 0 THEN #0 * CAST('Infinity' AS DOUBLE) END
+/ : dbl, dbl > approx : (#0 / #1)
+  : CASE WHEN #1 <> 0 THEN #0 / #1 WHEN #1 = 0 THEN #0 * CAST('Infinity' AS DOUBLE) END
 / : few > dbl : (#0 / 2.0) : (#0 / CAST(2 AS DOUBLE))
 % : int, 'divisor' > few : (#0 % #1)
 % : int, few > few : (#0 % nullif(#1, 0))
@@ -442,7 +465,7 @@ CASE : bool, K, bool, K, K > K : CASE WHEN #0 THEN #1 WHEN #2 THEN #3 ELSE #4 EN
 CASE : few, int, code > code : CASE #0 WHEN #1 THEN #2 WHEN 0 THEN NULL ELSE 'other' END
 || : text, text > text : (#0 || #1)
 || : code, int > code : (#0 || #1)
-|| : ints, ints > ints : (#0 || #1) : array_concat(#0, #1)
+|| : ints, ints > ints : (#0 || #1) : CASE WHEN #0 IS NOT NULL OR #1 IS NOT NULL THEN array_concat(#0, #1) END
 LIKE, ILIKE : text, 'like' > bool : (#0 LIKE #1)
 LIKE, ILIKE : text, 'like' > bool : (#0 NOT LIKE #1)
 LIKE, ILIKE : text, 'like' > bool : (#0 ILIKE #1)
@@ -457,7 +480,8 @@ LIKE, ILIKE : text, 'like', 'like' > bool : (#0 LIKE ANY (#1, #2)) : (#0 LIKE #1
 SUBSTRING : text, 'count' > text : SUBSTRING(#0 FROM #1)
 SUBSTRING : text, 'count', 'length' > text : SUBSTRING(#0 FROM #1 FOR #2)
 POSITION : 'part', text > few : POSITION(#0 IN #1)
-OVERLAY : code, code, 'count' > code : OVERLAY(#0 PLACING #1 FROM #2 FOR 1) : left(#0, #2 - 1) || #1 || substr(#0, #2 + 1)
+OVERLAY : code, code, 'count' > code : OVERLAY(#0 PLACING #1 FROM #2 FOR 1)
+  : left(#0, #2 - 1) || #1 || substr(#0, #2 + 1)
 TRIM : text > text : TRIM(#0)
 TRIM : text, 'letters' > text : TRIM(LEADING #1 FROM #0) : ltrim(#0, #1)
 TRIM : text, 'letters' > text : TRIM(TRAILING #1 FROM #0) : rtrim(#0, #1)
@@ -484,10 +508,11 @@ CAST : bool > code : CAST(#0 AS VARCHAR)
 CAST : int > code : #0::VARCHAR
 CAST : few > dbl : #0::DOUBLE
 TRY_CAST : text > int : TRY_CAST(#0 AS INTEGER)
+  : CASE WHEN regexp_matches(#0, '^ *[0-9]+ *$') THEN TRY_CAST(#0 AS INTEGER) END
 TRY_CAST : big > int : TRY_CAST(#0 AS INTEGER)
 TRY_CAST : text > day : TRY_CAST(#0 AS DATE)
 TRY_CAST : code > flt : TRY_CAST(#0 AS DOUBLE)
-TRY_CAST : text > bool : (TRY_CAST(#0 AS INTEGER) IS NULL)
+TRY_CAST : text > bool : (TRY_CAST(#0 AS DATE) IS NULL)
 literals : few > dbl : (#0 * 1.5) : (#0 * 1.5::DOUBLE)
 literals : text > bool : (#0 = 'it''s')
 literals : day > bool : (#0 > DATE '2020-02-29')
@@ -505,14 +530,14 @@ DATE ± days : date, date > big : (#0 - #1)
 ± INTERVAL : moment, span > moment : (#0 + #1)
 ± INTERVAL : moment, span > moment : (#0 - #1)
 n * INTERVAL : few, 'each' > span : (#0 * #1) : (CAST(#0 AS INTEGER) * #1)
-n * INTERVAL : day, few > moment : (#0 + #1 * INTERVAL '1 day') : (#0 + CAST(#1 AS INTEGER) * INTERVAL '1 day')
+n * INTERVAL : day, few > moment : (#0 + #1 * INTERVAL '36 hours') : (#0 + CAST(#1 AS INTEGER) * INTERVAL '36 hours')
 timestamp − timestamp : moment, moment > bool : (#0 - #1 > INTERVAL '400 days')
 timestamp − timestamp : moment, moment > bool : (#0 - #1 <= INTERVAL '-3 hours')
 EXTRACT : 'field', date > int : EXTRACT(#0 FROM #1) : CAST(EXTRACT(#0 FROM #1) AS BIGINT)
 EXTRACT : 'field', day > few : (EXTRACT(#0 FROM #1) % 90) : (CAST(EXTRACT(#0 FROM #1) AS BIGINT) % 90)
 EXTRACT : 'hand', stamp > int : EXTRACT(#0 FROM #1) : CAST(EXTRACT(#0 FROM #1) AS BIGINT)
-EXTRACT : date > dbl : EXTRACT(EPOCH FROM #0)
-AT TIME ZONE : moment, 'zone' > dbl : EXTRACT(EPOCH FROM date_trunc('second', #0) AT TIME ZONE #1)
+EXTRACT : date > approx : EXTRACT(EPOCH FROM #0)
+AT TIME ZONE : moment, 'zone' > approx : EXTRACT(EPOCH FROM date_trunc('second', #0) AT TIME ZONE #1)
 l[n], l[a:b] : ints, 'digit' > int : #0[#1]
 l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(#1 AS INTEGER)]
 l[n], l[a:b] : ints > int : #0[-1]
@@ -557,8 +582,10 @@ percentile_cont : int, 'share' > approx : quantile_cont(#0, #1)
 percentile_disc : 'share', int > int : percentile_disc(#0) WITHIN GROUP (ORDER BY #1)
 percentile_disc : day, 'share' > day : quantile_disc(#0, #1)
 percentile_disc : dbl, 'share' > dbl : quantile_disc(#0, #1)
-mode : int > int : : (list_sort([{'n': - CAST(e.value AS BIGINT), 'v': e.key} FOR e IN map_entries(histogram(#0)#F)]))[1].v
-mode : code > code : mode() WITHIN GROUP (ORDER BY #0) : (list_sort([{'n': - CAST(e.value AS BIGINT), 'v': e.key} FOR e IN map_entries(histogram(#0)#F)]))[1].v
+mode : int > int :
+  : (list_sort([{'n': - CAST(e.value AS BIGINT), 'v': e.key} FOR e IN map_entries(histogram(#0)#F)]))[1].v
+mode : code > code : mode() WITHIN GROUP (ORDER BY #0)
+  : (list_sort([{'n': - CAST(e.value AS BIGINT), 'v': e.key} FOR e IN map_entries(histogram(#0)#F)]))[1].v
 var : dbl > approx : : var_samp(#0)
 var : int > approx : : var_samp(#0)
 var_pop : dbl > approx : : var_pop(#0)
@@ -649,14 +676,14 @@ TABLE_FUNCTIONS = ["range", "generate_series", "unnest"]
 
 # What the generator does not write, and why.
 EXCLUDED = {
-    "aggregate_functions": {"grouping": "written by the clauses whose groups it tells apart"},
+    "aggregate_functions": {"grouping": "draw.py writes it beside the clauses whose groups it tells apart"},
 }
 
 
 def lines(table):
     """The forms that a table lists, K still standing for any kind, by the entry's name."""
     found = collections.defaultdict(list)
-    for line in table.strip().splitlines():
+    for line in table.strip().replace("\n  ", " ").splitlines():
         name, kinds, text, duck, *_ = [part.strip() for part in [*re.split(r" :(?= |$)", line), "", ""]]
         arguments, kind = [part.strip() for part in kinds.rsplit(">", 1)]
         found[name].append((split(arguments), kind, text, once(duck)))
@@ -711,7 +738,8 @@ def each_kind(form):
     arguments, kind, text, duck = form
     if "K" not in arguments and kind != "K":
         return [form]
-    return [([value if part == "K" else part for part in arguments], value if kind == "K" else kind, text, duck) for value in VALUES]
+    stand = lambda part, value: value if part == "K" else part
+    return [([stand(part, value) for part in arguments], stand(kind, value), text, duck) for value in VALUES]
 
 
 def call(name, arguments):
@@ -772,7 +800,11 @@ class Forms:
 
     def missing(self, entries):
         """The entries of the surface that nothing here writes."""
-        endings = {"aggregate_functions": " of a group", "window_functions": " of a window", "table_functions": " in FROM"}
+        endings = {
+            "aggregate_functions": " of a group",
+            "window_functions": " of a window",
+            "table_functions": " in FROM",
+        }
         for kind, those in entries.items():
             for entry in those:
                 name = entry["name"]

@@ -1,6 +1,6 @@
-//! Random statements as wide as the SQL surface (`tests/python/wide.py`): every clause, operator and function with every
-//! other in turn, over 1, 3 and 16 shards; each is answered as DuckDB answers it, values and types. Each commit has
-//! statements of its own. `PARCOURS_COVERAGE` names a file for the table of the features that were met together.
+//! Random statements as wide as the SQL surface (`tests/python/wide.py`): every clause, operator and function with
+//! every other in turn, over 1, 3 and 16 shards; each is answered as DuckDB answers it, values and types. Each commit
+//! has statements of its own. `PARCOURS_COVERAGE` names a file for the table of the features that were met together.
 
 use std::ffi::OsString;
 
