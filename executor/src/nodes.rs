@@ -10,7 +10,7 @@ use datafusion::physical_plan::joins::SortMergeJoinExec;
 use datafusion::physical_plan::metrics::MetricsSet;
 
 /// Nodes that compute on batches in memory, spill through the sealed disk manager at most, and read nothing themselves.
-const COMPUTING: [&str; 32] = [
+const COMPUTING: [&str; 33] = [
     "AggregateExec",
     "AlignedUnionExec",
     "BoundedWindowAggExec",
@@ -34,6 +34,7 @@ const COMPUTING: [&str; 32] = [
     "PlaceholderRowExec",
     "ProjectionExec",
     "RepartitionExec",
+    "RootExec",
     "RuntimeStatsExec",
     "SortExec",
     "SortExec(TopK)",

@@ -10,12 +10,12 @@ use parcours_tests::rounds::{every, report};
 
 use crate::corner::Corner;
 
-/// Of how many statements one is asked over 16 shards; `just kinds` asks all.
-const SHARDED: usize = 3;
+/// Of how many statements one is asked over 16 shards.
+const SHARDED: usize = 1;
 
 /// Of how many statements one is asked of one executor, and one of how many joins of each cluster.
-const SAMPLE: usize = 24;
-const JOINS: usize = 97;
+const SAMPLE: usize = 12;
+const JOINS: usize = 41;
 
 fn file(name: &str) -> OsString {
     place::tests().join("queries").join(name).into_os_string()

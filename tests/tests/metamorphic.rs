@@ -10,7 +10,7 @@ use parcours_tests::rounds::{report, rounds, seed};
 use crate::corner::Corner;
 
 /// Conditions of a test run.
-const SAMPLE: usize = 8;
+const SAMPLE: usize = 24;
 
 /// How many of them may be planned anew.
 const REPLANS: &str = "0";

@@ -11,7 +11,7 @@ use parcours_tests::rounds::{report, rounds};
 use crate::corner::Corner;
 
 /// How many statements are asked, unless `PARCOURS_ROUNDS` says otherwise.
-const SAMPLE: usize = 10;
+const SAMPLE: usize = 20;
 const TIMES: &str = "5";
 
 #[test]

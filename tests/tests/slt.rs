@@ -11,7 +11,7 @@ use parcours_tests::sandbox::{Plan, Sandbox, printed};
 use parcours_tests::{place, python, tool};
 
 /// Of how many queries one is asked.
-const SAMPLE: usize = 307;
+const SAMPLE: usize = 151;
 const SHARDS: &str = "16";
 
 /// How many queries may be planned anew.

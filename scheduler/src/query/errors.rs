@@ -64,15 +64,20 @@ impl From<Refusal> for QueryError {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.message().to_owned();
         match refusal {
-            Refusal::TooLarge { .. } => QueryError::ResourcesExhausted { message },
             Refusal::Unsupported { .. } => QueryError::Unsupported { message },
-            Refusal::Invalid { .. } => QueryError::Invalid { message },
+            // Asked again, a statement that is too large is as large: no RESOURCE_EXHAUSTED, which drivers call internal.
+            Refusal::TooLarge { .. } | Refusal::Invalid { .. } => QueryError::Invalid { message },
         }
     }
 }
 
 /// Returns a sentence for a function that is given arguments of other types than it takes.
 fn no_such_form(message: &str) -> Option<String> {
+    if message.contains("is not Struct, Map, or Null") {
+        let sentence =
+            "a column cannot be asked for a field: where it has the name of a table, give the table another alias";
+        return Some(sentence.to_owned());
+    }
     if message.contains("Substring without for/from") {
         return Some("substr takes a text and where in it to begin".to_owned());
     }
@@ -153,12 +158,19 @@ fn lost_executors(text: &str) -> bool {
         .any(|words| text.contains(words))
 }
 
+/// What the decoder of plans says of one with more than fifty steps within each other.
+const TOO_DEEP: &str = "recursion limit reached";
+
 /// The failure of a job, from the text in which Ballista carries it.
 pub fn of_job(query: QueryId, text: &str) -> QueryError {
     match Failure::find(text) {
         Some(failure) => of_failure(failure),
         None if lost_executors(text) => QueryError::Unavailable {
             message: "the executors that ran the query were lost, try again".to_owned(),
+        },
+        None if text.contains(TOO_DEEP) => QueryError::Invalid {
+            message: "the steps of the query are nested too deeply to be sent to executors, nest fewer subqueries"
+                .to_owned(),
         },
         None => {
             let cause = parcours_cluster::failure::without_values(text);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
 use super::jobs::Jobs;
@@ -79,7 +80,12 @@ fn exchanges_nothing(stage: &ExecutionStage) -> bool {
     let ExecutionStage::Successful(stage) = stage else {
         return false;
     };
-    stage.plan.children().into_iter().all(|input| input.is::<EmptyExec>())
+    is_empty(&stage.plan)
+}
+
+fn is_empty(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let inputs = plan.children();
+    plan.is::<EmptyExec>() || (!inputs.is_empty() && inputs.into_iter().all(is_empty))
 }
 
 /// Whether a stage runs all of whose tasks were reported done. The engine takes a report, plans anew and ends the stage

@@ -5,6 +5,7 @@ mod below;
 mod constants;
 mod days;
 mod distinct;
+mod grouped;
 mod joins;
 mod patient;
 mod unions;
@@ -29,7 +30,9 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let at = place(&rules, "simplify_expressions");
     rules.insert(at, Arc::new(days::WholeDays));
     // Before the one that it goes further than.
-    let at = place(&rules, "single_distinct_aggregation_to_group_by");
+    let at = place(&rules, grouped::GroupedDistinct::NAME);
+    rules.retain(|rule| rule.name() != grouped::GroupedDistinct::NAME);
+    rules.insert(at, Arc::new(grouped::GroupedDistinct::default()));
     rules.insert(at, Arc::new(distinct::DistinctPatients));
     // Behind the one that finds keys in conditions, which would undo it.
     let at = place(&rules, "eliminate_group_by_constant");

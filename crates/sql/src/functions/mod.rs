@@ -5,6 +5,7 @@ mod avg;
 mod calendar;
 mod columnar;
 mod conditional;
+mod counts;
 mod date_add;
 mod date_diff;
 mod date_parts;
@@ -43,7 +44,10 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain([strip_accents::strip_accents()])
         .chain(to_char::to_char())
         .chain(to_date::from_texts());
-    let functions = functions.chain(numbers::numbers()).chain(rounding::rounding());
+    let functions = functions
+        .chain(counts::counts())
+        .chain(numbers::numbers())
+        .chain(rounding::rounding());
     functions.map(Arc::new).collect()
 }
 

@@ -9,6 +9,7 @@ mod each;
 mod floats;
 mod frames;
 mod guards;
+mod null_safe;
 mod outputs;
 mod overflow;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(floats::OneZero),
         Arc::new(overflow::Checks),
         Arc::new(guards::Guards),
+        Arc::new(null_safe::NullSafeConditions),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! Forms that are written another way before the engine plans them, each in a file of its own. They change what a query
 //! looks like and never what it means; what cannot be rewritten exactly is refused by name.
 
+mod chosen;
 mod clauses;
 mod distinct_from;
 mod extract;
@@ -48,6 +49,7 @@ impl Pass for Forms {
     fn leave_expr(&mut self, expr: &mut Expr) -> Checked {
         units::rewrite(expr);
         extract::rewrite(expr);
+        chosen::rewrite(expr);
         nullif::rewrite(expr);
         likes::rewrite(expr)?;
         rows::rewrite(expr)

@@ -1,0 +1,63 @@
+//! `nvl`, `ifnull` and `nvl2` choose between values as `coalesce` and `CASE` do. The engine's functions of these names take
+//! few types, so that dates come out as texts and decimals as doubles.
+
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+};
+
+use super::bracketed;
+
+/// Rewrites `nvl(a, b)` to `coalesce(a, b)`, and `nvl2(a, b, c)` to `CASE WHEN a IS NOT NULL THEN b ELSE c END`.
+pub(super) fn rewrite(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let name = function.name.to_string().to_lowercase();
+    if function.over.is_some() || function.filter.is_some() {
+        return;
+    }
+    match (name.as_str(), arguments(function).as_deref()) {
+        ("nvl" | "ifnull", Some([_, _])) => function.name = ObjectName::from(vec![Ident::new("coalesce")]),
+        ("nvl2", Some([tested, known, unknown])) => {
+            let condition = Expr::IsNotNull(Box::new(bracketed(tested.clone())));
+            *expr = Expr::Case {
+                case_token: AttachedToken::empty(),
+                end_token: AttachedToken::empty(),
+                operand: None,
+                conditions: vec![CaseWhen {
+                    condition,
+                    result: known.clone(),
+                }],
+                else_result: Some(Box::new(unknown.clone())),
+            };
+        }
+        _ => {}
+    }
+}
+
+fn arguments(function: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    let plain = list.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    plain.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::syntax::testing::{answer, session};
+
+    #[tokio::test]
+    async fn values_keep_their_types() {
+        let context =
+            session("CREATE TABLE t AS SELECT CAST(column1 AS DATE) AS d, column2 AS b FROM (VALUES ('2024-01-02', true), (NULL, NULL))").await;
+        let sql = "SELECT arrow_typeof(nvl(d, d)) || arrow_typeof(ifnull(b, false)) || nvl2(b, 1, 2) FROM t ORDER BY d";
+        let rows = format!("{:?}", answer(&context, sql).await);
+        assert!(
+            rows.contains("Date32Boolean1") && rows.contains("Date32Boolean2"),
+            "{rows}"
+        );
+    }
+}
