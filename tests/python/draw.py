@@ -556,6 +556,8 @@ class Draw:
             return self.named(self.one(*self.ctes))
         if self.takes("VALUES", 0.04):
             return self.values()
+        if self.takes("PIVOT", 0.02):
+            return self.pivoted()
         if "unnest in FROM" in self.pending or depth > 0 and self.maybe(0.03):
             return self.unnested()
         if depth > 0 and (self.maybe(0.3) or self.which(STARS + SETS + GROUPINGS)):
@@ -610,6 +612,21 @@ class Draw:
         node = self.node("source", f"(VALUES #0) AS {name} ({', '.join(names)})", None, [table], "VALUES")
         columns = [Column(Node(kind, f"{name}.{column}"), kind) for column, kind in zip(names, kinds)]
         return node, Scope(columns, [column.node for column in columns], len(rows))
+
+    def pivoted(self):
+        """Groups with a column for each of two values."""
+        inner, scope = self.table(self.one("t", "u"))
+        place, name = Place(scope, None, False), self.name("q")
+        kind, values = self.one(("few", ("1", "3")), ("word", ("'A1'", "'B2'")))
+        group, key, value = [self.leaf(each, place) for each in ("few", kind, "few")]
+        call = self.one("max(x)", "min(x)", "count(x)", "count(*)")
+        text = (
+            f"(SELECT * FROM (SELECT #0 AS g, #1 AS z, #2 AS x FROM #3)"
+            f" PIVOT ({call} AS v FOR z IN ({values[0]} AS one, {values[1]} AS two))) AS {name} (g, one, two)"
+        )
+        node = self.node("source", text, None, [group, key, value, inner], "PIVOT")
+        columns = [Column(Node("few", f"{name}.{column}"), "few") for column in ("g", "one", "two")]
+        return node, Scope(columns, [column.node for column in columns], 40)
 
     def unnested(self):
         """A table with a row for each element of a list."""
@@ -1006,7 +1023,8 @@ def written(node):
 
 def varies(value):
     """Whether an expression names a column: in GROUP BY and ORDER BY a bare number would be a place."""
-    return bool(re.search(r"\b[a-z]\d*\.\w+|^[pk]$", written(value)))
+    texts = [Written(value, duck).text for duck in (False, True)]
+    return all(re.search(r"\b[a-z]\d*\.\w+|^[pk]$", text) for text in texts)
 
 
 def correlates(column):

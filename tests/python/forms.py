@@ -112,6 +112,12 @@ POOLS = {
         ("'Mon DD'", "'%b %d'"),
         ("'DDD'", "'%j'"),
     ],
+    "spark hands": [
+        ("'yyyy-MM'", "'%Y-%m'"),
+        ("'dd/MM/yyyy'", "'%d/%m/%Y'"),
+        ("'yyyy'", "'%Y'"),
+        ("'MMM dd'", "'%b %d'"),
+    ],
     "time hands": [("'DD/MM/YYYY HH24:MI:SS'", "'%d/%m/%Y %H:%M:%S'"), ("'HH24:MI'", "'%H:%M'")],
     "percents": ["'%d/%m/%Y'", "'%Y-%m-%d'", "'%j'", "'%y%m'", "'%A %B'"],
     "days": ["INTERVAL '1 month'", "INTERVAL '10 days'", "INTERVAL '1 year 2 months'", "INTERVAL '2 weeks'"],
@@ -316,6 +322,8 @@ to_microseconds : int > span
 to_hours : few > span
 to_minutes : int > span : to_minutes(#0 % 5000)
 to_char : day, 'hands' > code : : strftime(#0, #1)
+date_format : day, 'spark hands' > code : : strftime(#0, #1)
+date_format : moment, 'spark hands' > code : : strftime(#0, #1)
 to_char : moment, 'time hands' > code : : strftime(#0, #1)
 strftime : day, 'percents' > code
 strftime : moment, 'percents' > code
@@ -473,6 +481,7 @@ LIKE, ILIKE : text, 'like' > bool : (#0 NOT ILIKE #1)
 LIKE, ILIKE : text, 'escaped' > bool : (#0 LIKE #1 ESCAPE '!')
 LIKE, ILIKE : code, code > bool : (#0 LIKE #1 || '%')
 LIKE, ILIKE : text, 'like', 'like' > bool : (#0 LIKE ANY (#1, #2)) : (#0 LIKE #1 OR #0 LIKE #2)
+LIKE, ILIKE : text, 'like', 'like' > bool : (#0 LIKE ANY (ARRAY[#1, #2])) : (#0 LIKE #1 OR #0 LIKE #2)
 ~ : text, 'pattern' > bool : (#0 ~ #1) : regexp_matches(#0, #1)
 ~ : text, 'pattern' > bool : (#0 !~ #1) : (NOT regexp_matches(#0, #1))
 ~ : text, 'pattern' > bool : (#0 ~* #1) : regexp_matches(#0, #1, 'i')
@@ -567,7 +576,8 @@ min : approx > approx
 max : approx > approx
 max_by : K, int > K : : arg_min(#0, CASE WHEN #1 IS NOT NULL THEN {'y': - #1, 'x': #0} END)
 min_by : K, int > K : : arg_min(#0, CASE WHEN #1 IS NOT NULL THEN {'y': #1, 'x': #0} END)
-any_value : 'count' > few
+any_value : K > K : : min(#0)
+any_value : K > K : any_value(#0 ORDER BY #K) : list_filter(list(#0 ORDER BY #K)#F, lambda e: e IS NOT NULL)[1]
 bool_and : bool > bool
 bool_or : bool > bool
 bit_and : int > int
@@ -602,6 +612,7 @@ array_agg : int > ints : array_agg(#0 ORDER BY #K)
 array_agg : code > codes : array_agg(#0 ORDER BY #K)
 array_agg : int > ints : array_agg(DISTINCT #0 ORDER BY #0)
 string_agg : code, 'separator' > code : string_agg(#0, #1 ORDER BY #K)
+string_agg : code, 'separator' > code : string_agg(#0, #1) WITHIN GROUP (ORDER BY #K) : string_agg(#0, #1 ORDER BY #K)
 string_agg : code, 'separator' > code : string_agg(DISTINCT #0, #1 ORDER BY #0)
 first_value : K > K : first_value(#0 ORDER BY #K) : first(#0 ORDER BY #K)
 last_value : K > K : last_value(#0 ORDER BY #K) : last(#0 ORDER BY #K)
@@ -646,6 +657,7 @@ CLAUSES = {
     "CROSS JOIN": ["CROSS JOIN"],
     "SEMI and ANTI JOIN": ["SEMI JOIN", "ANTI JOIN"],
     "LATERAL": ["LATERAL"],
+    "PIVOT": ["PIVOT"],
     "UNNEST": ["UNNEST"],
     "VALUES": ["VALUES"],
     "WHERE": ["WHERE"],
@@ -747,14 +759,13 @@ def call(name, arguments):
 
 
 def named(entry, form, feature):
-    """The forms of an entry with their texts, one for each of its names."""
+    """The forms of an entry with their texts, one for each of its names where a text begins with the call."""
     arguments, kind, text, duck = form
-    for name in [entry["name"], *entry.get("aliases", [])]:
-        said = text or call(name, arguments)
+    called = not text or text.startswith(f"{entry['name']}(")
+    for name in [entry["name"], *entry.get("aliases", [])] if called else [entry["name"]]:
+        said = name + text[len(entry["name"]) :] if text and called else text or call(name, arguments)
         spelled = duck or text or call(entry["name"], arguments)
         yield Form(feature, entry["group"], tuple(arguments), kind, said, spelled)
-        if text and not re.search(rf"\b{re.escape(name)}\(", text):
-            return
 
 
 def of_table(kind, table, entries, ending=""):
