@@ -409,8 +409,8 @@ class Draw:
         """The order of a window and its frame."""
         if frame == "RANGE" and self.maybe(0.6) and total is None:
             return self.distance(place)
-        rows = total or frame == "ROWS" or total is None and self.maybe(0.5)
-        keys = self.order(place.scope, bool(rows))
+        rows = bool(total or frame == "ROWS" or total is None and self.maybe(0.5))
+        keys = frozen(self.order(place.scope, rows)) if rows else self.order(place.scope, rows)
         ordered = Node("order", "ORDER BY #0", None, [keys])
         if frame is None:
             return ordered, NOTHING
@@ -444,13 +444,8 @@ class Draw:
 
     def keys(self, scope):
         """An order that leaves no two rows equal that differ."""
-        return Node(
-            "list",
-            None,
-            None,
-            [Node("key", f"#0{self.one('', ' DESC')}", None, [key]) for key in scope.key],
-            joint=", ",
-        )
+        keys = [Node("key", f"#0{self.one('', ' DESC')}", None, [key]) for key in scope.key]
+        return frozen(Node("list", None, None, keys, joint=", "))
 
     def order(self, scope, total):
         """Some expressions to order by, with all of the key behind them where it has to be total."""
@@ -864,7 +859,7 @@ class Draw:
             on = [self.leaf(self.one("few", "code", "bool", "int"), place) for _ in range(self.one(1, 2))]
             self.binds = binds
             on = [value for value in on if varies(value)] or [scope.key[0]]
-            first = Node("frozen", "#0", None, [Node("list", None, None, on, joint=", ")])
+            first = frozen(Node("list", None, None, on, joint=", "))
             node = self.node("distinct", "DISTINCT ON (#0) ", None, [first], "SELECT DISTINCT ON")
             rest = self.keys(scope)
             return node, self.node("order by", " ORDER BY #0, #1", None, [first, rest], "ORDER BY")
@@ -977,7 +972,7 @@ class Draw:
             return query
         keys = list(query.total)
         self.random.shuffle(keys)
-        by = Node("list", None, None, [self.sorted(key) for key in keys], joint=", ")
+        by = frozen(Node("list", None, None, [self.sorted(key) for key in keys], joint=", "))
         order = self.node("order by", " ORDER BY #0", None, [by], "ORDER BY", optional=True)
         return query._replace(node=Node("query", "#0#1", None, [query.node, order]))
 
@@ -1004,6 +999,11 @@ class Draw:
 
 
 Inner = collections.namedtuple("Inner", "source scope where related")
+
+
+def frozen(node):
+    """A node that is not made smaller: an order that leaves no choice, or what stands in two places alike."""
+    return Node("frozen", "#0", None, [node])
 
 
 def operand(query):

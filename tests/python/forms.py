@@ -133,6 +133,8 @@ POOLS = {
 
 # A decimal that is rounded has no places behind the point in DuckDB, and takes them from others beside it in CASE.
 
+# DuckDB drops rows in WHERE whose place in a list is NULL, hence coalesce around places.
+
 # A list with each element once, and in order, NULL first.
 ONCE = (
     "list_sort(list_distinct({0}) || CASE WHEN len({0}) > list_count({0}) THEN [NULL] ELSE [] END,"
@@ -355,7 +357,7 @@ array_length : ints > few
 array_length : codes > few
 cardinality : ints > few : : len(#0)
 array_element : ints, 'digit' > int : : list_extract(#0, #1)
-array_element : codes, few > code : : #0[CAST(#1 AS INTEGER)]
+array_element : codes, few > code : : #0[CAST(coalesce(#1, 99) AS INTEGER)]
 array_slice : ints, 'digit', 'count' > ints
 array_has : ints, int > bool : : list_contains(#0, #1)
 array_has : codes, code > bool : : list_contains(#0, #1)
@@ -548,7 +550,7 @@ EXTRACT : 'hand', stamp > int : EXTRACT(#0 FROM #1) : CAST(EXTRACT(#0 FROM #1) A
 EXTRACT : date > approx : EXTRACT(EPOCH FROM #0)
 AT TIME ZONE : moment, 'zone' > approx : EXTRACT(EPOCH FROM date_trunc('second', #0) AT TIME ZONE #1)
 l[n], l[a:b] : ints, 'digit' > int : #0[#1]
-l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(#1 AS INTEGER)]
+l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(coalesce(#1, 99) AS INTEGER)]
 l[n], l[a:b] : ints > int : #0[-1]
 l[n], l[a:b] : ints > ints : #0[2:3]
 @>, <@ : ints, ints > bool : (#0 @> #1) : (list_has_all(#0, #1) AND len(#1) = list_count(#1))
@@ -612,7 +614,7 @@ array_agg : int > ints : array_agg(#0 ORDER BY #K)
 array_agg : code > codes : array_agg(#0 ORDER BY #K)
 array_agg : int > ints : array_agg(DISTINCT #0 ORDER BY #0)
 string_agg : code, 'separator' > code : string_agg(#0, #1 ORDER BY #K)
-string_agg : code, 'separator' > code : string_agg(#0, #1) WITHIN GROUP (ORDER BY #K) : string_agg(#0, #1 ORDER BY #K)
+string_agg : code, 'separator' > code : string_agg(#0, #1) WITHIN GROUP (ORDER BY #0) : string_agg(#0, #1 ORDER BY #0)
 string_agg : code, 'separator' > code : string_agg(DISTINCT #0, #1 ORDER BY #0)
 first_value : K > K : first_value(#0 ORDER BY #K) : first(#0 ORDER BY #K)
 last_value : K > K : last_value(#0 ORDER BY #K) : last(#0 ORDER BY #K)

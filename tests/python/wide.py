@@ -240,7 +240,7 @@ class Checker:
 
     def behind(self, statement, sentence):
         """The sentence that the driver keeps to itself where what it prepares with parameters is not supported."""
-        if "IngestTargetTable" not in sentence:
+        if "IngestTargetTable" not in sentence and "must call Prepare" not in sentence:
             return sentence
         try:
             with self.parcours.connection.cursor() as cursor:
