@@ -244,7 +244,8 @@ class Checker:
             return sentence
         try:
             with self.parcours.connection.cursor() as cursor:
-                cursor.adbc_prepare(statement.ours.text)
+                cursor.adbc_statement.set_sql_query(statement.ours.text)
+                cursor.adbc_statement.prepare()
         except Exception as error:
             return str(answers.understood(error))
         return sentence
