@@ -32,9 +32,10 @@ soak-loads rounds="20":
 soak-store rounds="20":
     PARCOURS_ROUNDS={{ rounds }} cargo test --release --workspace --test all s3:: -- --nocapture --test-threads 1
 
-# Build a Vault for the tests of the transit key service (needs Go and its module proxy; some minutes)
-vault:
-    crates/keys/tests/vault/build
+# Build a Vault and try the transit key service against it (needs Go and its module proxy; some minutes)
+vault program=(justfile_directory() / "target/vault-transit"):
+    test -x {{ program }} || crates/keys/tests/vault/build {{ program }}
+    PARCOURS_VAULT={{ program }} cargo test --release --workspace --test transit -- --ignored
 
 # Alter partitions, spill files and encrypted data files on disk, this many times each
 tamper rounds="100000":
@@ -67,6 +68,15 @@ metamorphic conditions="2000" seed="" from="0":
 # Ask this many random statements of all clauses, operators and functions; other ones each time; a table of what was met
 wide statements="2000" seed="" from="0" coverage="target/coverage.md":
     PARCOURS_SEED={{ if seed == "" { datetime("%s") } else { seed } }} PARCOURS_FROM={{ from }} PARCOURS_ROUNDS={{ statements }} PARCOURS_COVERAGE={{ absolute_path(coverage) }} cargo test --release --workspace --test all wide:: -- --nocapture
+
+# Plant faults, one after the other, and see that the tests of answers find each (an hour or more; a target directory apart)
+planted target=(justfile_directory() / "target/planted") only="":
+    python3 tests/python/planted.py {{ target }} --only "{{ only }}"
+
+# Change what admits, places, joins within bounds and checks values, one thing at a time, and see which changes no test
+# notices (needs cargo-mutants; minutes for each of hundreds: say `--file GLOB` or `--shard 0/40`)
+mutants *arguments:
+    CARGO_TARGET_DIR={{ justfile_directory() / "target/mutants" }} cargo mutants --output {{ justfile_directory() / "target/mutants" }} {{ arguments }}
 
 # Put a dataset of a thousand files under new master keys, with the figures of it
 rewrap-1000:

@@ -1,8 +1,7 @@
 //! The transit service: the suite of every key service and what a server over the network adds to it.
 //!
 //! Most tests run against a re-implementation of the documented HTTP interface (`engine`). Those in `vault` run against a
-//! HashiCorp Vault of its own for each, which `just vault` builds and `PARCOURS_VAULT` names; without it they say NOT
-//! TESTED.
+//! HashiCorp Vault of its own for each, which `just vault` builds and `PARCOURS_VAULT` names; other runs ignore them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod authority;

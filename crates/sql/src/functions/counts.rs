@@ -80,7 +80,8 @@ mod tests {
         )
         .await;
         answers(
-            "SELECT array_position([3, 1], 1) - 5, array_positions([1, 2, 1], 1), list_length(NULL), len([1])",
+            "SELECT array_position([3, 1], 1) - 5, array_positions([1, 2, 1], 1), list_length(CASE WHEN false THEN [1] END), \
+             array_length([1])",
             "-3,[1, 3],NULL,1",
         )
         .await;

@@ -5,6 +5,7 @@ mod avg;
 mod calendar;
 mod columnar;
 mod conditional;
+mod contains;
 mod counts;
 mod date_add;
 mod date_diff;
@@ -16,6 +17,7 @@ mod intervals;
 mod max_by;
 mod mode;
 mod numbers;
+mod ordered;
 mod patterns;
 mod percentile_cont;
 mod percentile_disc;
@@ -43,7 +45,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain(date_parts::parts())
         .chain(intervals::made());
     let functions = functions
-        .chain([strip_accents::strip_accents()])
+        .chain([contains::contains(), strip_accents::strip_accents()])
         .chain(to_char::to_char())
         .chain(to_date::from_texts());
     let functions = functions
@@ -63,7 +65,8 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
         single_row::single_row(),
         sum::sum(),
     ];
-    let functions = plain.into_iter().chain(max_by::max_by_and_min_by());
+    let functions = plain.into_iter().chain(ordered::ordered());
+    let functions = functions.chain(max_by::max_by_and_min_by());
     let functions = functions.chain(extremes::extremes());
     let functions = functions.chain(variance::statistics()).chain(regression::regressions());
     functions.map(Arc::new).collect()

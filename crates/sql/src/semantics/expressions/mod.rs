@@ -9,6 +9,7 @@ mod each;
 mod floats;
 mod frames;
 mod guards;
+mod moments;
 mod null_safe;
 mod outputs;
 mod overflow;
@@ -39,6 +40,7 @@ pub fn before_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
 pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
         Arc::new(outputs::PlainCasts),
+        Arc::new(moments::TextsOfMoments),
         Arc::new(floats::OneZero),
         Arc::new(overflow::Checks),
         Arc::new(guards::Guards),
@@ -56,7 +58,12 @@ pub fn last_optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 pub fn internal_functions() -> Vec<Arc<ScalarUDF>> {
     overflow::functions()
         .chain(dates::functions())
-        .chain([casts::function(), floats::function(), outputs::function()])
+        .chain([
+            casts::function(),
+            moments::function(),
+            floats::function(),
+            outputs::function(),
+        ])
         .collect()
 }
 

@@ -110,23 +110,23 @@ mod tests {
         for (sql, expected) in [
             (
                 "SELECT a.id, b.id FROM n a JOIN n b ON a.int IS NOT DISTINCT FROM b.int JOIN n c ON c.id = a.id ORDER BY 1",
-                "1 1|2 2|3 3|4 4",
+                "1 1 | 2 2 | 3 3 | 4 4",
             ),
             (
                 "SELECT a.id, b.id FROM n a JOIN n b ON a.int IS NOT DISTINCT FROM b.int WHERE a.x = b.x ORDER BY 1",
-                "1 1|2 2|4 4",
+                "1 1 | 2 2 | 4 4",
             ),
             (
                 "SELECT a.id, b.id FROM n a JOIN n b ON NOT (a.int IS DISTINCT FROM b.int) WHERE a.x = b.x ORDER BY 1",
-                "1 1|2 2|4 4",
+                "1 1 | 2 2 | 4 4",
             ),
             (
-                "SELECT count(*) FROM n a JOIN n b ON a.int IS NOT DISTINCT FROM b.int AND a.id = b.id",
+                "SELECT count(*) FROM n a JOIN n b ON (a.int IS NOT DISTINCT FROM b.int) AND a.id = b.id",
                 "4",
             ),
             (
                 "SELECT a.id, b.id FROM n a LEFT JOIN n b ON a.int IS NOT DISTINCT FROM b.small JOIN n c ON c.x = a.x ORDER BY 1",
-                "1 NULL|2 NULL|4 4",
+                "1 NULL | 2 NULL | 4 4",
             ),
             (
                 "SELECT count(*) FROM n a JOIN n b ON (a.d IS NOT DISTINCT FROM b.d) = (a.id = b.id)",

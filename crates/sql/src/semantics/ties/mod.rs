@@ -237,7 +237,7 @@ fn collected(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
 
 fn argument_order(function: &AggregateFunction, in_order: bool) -> Option<SortExpr> {
     let params = &function.params;
-    let known = ["array_agg", "string_agg", "first_value", "last_value"];
+    let known = ["array_agg", "string_agg", "first_value", "last_value", "nth_value"];
     let argument = params.args.first().filter(|_| known.contains(&function.func.name()))?;
     if !argument.any_column_refs() {
         return None;
