@@ -409,8 +409,8 @@ class Draw:
         """The order of a window and its frame."""
         if frame == "RANGE" and self.maybe(0.6) and total is None:
             return self.distance(place)
-        rows = total or frame == "ROWS" or total is None and self.maybe(0.5)
-        keys = self.order(place.scope, bool(rows))
+        rows = bool(total or frame == "ROWS" or total is None and self.maybe(0.5))
+        keys = frozen(self.order(place.scope, rows)) if rows else self.order(place.scope, rows)
         ordered = Node("order", "ORDER BY #0", None, [keys])
         if frame is None:
             return ordered, NOTHING
@@ -444,13 +444,8 @@ class Draw:
 
     def keys(self, scope):
         """An order that leaves no two rows equal that differ."""
-        return Node(
-            "list",
-            None,
-            None,
-            [Node("key", f"#0{self.one('', ' DESC')}", None, [key]) for key in scope.key],
-            joint=", ",
-        )
+        keys = [Node("key", f"#0{self.one('', ' DESC')}", None, [key]) for key in scope.key]
+        return frozen(Node("list", None, None, keys, joint=", "))
 
     def order(self, scope, total):
         """Some expressions to order by, with all of the key behind them where it has to be total."""
@@ -556,6 +551,8 @@ class Draw:
             return self.named(self.one(*self.ctes))
         if self.takes("VALUES", 0.04):
             return self.values()
+        if self.takes("PIVOT", 0.02):
+            return self.pivoted()
         if "unnest in FROM" in self.pending or depth > 0 and self.maybe(0.03):
             return self.unnested()
         if depth > 0 and (self.maybe(0.3) or self.which(STARS + SETS + GROUPINGS)):
@@ -610,6 +607,21 @@ class Draw:
         node = self.node("source", f"(VALUES #0) AS {name} ({', '.join(names)})", None, [table], "VALUES")
         columns = [Column(Node(kind, f"{name}.{column}"), kind) for column, kind in zip(names, kinds)]
         return node, Scope(columns, [column.node for column in columns], len(rows))
+
+    def pivoted(self):
+        """Groups with a column for each of two values."""
+        inner, scope = self.table(self.one("t", "u"))
+        place, name = Place(scope, None, False), self.name("q")
+        kind, values = self.one(("few", ("1", "3")), ("word", ("'A1'", "'B2'")))
+        group, key, value = [self.leaf(each, place) for each in ("few", kind, "few")]
+        call = self.one("max(x)", "min(x)", "count(x)", "count(*)")
+        text = (
+            f"(SELECT * FROM (SELECT #0 AS g, #1 AS z, #2 AS x FROM #3)"
+            f" PIVOT ({call} AS v FOR z IN ({values[0]} AS one, {values[1]} AS two))) AS {name} (g, one, two)"
+        )
+        node = self.node("source", text, None, [group, key, value, inner], "PIVOT")
+        columns = [Column(Node("few", f"{name}.{column}"), "few") for column in ("g", "one", "two")]
+        return node, Scope(columns, [column.node for column in columns], 40)
 
     def unnested(self):
         """A table with a row for each element of a list."""
@@ -847,7 +859,7 @@ class Draw:
             on = [self.leaf(self.one("few", "code", "bool", "int"), place) for _ in range(self.one(1, 2))]
             self.binds = binds
             on = [value for value in on if varies(value)] or [scope.key[0]]
-            first = Node("frozen", "#0", None, [Node("list", None, None, on, joint=", ")])
+            first = frozen(Node("list", None, None, on, joint=", "))
             node = self.node("distinct", "DISTINCT ON (#0) ", None, [first], "SELECT DISTINCT ON")
             rest = self.keys(scope)
             return node, self.node("order by", " ORDER BY #0, #1", None, [first, rest], "ORDER BY")
@@ -960,7 +972,7 @@ class Draw:
             return query
         keys = list(query.total)
         self.random.shuffle(keys)
-        by = Node("list", None, None, [self.sorted(key) for key in keys], joint=", ")
+        by = frozen(Node("list", None, None, [self.sorted(key) for key in keys], joint=", "))
         order = self.node("order by", " ORDER BY #0", None, [by], "ORDER BY", optional=True)
         return query._replace(node=Node("query", "#0#1", None, [query.node, order]))
 
@@ -989,6 +1001,11 @@ class Draw:
 Inner = collections.namedtuple("Inner", "source scope where related")
 
 
+def frozen(node):
+    """A node that is not made smaller: an order that leaves no choice, or what stands in two places alike."""
+    return Node("frozen", "#0", None, [node])
+
+
 def operand(query):
     """A query beside a set operation: in parentheses where it is in an order."""
     ends = query.node.parts[-1].kind == "order by"
@@ -1006,7 +1023,8 @@ def written(node):
 
 def varies(value):
     """Whether an expression names a column: in GROUP BY and ORDER BY a bare number would be a place."""
-    return bool(re.search(r"\b[a-z]\d*\.\w+|^[pk]$", written(value)))
+    texts = [Written(value, duck).text for duck in (False, True)]
+    return all(re.search(r"\b[a-z]\d*\.\w+|^[pk]$", text) for text in texts)
 
 
 def correlates(column):

@@ -112,6 +112,12 @@ POOLS = {
         ("'Mon DD'", "'%b %d'"),
         ("'DDD'", "'%j'"),
     ],
+    "spark hands": [
+        ("'yyyy-MM'", "'%Y-%m'"),
+        ("'dd/MM/yyyy'", "'%d/%m/%Y'"),
+        ("'yyyy'", "'%Y'"),
+        ("'MMM dd'", "'%b %d'"),
+    ],
     "time hands": [("'DD/MM/YYYY HH24:MI:SS'", "'%d/%m/%Y %H:%M:%S'"), ("'HH24:MI'", "'%H:%M'")],
     "percents": ["'%d/%m/%Y'", "'%Y-%m-%d'", "'%j'", "'%y%m'", "'%A %B'"],
     "days": ["INTERVAL '1 month'", "INTERVAL '10 days'", "INTERVAL '1 year 2 months'", "INTERVAL '2 weeks'"],
@@ -126,6 +132,8 @@ POOLS = {
 # DuckDB takes a part of a moment that is written as NULL for a double, hence the casts of parts below.
 
 # A decimal that is rounded has no places behind the point in DuckDB, and takes them from others beside it in CASE.
+
+# DuckDB drops rows in WHERE whose place in a list is NULL, hence coalesce around places.
 
 # A list with each element once, and in order, NULL first.
 ONCE = (
@@ -316,6 +324,8 @@ to_microseconds : int > span
 to_hours : few > span
 to_minutes : int > span : to_minutes(#0 % 5000)
 to_char : day, 'hands' > code : : strftime(#0, #1)
+date_format : day, 'spark hands' > code : : strftime(#0, #1)
+date_format : moment, 'spark hands' > code : : strftime(#0, #1)
 to_char : moment, 'time hands' > code : : strftime(#0, #1)
 strftime : day, 'percents' > code
 strftime : moment, 'percents' > code
@@ -347,7 +357,7 @@ array_length : ints > few
 array_length : codes > few
 cardinality : ints > few : : len(#0)
 array_element : ints, 'digit' > int : : list_extract(#0, #1)
-array_element : codes, few > code : : #0[CAST(#1 AS INTEGER)]
+array_element : codes, few > code : : #0[CAST(coalesce(#1, 99) AS INTEGER)]
 array_slice : ints, 'digit', 'count' > ints
 array_has : ints, int > bool : : list_contains(#0, #1)
 array_has : codes, code > bool : : list_contains(#0, #1)
@@ -473,6 +483,7 @@ LIKE, ILIKE : text, 'like' > bool : (#0 NOT ILIKE #1)
 LIKE, ILIKE : text, 'escaped' > bool : (#0 LIKE #1 ESCAPE '!')
 LIKE, ILIKE : code, code > bool : (#0 LIKE #1 || '%')
 LIKE, ILIKE : text, 'like', 'like' > bool : (#0 LIKE ANY (#1, #2)) : (#0 LIKE #1 OR #0 LIKE #2)
+LIKE, ILIKE : text, 'like', 'like' > bool : (#0 LIKE ANY (ARRAY[#1, #2])) : (#0 LIKE #1 OR #0 LIKE #2)
 ~ : text, 'pattern' > bool : (#0 ~ #1) : regexp_matches(#0, #1)
 ~ : text, 'pattern' > bool : (#0 !~ #1) : (NOT regexp_matches(#0, #1))
 ~ : text, 'pattern' > bool : (#0 ~* #1) : regexp_matches(#0, #1, 'i')
@@ -539,7 +550,7 @@ EXTRACT : 'hand', stamp > int : EXTRACT(#0 FROM #1) : CAST(EXTRACT(#0 FROM #1) A
 EXTRACT : date > approx : EXTRACT(EPOCH FROM #0)
 AT TIME ZONE : moment, 'zone' > approx : EXTRACT(EPOCH FROM date_trunc('second', #0) AT TIME ZONE #1)
 l[n], l[a:b] : ints, 'digit' > int : #0[#1]
-l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(#1 AS INTEGER)]
+l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(coalesce(#1, 99) AS INTEGER)]
 l[n], l[a:b] : ints > int : #0[-1]
 l[n], l[a:b] : ints > ints : #0[2:3]
 @>, <@ : ints, ints > bool : (#0 @> #1) : (list_has_all(#0, #1) AND len(#1) = list_count(#1))
@@ -567,7 +578,8 @@ min : approx > approx
 max : approx > approx
 max_by : K, int > K : : arg_min(#0, CASE WHEN #1 IS NOT NULL THEN {'y': - #1, 'x': #0} END)
 min_by : K, int > K : : arg_min(#0, CASE WHEN #1 IS NOT NULL THEN {'y': #1, 'x': #0} END)
-any_value : 'count' > few
+any_value : K > K : : min(#0)
+any_value : K > K : any_value(#0 ORDER BY #K) : list_filter(list(#0 ORDER BY #K)#F, lambda e: e IS NOT NULL)[1]
 bool_and : bool > bool
 bool_or : bool > bool
 bit_and : int > int
@@ -602,6 +614,7 @@ array_agg : int > ints : array_agg(#0 ORDER BY #K)
 array_agg : code > codes : array_agg(#0 ORDER BY #K)
 array_agg : int > ints : array_agg(DISTINCT #0 ORDER BY #0)
 string_agg : code, 'separator' > code : string_agg(#0, #1 ORDER BY #K)
+string_agg : code, 'separator' > code : string_agg(#0, #1) WITHIN GROUP (ORDER BY #0) : string_agg(#0, #1 ORDER BY #0)
 string_agg : code, 'separator' > code : string_agg(DISTINCT #0, #1 ORDER BY #0)
 first_value : K > K : first_value(#0 ORDER BY #K) : first(#0 ORDER BY #K)
 last_value : K > K : last_value(#0 ORDER BY #K) : last(#0 ORDER BY #K)
@@ -646,6 +659,7 @@ CLAUSES = {
     "CROSS JOIN": ["CROSS JOIN"],
     "SEMI and ANTI JOIN": ["SEMI JOIN", "ANTI JOIN"],
     "LATERAL": ["LATERAL"],
+    "PIVOT": ["PIVOT"],
     "UNNEST": ["UNNEST"],
     "VALUES": ["VALUES"],
     "WHERE": ["WHERE"],
@@ -747,14 +761,13 @@ def call(name, arguments):
 
 
 def named(entry, form, feature):
-    """The forms of an entry with their texts, one for each of its names."""
+    """The forms of an entry with their texts, one for each of its names where a text begins with the call."""
     arguments, kind, text, duck = form
-    for name in [entry["name"], *entry.get("aliases", [])]:
-        said = text or call(name, arguments)
+    called = not text or text.startswith(f"{entry['name']}(")
+    for name in [entry["name"], *entry.get("aliases", [])] if called else [entry["name"]]:
+        said = name + text[len(entry["name"]) :] if text and called else text or call(name, arguments)
         spelled = duck or text or call(entry["name"], arguments)
         yield Form(feature, entry["group"], tuple(arguments), kind, said, spelled)
-        if text and not re.search(rf"\b{re.escape(name)}\(", text):
-            return
 
 
 def of_table(kind, table, entries, ending=""):

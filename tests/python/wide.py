@@ -240,11 +240,12 @@ class Checker:
 
     def behind(self, statement, sentence):
         """The sentence that the driver keeps to itself where what it prepares with parameters is not supported."""
-        if "IngestTargetTable" not in sentence:
+        if "IngestTargetTable" not in sentence and "must call Prepare" not in sentence:
             return sentence
         try:
             with self.parcours.connection.cursor() as cursor:
-                cursor.adbc_prepare(statement.ours.text)
+                cursor.adbc_statement.set_sql_query(statement.ours.text)
+                cursor.adbc_statement.prepare()
         except Exception as error:
             return str(answers.understood(error))
         return sentence

@@ -5,6 +5,7 @@ mod below;
 mod constants;
 mod days;
 mod distinct;
+mod filters;
 mod grouped;
 mod joins;
 mod patient;
@@ -26,6 +27,11 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         let found = rules.iter().position(|rule| rule.name() == name);
         found.unwrap_or(rules.len())
     };
+    for rule in &mut rules {
+        if rule.name() == filters::PushedFilters::NAME {
+            *rule = Arc::new(filters::PushedFilters::default());
+        }
+    }
     // Where conditions on dates can still be simplified, and pushed down.
     let at = place(&rules, "simplify_expressions");
     rules.insert(at, Arc::new(days::WholeDays));

@@ -326,7 +326,7 @@ fn order_by_name(expr: &mut Expr, given: &Given) -> Checked {
         Expr::Value(_) => return Ok(()),
         Expr::Identifier(name) if given.ambiguous.contains(&compared(name)) => {
             return Err(Refusal::invalid(format!(
-                "ORDER BY {name} may mean several columns of that name, write the column's number, as in ORDER BY 1"
+                "two columns of the result are called {name}: order by the number of one, or rename it"
             )));
         }
         _ => {}
@@ -379,9 +379,10 @@ mod tests {
             ("SELECT a AS a, a FROM t WHERE b = 30", "a,a|2,2"),
             ("SELECT b AS a, a FROM t WHERE b = 30", "a,a|30,2"),
             ("SELECT a AS x, b AS X, a + b AS x FROM t WHERE b = 30", "x,x,x|2,30,32"),
+            ("SELECT a + 1 AS x, b AS x FROM t ORDER BY 2 DESC LIMIT 1", "x,x|3,30"),
             (
-                "SELECT a + 1 AS x, b AS x FROM t ORDER BY x DESC, b DESC",
-                "x,x|3,30|2,20|2,10",
+                "SELECT a AS x, a AS x, t.b, b FROM t ORDER BY x DESC, b LIMIT 1",
+                "x,x,b,b|2,2,30,30",
             ),
             (
                 "SELECT count(*), count(*), sum(a) AS n, max(b) AS n FROM t",
@@ -426,7 +427,7 @@ mod tests {
         ] {
             let said = prepared(sql);
             assert!(
-                said.starts_with("refused: ORDER BY") && said.contains("number"),
+                said.starts_with("refused: two columns of the result are called"),
                 "{sql}: {said}"
             );
         }
