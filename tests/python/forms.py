@@ -519,7 +519,7 @@ CAST : bool > code : CAST(#0 AS VARCHAR)
 CAST : int > code : #0::VARCHAR
 CAST : few > dbl : #0::DOUBLE
 TRY_CAST : text > int : TRY_CAST(#0 AS INTEGER)
-  : CASE WHEN regexp_matches(#0, '^ *[0-9]+ *$') THEN TRY_CAST(#0 AS INTEGER) END
+  : CASE WHEN regexp_matches(#0, '^ *[-+]?[0-9]+ *$') THEN TRY_CAST(#0 AS INTEGER) END
 TRY_CAST : big > int : TRY_CAST(#0 AS INTEGER)
 TRY_CAST : text > day : TRY_CAST(#0 AS DATE)
 TRY_CAST : code > flt : TRY_CAST(#0 AS DOUBLE)
