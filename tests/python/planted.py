@@ -85,7 +85,7 @@ def main(target, only):
     if not patches:
         sys.exit(f"no fault is called {only!r}")
     program, missed = test_program(), []
-    # One place for all, and the same each time: cargo tells packages by where they lie.
+    # One place for all: cargo tells what is new by the time of files, and a patch renews those that it changes.
     checkout = target / "planted"
     run("git", "worktree", "remove", "--force", checkout, capture_output=True)
     must("git", "worktree", "add", "--force", "--detach", checkout, "HEAD")
