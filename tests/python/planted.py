@@ -23,7 +23,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 FAULTS = REPOSITORY / "tests" / "faults"
 
 # What is asked, and how much of it: of how many statements one, and how many random ones.
-TESTS = ["kinds::", "metamorphic::", "random::", "same::", "slt::"]
+TESTS = ["kinds::", "metamorphic::", "random::", "same::", "slt::", "wide::"]
 AMOUNT = {"PARCOURS_EVERY": "5", "PARCOURS_ROUNDS": "200", "PARCOURS_SEED": "planted"}
 
 # What the scripts say where an answer is another one than it should be.
