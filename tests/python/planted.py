@@ -23,7 +23,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 FAULTS = REPOSITORY / "tests" / "faults"
 
 # What is asked, and how much of it: of how many statements one, and how many random ones.
-TESTS = ["kinds::", "metamorphic::", "random::", "same::", "slt::"]
+TESTS = ["kinds::", "metamorphic::", "random::", "same::", "slt::", "wide::"]
 AMOUNT = {"PARCOURS_EVERY": "5", "PARCOURS_ROUNDS": "200", "PARCOURS_SEED": "planted"}
 
 # What the scripts say where an answer is another one than it should be.
@@ -85,7 +85,7 @@ def main(target, only):
     if not patches:
         sys.exit(f"no fault is called {only!r}")
     program, missed = test_program(), []
-    # One place for all, and the same each time: cargo tells packages by where they lie.
+    # One place for all: cargo tells what is new by the time of files, and a patch renews those that it changes.
     checkout = target / "planted"
     run("git", "worktree", "remove", "--force", checkout, capture_output=True)
     must("git", "worktree", "add", "--force", "--detach", checkout, "HEAD")
