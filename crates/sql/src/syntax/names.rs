@@ -5,7 +5,7 @@
 
 mod stars;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArguments, Ident, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use self::stars::Stars;
-use super::refusal::Checked;
+use super::refusal::{Checked, Refusal};
 use super::walk::{Pass, walk};
 
 /// The longest name, in characters; an expression may be a megabyte of text.
@@ -86,9 +86,9 @@ impl Names {
             }
             SetExpr::Query(query) => {
                 self.come(query, seen);
-                Given::new()
+                Given::default()
             }
-            _ => Given::new(),
+            _ => Given::default(),
         }
     }
 }
@@ -122,24 +122,33 @@ impl Pass for Names {
             && let OrderByKind::Expressions(orders) = &mut order_by.kind
         {
             for order in orders {
-                order_by_name(&mut order.expr, &given);
+                order_by_name(&mut order.expr, &given)?;
             }
         }
         Ok(())
     }
 }
 
-/// What was written, and the name that it was given.
-type Given = Vec<(Expr, Ident)>;
+/// The names of a list, as `ORDER BY` refers to them.
+#[derive(Default)]
+struct Given {
+    /// What was written without a name, and the name that it was given.
+    names: Vec<(Expr, Ident)>,
+    /// What may be one of several columns.
+    ambiguous: HashSet<String>,
+}
 
 /// The only column of an operand needs no name.
 fn name_select(select: &mut Select, seen: Seen) -> Given {
     if seen == Seen::Nowhere && select.projection.len() < 2 {
-        return Given::new();
+        return Given::default();
     }
     let stars = Stars::of(select);
     let mut used = Used::new(select, seen);
-    let mut given = Given::new();
+    let mut given = Given {
+        names: Vec::new(),
+        ambiguous: ambiguous(&select.projection),
+    };
     for item in &mut select.projection {
         match item {
             SelectItem::UnnamedExpr(expr) => {
@@ -148,7 +157,7 @@ fn name_select(select: &mut Select, seen: Seen) -> Given {
                     None if expands(expr) => None,
                     None => {
                         let alias = used.first(text(expr));
-                        given.push((expr.clone(), alias.clone()));
+                        given.names.push((expr.clone(), alias.clone()));
                         Some(alias)
                     }
                 };
@@ -276,14 +285,56 @@ fn text(expr: &Expr) -> String {
     }
 }
 
-/// `ORDER BY` of an expression that stands in the list means that column. A number is a column's place already.
-fn order_by_name(expr: &mut Expr, given: &Given) {
-    if matches!(expr, Expr::Value(_)) {
-        return;
+/// The names that several columns of a list have which are not one column.
+fn ambiguous(projection: &[SelectItem]) -> HashSet<String> {
+    let mut first: HashMap<String, &Expr> = HashMap::new();
+    let mut ambiguous = HashSet::new();
+    for item in projection {
+        let named = match item {
+            SelectItem::UnnamedExpr(expr) => own_name(expr).map(|name| (name, expr)),
+            SelectItem::ExprWithAlias { expr, alias } => Some((compared(alias), expr)),
+            _ => None,
+        };
+        let Some((name, expr)) = named else { continue };
+        match first.get(&name) {
+            Some(known) if !are_one(known, expr) => {
+                ambiguous.insert(name);
+            }
+            Some(_) => {}
+            None => {
+                first.insert(name, expr);
+            }
+        }
     }
-    if let Some((_, name)) = given.iter().find(|(written, _)| written == expr) {
+    ambiguous
+}
+
+/// Whether both are one expression, or one column with and without its table.
+fn are_one(left: &Expr, right: &Expr) -> bool {
+    let bare = matches!(left, Expr::Identifier(_)) || matches!(right, Expr::Identifier(_));
+    let plain = || {
+        own_name(left)
+            .zip(own_name(right))
+            .is_some_and(|(left, right)| left == right)
+    };
+    left == right || (bare && plain())
+}
+
+/// `ORDER BY` of an expression that stands in the list means that column. A number is a column's place already.
+fn order_by_name(expr: &mut Expr, given: &Given) -> Checked {
+    match expr {
+        Expr::Value(_) => return Ok(()),
+        Expr::Identifier(name) if given.ambiguous.contains(&compared(name)) => {
+            return Err(Refusal::invalid(format!(
+                "two columns of the result are called {name}: order by the number of one, or rename it"
+            )));
+        }
+        _ => {}
+    }
+    if let Some((_, name)) = given.names.iter().find(|(written, _)| written == expr) {
         *expr = Expr::Identifier(name.clone());
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -328,9 +379,10 @@ mod tests {
             ("SELECT a AS a, a FROM t WHERE b = 30", "a,a|2,2"),
             ("SELECT b AS a, a FROM t WHERE b = 30", "a,a|30,2"),
             ("SELECT a AS x, b AS X, a + b AS x FROM t WHERE b = 30", "x,x,x|2,30,32"),
+            ("SELECT a + 1 AS x, b AS x FROM t ORDER BY 2 DESC LIMIT 1", "x,x|3,30"),
             (
-                "SELECT a + 1 AS x, b AS x FROM t ORDER BY x DESC, b DESC",
-                "x,x|3,30|2,20|2,10",
+                "SELECT a AS x, a AS x, t.b, b FROM t ORDER BY x DESC, b LIMIT 1",
+                "x,x,b,b|2,2,30,30",
             ),
             (
                 "SELECT count(*), count(*), sum(a) AS n, max(b) AS n FROM t",
@@ -362,6 +414,22 @@ mod tests {
             ),
         ] {
             assert_eq!(answer(&context, sql).await, expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn an_order_by_a_name_of_two_columns_is_refused() {
+        for sql in [
+            "SELECT a + 1 AS x, b AS x FROM t ORDER BY b, X DESC",
+            "SELECT a AS x, b AS x FROM t UNION SELECT 1, 2 ORDER BY x",
+            "SELECT t.a, u.a FROM t JOIN u ON t.a = u.a ORDER BY a",
+            "SELECT 1 FROM (SELECT b AS a, a FROM t ORDER BY a LIMIT 1) s",
+        ] {
+            let said = prepared(sql);
+            assert!(
+                said.starts_with("refused: two columns of the result are called"),
+                "{sql}: {said}"
+            );
         }
     }
 

@@ -19,36 +19,7 @@ pub(super) fn of_query(query: &mut Query) -> Checked {
     if let Some(fetch) = query.fetch.take() {
         query.limit_clause = Some(fetched(fetch, query.limit_clause.take()));
     }
-    order_by_all(query)?;
-    order_by_names(query)
-}
-
-/// Refuses to order by a name that several columns of the result have.
-fn order_by_names(query: &Query) -> Checked {
-    let (Some(order_by), SetExpr::Select(select)) = (&query.order_by, query.body.as_ref()) else {
-        return Ok(());
-    };
-    let OrderByKind::Expressions(keys) = &order_by.kind else {
-        return Ok(());
-    };
-    for key in keys {
-        let Expr::Identifier(name) = &key.expr else { continue };
-        let mut columns: Vec<&Expr> = Vec::new();
-        for item in &select.projection {
-            if let SelectItem::ExprWithAlias { expr, alias } = item
-                && compared(alias) == compared(name)
-                && !columns.contains(&expr)
-            {
-                columns.push(expr);
-            }
-        }
-        if columns.len() > 1 {
-            return refuse(format!(
-                "two columns of the result are called {name}: order by the number of one, or rename it"
-            ));
-        }
-    }
-    Ok(())
+    order_by_all(query)
 }
 
 /// `FETCH FIRST ROW ONLY` is one row. A limit beside it has been refused.
