@@ -30,7 +30,7 @@ Answer = collections.namedtuple("Answer", "names families rows")
 
 
 def most_replans(count, share):
-    """How many plans may be made anew over so many statements of which that share, in percent, may: chance has two more."""
+    """How many plans may be made anew over so many statements of which that share may, in percent, and two by chance."""
     return 2 + count * share // 100
 
 

@@ -3,10 +3,9 @@
     metamorphic.py SOURCE REFUSED REPLANS SEED FIRST COUNT CONNECT…
 
 SOURCE is the folder of corner.py, REFUSED a list of sentences that may be answered (answers.py says its form), REPLANS
-what share of the conditions may be planned anew, in percent, each CONNECT a connect.json of a person who sees one corner dataset; the
-statements take them in turn. Of those that SEED
-makes, numbers FIRST to FIRST + COUNT are asked. Each makes a condition of every operator and function and looks at it
-three ways:
+what share of the conditions may be planned anew, in percent, each CONNECT a connect.json of a person who sees one
+corner dataset; the statements take them in turn. Of those that SEED makes, numbers FIRST to FIRST + COUNT are asked.
+Each makes a condition of every operator and function and looks at it three ways:
 
     parts     the rows for which it holds, does not hold and is unknown are together all rows, and none twice
     counted   as many rows are kept by it as have it true, when it is computed for all of them
