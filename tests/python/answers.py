@@ -29,6 +29,11 @@ REPLANS = ("queries_replanned",)
 Answer = collections.namedtuple("Answer", "names families rows")
 
 
+def most_replans(count, share):
+    """How many plans may be made anew over so many statements of which that share may, in percent, and two by chance."""
+    return 2 + count * share // 100
+
+
 class Refused(Exception):
     """A sentence that says why a statement is not answered."""
 

@@ -3,10 +3,9 @@
     metamorphic.py SOURCE REFUSED REPLANS SEED FIRST COUNT CONNECT…
 
 SOURCE is the folder of corner.py, REFUSED a list of sentences that may be answered (answers.py says its form), REPLANS
-how many conditions may be planned anew, each CONNECT a connect.json of a person who sees one corner dataset; the
-statements take them in turn. Of those that SEED
-makes, numbers FIRST to FIRST + COUNT are asked. Each makes a condition of every operator and function and looks at it
-three ways:
+what share of the conditions may be planned anew, in percent, each CONNECT a connect.json of a person who sees one
+corner dataset; the statements take them in turn. Of those that SEED makes, numbers FIRST to FIRST + COUNT are asked.
+Each makes a condition of every operator and function and looks at it three ways:
 
     parts     the rows for which it holds, does not hold and is unknown are together all rows, and none twice
     counted   as many rows are kept by it as have it true, when it is computed for all of them
@@ -289,7 +288,7 @@ def main(source, refused, replans, seed, first, count, *connects):
         f"{agreed} of {count} conditions from {first} on are answered alike each way,"
         f" {sum(sentences.values())} refused, {len(replanned)} planned anew"
     )
-    if len(replanned) > int(replans):
+    if len(replanned) > answers.most_replans(int(count), int(replans)):
         failed("\n".join(["REPLANNED", *replanned]))
     if failures:
         sys.exit(f"seed {seed}: {failures} failed")

@@ -316,20 +316,20 @@ fn a_leak_of_every_kind_is_found_and_none_is_not() -> Result<()> {
         Usage { descriptors: 1, ..none },
         Usage { threads: 1, ..none },
         Usage {
-            resident_kib: 2_000,
+            resident_kib: 4_000,
             ..none
         },
     ];
-    for rounds in [3, 12, 100] {
+    for rounds in [3, 12, 40] {
         watched(rounds, none).with_context(|| format!("{rounds} rounds"))?;
     }
     for leak in leaks {
         ensure!(
-            watched(100, leak).is_err(),
-            "{leak:?} in each of 100 rounds was not found"
+            watched(40, leak).is_err(),
+            "{leak:?} in each of 40 rounds was not found"
         );
         let many = Usage {
-            resident_kib: leak.resident_kib * 40,
+            resident_kib: leak.resident_kib * 20,
             descriptors: leak.descriptors * 15,
             threads: leak.threads * 15,
             ..none
