@@ -22,8 +22,9 @@ from adbc_driver_flightsql import DatabaseOptions, dbapi
 # Seconds that one statement may take.
 LIMIT = 60
 
-# What a scheduler counts when a plan did not work out and another one was made: its answer says nothing of the first. Plans
-# that come to no end over an empty side of a join (queries_planned_once) are counted apart, and are no fault of ours.
+# What a scheduler counts when a plan did not work out and another one was made: its answer says nothing of the first.
+# Plans that come to no end over an empty side of a join (queries_planned_once) are counted apart, and are no fault of
+# ours.
 REPLANS = ("queries_replanned",)
 
 Answer = collections.namedtuple("Answer", "names families rows")

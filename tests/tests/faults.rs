@@ -43,7 +43,8 @@ fn kill_executors(cluster: &mut Sandbox, oracle: &Oracle, rounds: usize) -> Resu
     let (mut slowest, mut watch, mut struck) = (Duration::ZERO, Watch::over(rounds), 0);
     for round in 0..rounds {
         let which = round % queries.len();
-        let moment = undisturbed[which].mul_f64(share(round));
+        // Before a query runs it is planned, and behind that its client ends: neither is where a kill is to fall.
+        let moment = undisturbed[which].mul_f64(0.7 * share(round));
         let before = cluster.computed_anew()?;
         let took = kill_one(cluster, oracle, &queries[which], moment, round % 2)
             .with_context(|| format!("round {round}, struck after {moment:?}"))?;
@@ -91,11 +92,14 @@ fn kill_one(
         .arg("--output")
         .arg(&file);
     let start = Instant::now();
-    let child = command
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
+    wait(RECOVERY, "the query runs", || {
+        Ok(cluster.gauge("queries_running")? > 0 || child.try_wait()?.is_some())
+    })?;
     std::thread::sleep(moment);
     cluster.take_executor(victim)?.kill()?;
     let said = finish(child, RECOVERY)?;
