@@ -29,6 +29,14 @@ impl RootExec {
     pub(crate) fn over(input: Arc<dyn ExecutionPlan>) -> Self {
         Self { input }
     }
+
+    /// The root over its only input.
+    pub(crate) fn again(inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+        match <[_; 1]>::try_from(inputs) {
+            Ok([input]) => Ok(Self::over(input)),
+            Err(inputs) => internal_err!("the root of a plan has one input, not {}", inputs.len()),
+        }
+    }
 }
 
 /// Whether the rows of a stage are the answer, by the plan below the node that writes them.
@@ -71,10 +79,7 @@ impl ExecutionPlan for RootExec {
     }
 
     fn with_new_children(self: Arc<Self>, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        match <[_; 1]>::try_from(inputs) {
-            Ok([input]) => Ok(Arc::new(Self::over(input))),
-            Err(inputs) => internal_err!("the root of a plan has one input, not {}", inputs.len()),
-        }
+        Ok(Arc::new(Self::again(inputs)?))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -13,9 +13,9 @@ use datafusion::physical_plan::{ExecutionPlan, displayable};
 const MAX_PASSES: usize = 4;
 
 /// Returns the plan after as many passes of the engine's rules as change something.
-pub(super) fn settled(plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn settled(mut plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
     let rules = repeatable();
-    let (mut plan, mut shown) = (Arc::clone(&plan), told(&plan));
+    let mut shown = told(&plan);
     for _ in 0..MAX_PASSES {
         plan = rules.iter().try_fold(plan, |plan, rule| rule.optimize(plan, options))?;
         let now = told(&plan);

@@ -20,14 +20,10 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 #[derive(Debug, Default)]
 pub(super) struct PushedFilters(PushDownFilter);
 
-impl PushedFilters {
-    /// The name of DataFusion's rule, in whose place this one stands.
-    pub(super) const NAME: &str = "push_down_filter";
-}
-
 impl OptimizerRule for PushedFilters {
+    // DataFusion's, in whose place it stands.
     fn name(&self) -> &str {
-        Self::NAME
+        self.0.name()
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {

@@ -16,14 +16,10 @@ const REPEATABLE: [&str; 2] = ["min", "max"];
 #[derive(Debug, Default)]
 pub(super) struct GroupedDistinct(SingleDistinctToGroupBy);
 
-impl GroupedDistinct {
-    /// The name of DataFusion's rule, in whose place this one stands.
-    pub(super) const NAME: &str = "single_distinct_aggregation_to_group_by";
-}
-
 impl OptimizerRule for GroupedDistinct {
+    // DataFusion's, in whose place it stands.
     fn name(&self) -> &str {
-        Self::NAME
+        self.0.name()
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {

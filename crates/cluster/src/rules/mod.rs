@@ -27,18 +27,21 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         let found = rules.iter().position(|rule| rule.name() == name);
         found.unwrap_or(rules.len())
     };
-    for rule in &mut rules {
-        if rule.name() == filters::PushedFilters::NAME {
-            *rule = Arc::new(filters::PushedFilters::default());
+    // In the place of the engine's of the same names.
+    let ours: [Arc<dyn OptimizerRule + Send + Sync>; 2] = [
+        Arc::new(filters::PushedFilters::default()),
+        Arc::new(grouped::GroupedDistinct::default()),
+    ];
+    for rule in ours {
+        if let Some(engines) = rules.iter_mut().find(|engines| engines.name() == rule.name()) {
+            *engines = rule;
         }
     }
     // Where conditions on dates can still be simplified, and pushed down.
     let at = place(&rules, "simplify_expressions");
     rules.insert(at, Arc::new(days::WholeDays));
     // Before the one that it goes further than.
-    let at = place(&rules, grouped::GroupedDistinct::NAME);
-    rules.retain(|rule| rule.name() != grouped::GroupedDistinct::NAME);
-    rules.insert(at, Arc::new(grouped::GroupedDistinct::default()));
+    let at = place(&rules, "single_distinct_aggregation_to_group_by");
     rules.insert(at, Arc::new(distinct::DistinctPatients));
     // Behind the one that finds keys in conditions, which would undo it.
     let at = place(&rules, "eliminate_group_by_constant");

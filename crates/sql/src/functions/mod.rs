@@ -1,6 +1,27 @@
 //! SQL functions beside the engine's, and those that take the place of the engine's where its own give wrong answers.
 //! A plan names a function and no more, so none of them knows anything but its name and its arguments.
 
+/// The methods of an aggregate that puts its values in order by itself. No order is asked of its input, and none is turned
+/// around; it is one to which an order is of use, since of any other no order travels to executors.
+macro_rules! own_order {
+    () => {
+        fn order_sensitivity(&self) -> datafusion::logical_expr::utils::AggregateOrderSensitivity {
+            datafusion::logical_expr::utils::AggregateOrderSensitivity::Beneficial
+        }
+
+        fn with_beneficial_ordering(
+            self: Arc<Self>,
+            _: bool,
+        ) -> datafusion::common::Result<Option<Arc<dyn datafusion::logical_expr::AggregateUDFImpl>>> {
+            Ok(Some(self))
+        }
+
+        fn reverse_expr(&self) -> datafusion::logical_expr::ReversedUDAF {
+            datafusion::logical_expr::ReversedUDAF::NotSupported
+        }
+    };
+}
+
 mod avg;
 mod calendar;
 mod columnar;

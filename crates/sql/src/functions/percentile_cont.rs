@@ -11,9 +11,9 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err, not_impl_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
+use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
 use super::encoded::list;
@@ -58,7 +58,7 @@ impl Place {
         }
     }
 
-    /// Returns the value at this place; none if there are no values.
+    /// Returns the percentile of these values; `None` if there are none.
     fn value(self, values: &mut [f64]) -> Option<f64> {
         let last = values.len().checked_sub(1)?;
         let place = self.fraction * last as f64;
@@ -163,18 +163,7 @@ impl AggregateUDFImpl for PercentileCont {
         }))
     }
 
-    fn reverse_expr(&self) -> ReversedUDAF {
-        ReversedUDAF::NotSupported
-    }
-
-    // Of a function that has no order in mind, none travels to executors.
-    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::Beneficial
-    }
-
-    fn with_beneficial_ordering(self: Arc<Self>, _: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
-        Ok(Some(self))
-    }
+    own_order!();
 }
 
 /// All values there are.

@@ -1,7 +1,6 @@
 //! Names of output columns. An expression without an alias is named by its own text, `SELECT 1` by `1`; a plain column
-//! keeps its name. The engine refuses equal names, so that a name which occurs again in one list is told apart: in a
-//! subquery as `a_1`, and in the result under a name of ours ([`declared`]) that the analyzer takes away at the end
-//! (`semantics/expressions/outputs`).
+//! keeps its name. The engine refuses two columns of one name. In a subquery the second is renamed `a_1`; in the result it
+//! has an internal name ([`declared`]), and an analyzer rule restores its own (`semantics/expressions/outputs`).
 
 mod stars;
 

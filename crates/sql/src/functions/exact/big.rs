@@ -140,8 +140,7 @@ impl Big {
         Some((scaled.rounded(false), top))
     }
 
-    /// Returns the double that is about this number divided by another, to the last bit or the one before; none if the other
-    /// is zero.
+    /// Returns this number divided by another as a double, correct to the last two bits; `None` if the divisor is zero.
     pub fn quotient(&self, divisor: &Self) -> Option<f64> {
         let (below, of_below) = divisor.scaled()?;
         let Some((above, of_above)) = self.scaled() else {

@@ -123,7 +123,7 @@ impl<const V: usize, const P: usize> Moments<V, P> {
         Some(sign * squared.sqrt().min(1.0))
     }
 
-    /// Returns (Σy·n·Sxx − Σx·n·Sxy) / (n·n·Sxx); none if x does not vary.
+    /// Returns the intercept, (Σy·n·Sxx − Σx·n·Sxy) / (n·n·Sxx); `None` if x does not vary.
     fn intercept(&self) -> Option<f64> {
         let (y, x) = (self.sums[0].total(), self.sums[V - 1].total());
         let (of_both, of_x) = (self.centred(0), self.centred(2));
@@ -131,7 +131,7 @@ impl<const V: usize, const P: usize> Moments<V, P> {
         above.quotient(&of_x.times(self.count))
     }
 
-    /// As PostgreSQL does, returns none if x does not vary, and otherwise one if y does not.
+    /// Returns the coefficient of determination: as in PostgreSQL `None` if x does not vary, and 1 if only y does not.
     fn determination(&self) -> Option<f64> {
         let (of_both, of_y, of_x) = (self.centred(0), self.centred(1), self.centred(2));
         if of_y.is_zero() && !of_x.is_zero() {

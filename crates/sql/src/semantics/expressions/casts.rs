@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::each::rewrite_plan;
+use super::each::{rewrite_plan, target};
 
 /// Functions whose values are whole already.
 const WHOLE: [&str; 4] = ["ceil", "floor", "round", "trunc"];
@@ -51,13 +51,6 @@ impl AnalyzerRule for RoundingCasts {
 
 fn concerned(target: &DataType) -> bool {
     target.is_integer() || matches!(target, DataType::Timestamp(TimeUnit::Microsecond, _))
-}
-
-fn target(expr: &Expr) -> Option<&DataType> {
-    match expr {
-        Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => Some(field.data_type()),
-        _ => None,
-    }
 }
 
 fn mended(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -1,8 +1,10 @@
 //! How a rule goes through a plan: node by node, subqueries included, and only where an expression concerns it, so that any
 //! other statement costs one look at its expressions.
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
@@ -29,6 +31,14 @@ pub(super) fn compares(op: Operator) -> bool {
 /// Whether some part of the expression is so.
 pub(super) fn any(expr: &Expr, concerned: &impl Fn(&Expr) -> bool) -> Result<bool> {
     expr.exists(|part| Ok(concerned(part)))
+}
+
+/// Returns the type that a CAST or a TRY_CAST asks for; of any other expression `None`.
+pub(super) fn target(expr: &Expr) -> Option<&DataType> {
+    match expr {
+        Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => Some(field.data_type()),
+        _ => None,
+    }
 }
 
 /// Rewrites those expressions of the node of which a part concerns the rule. They keep their names.

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::each::rewrite_plan;
+use super::each::{rewrite_plan, target};
 
 static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
     Arc::new(ScalarUDF::from(MomentText {
@@ -45,13 +45,6 @@ impl AnalyzerRule for TextsOfMoments {
             |expr| target(expr).is_some_and(is_text),
             |expr, schema| expr.transform_up(|expr| written(expr, schema)),
         )
-    }
-}
-
-fn target(expr: &Expr) -> Option<&DataType> {
-    match expr {
-        Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => Some(field.data_type()),
-        _ => None,
     }
 }
 

@@ -63,23 +63,22 @@ fn tie_breakers(plan: &LogicalPlan, tables: &dyn Tables, known: &[SortExpr]) -> 
 
 fn sorted(mut sort: Sort, tables: &dyn Tables) -> Result<Transformed<LogicalPlan>> {
     let more = tie_breakers(&sort.input, tables, &sort.expr)?;
-    let before = sort.expr.len();
-    let changed = !more.is_empty();
-    keep_first(&mut sort.expr);
-    let changed = changed || sort.expr.len() < before;
+    let changed = keep_first(&mut sort.expr) | !more.is_empty();
     sort.expr.extend(more);
     Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
 }
 
 /// Leaves out what is ordered by a second time: rows that are equal in it are so in any direction. The engine takes some such
-/// orders for broken plans.
-fn keep_first(by: &mut Vec<SortExpr>) {
+/// orders for broken plans. Returns whether something was left out.
+fn keep_first(by: &mut Vec<SortExpr>) -> bool {
+    let before = by.len();
     let mut seen: Vec<Expr> = Vec::new();
     by.retain(|key| {
         let first = !seen.contains(&key.expr);
         seen.push(key.expr.clone());
         first
     });
+    by.len() < before
 }
 
 fn limited(mut limit: Limit, tables: &dyn Tables) -> Result<Transformed<LogicalPlan>> {
@@ -106,7 +105,7 @@ fn is_ordered(plan: &LogicalPlan) -> bool {
 /// of rows of which no column is read.
 fn ordered(plan: LogicalPlan, tables: &dyn Tables) -> Result<LogicalPlan> {
     if let LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) = &plan
-        && has_rows_of_its_own(&plan)
+        && source_below(&plan).is_some()
     {
         let inputs = plan.inputs().into_iter().cloned();
         let inputs = inputs.map(|input| ordered(input, tables)).collect::<Result<Vec<_>>>()?;
@@ -126,7 +125,7 @@ fn ordered(plan: LogicalPlan, tables: &dyn Tables) -> Result<LogicalPlan> {
 
 /// Returns the order of the table of which the plan's rows are some, where all of its columns come out of the plan.
 fn order_of_table(plan: &LogicalPlan, tables: &dyn Tables) -> Vec<SortExpr> {
-    let Some(scan) = table_below(plan) else {
+    let Some(LogicalPlan::TableScan(scan)) = source_below(plan) else {
         return Vec::new();
     };
     let column = |name: &str| Column::new(Some(scan.table_name.clone()), name);
@@ -137,23 +136,12 @@ fn order_of_table(plan: &LogicalPlan, tables: &dyn Tables) -> Vec<SortExpr> {
         .collect()
 }
 
-/// Whether the plan's rows are some of a table's, or of VALUES.
-fn has_rows_of_its_own(plan: &LogicalPlan) -> bool {
+/// Returns the scan of a table, or the VALUES, of which the plan's rows are some.
+fn source_below(plan: &LogicalPlan) -> Option<&LogicalPlan> {
     match plan {
-        LogicalPlan::TableScan(_) | LogicalPlan::Values(_) => true,
+        LogicalPlan::TableScan(_) | LogicalPlan::Values(_) => Some(plan),
         LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
-            plan.inputs().into_iter().all(has_rows_of_its_own)
-        }
-        _ => false,
-    }
-}
-
-/// Returns the table of which the plan's rows are some.
-fn table_below(plan: &LogicalPlan) -> Option<&TableScan> {
-    match plan {
-        LogicalPlan::TableScan(scan) => Some(scan),
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
-            plan.inputs().first().and_then(|input| table_below(input))
+            plan.inputs().first().and_then(|input| source_below(input))
         }
         _ => None,
     }
@@ -177,10 +165,10 @@ fn numbered(window: Window, tables: &dyn Tables) -> Result<Transformed<LogicalPl
             let more = more
                 .into_iter()
                 .filter(|key| !window.params.partition_by.contains(&key.expr));
-            let before = by.len();
-            keep_first(by);
+            let left_out = keep_first(by);
+            let kept = by.len();
             by.extend(more);
-            let changed = by.len() != before;
+            let changed = left_out || by.len() > kept;
             Ok(Transformed::new_transformed(Expr::WindowFunction(window), changed))
         })?;
         Ok(total.update_data(|expr| name.restore(expr)))
@@ -225,9 +213,7 @@ fn collected(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
             let more = argument_order(&function, in_order);
             let sortable = more.filter(|by| by.expr.get_type(&schema).is_ok_and(|found| keys::is_sortable(&found)));
             let by = &mut function.params.order_by;
-            let before = by.len();
-            keep_first(by);
-            let changed = sortable.is_some() || by.len() < before;
+            let changed = keep_first(by) | sortable.is_some();
             by.extend(sortable);
             Ok(Transformed::new_transformed(Expr::AggregateFunction(function), changed))
         })?;

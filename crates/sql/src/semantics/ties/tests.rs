@@ -1,3 +1,5 @@
+//! Orders become total, and what depends on none stays as it is.
+
 #![allow(clippy::unwrap_used)]
 use std::sync::Arc;
 

@@ -1,48 +1,26 @@
 //! `nvl`, `ifnull` and `nvl2` choose between values as `coalesce` and `CASE` do. The engine's functions of these names take
 //! few types, so that dates come out as texts and decimals as doubles.
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
-use datafusion::sql::sqlparser::ast::{
-    CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-};
+use datafusion::sql::sqlparser::ast::Expr;
 
 use super::bracketed;
+use crate::syntax::built::{case_when, plain_arguments, rename};
 
 /// Rewrites `nvl(a, b)` to `coalesce(a, b)`, and `nvl2(a, b, c)` to `CASE WHEN a IS NOT NULL THEN b ELSE c END`.
 pub(super) fn rewrite(expr: &mut Expr) {
     let Expr::Function(function) = expr else { return };
     let name = function.name.to_string().to_lowercase();
-    if function.over.is_some() || function.filter.is_some() {
+    let Some(arguments) = plain_arguments(function) else {
         return;
-    }
-    match (name.as_str(), arguments(function).as_deref()) {
-        ("nvl" | "ifnull", Some([_, _])) => function.name = ObjectName::from(vec![Ident::new("coalesce")]),
-        ("nvl2", Some([tested, known, unknown])) => {
-            let condition = Expr::IsNotNull(Box::new(bracketed(tested.clone())));
-            *expr = Expr::Case {
-                case_token: AttachedToken::empty(),
-                end_token: AttachedToken::empty(),
-                operand: None,
-                conditions: vec![CaseWhen {
-                    condition,
-                    result: known.clone(),
-                }],
-                else_result: Some(Box::new(unknown.clone())),
-            };
+    };
+    match (name.as_str(), arguments.as_slice()) {
+        ("nvl" | "ifnull", [_, _]) => rename(function, "coalesce"),
+        ("nvl2", [tested, known, unknown]) => {
+            let condition = Expr::IsNotNull(Box::new(bracketed((*tested).clone())));
+            *expr = case_when(condition, (*known).clone(), (*unknown).clone());
         }
         _ => {}
     }
-}
-
-fn arguments(function: &Function) -> Option<Vec<Expr>> {
-    let FunctionArguments::List(list) = &function.args else {
-        return None;
-    };
-    let plain = list.args.iter().map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-        _ => None,
-    });
-    plain.collect()
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! not NULL.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, NullTreatment, ObjectName, ObjectNamePart,
+    Expr, Function, FunctionArgumentClause, FunctionArguments, NullTreatment, ObjectNamePart,
 };
 
+use crate::syntax::built::rename;
 use crate::syntax::names::compared;
 use crate::syntax::refusal::{Checked, refuse};
 
@@ -27,10 +28,6 @@ pub(super) fn rewrite(expr: &mut Expr) -> Checked {
         "any_value" => first_value(function),
         _ => Ok(()),
     }
-}
-
-fn rename(function: &mut Function, name: &str) {
-    function.name = ObjectName::from(vec![Ident::new(name)]);
 }
 
 /// The order of `WITHIN GROUP` as one of the arguments.

@@ -1,10 +1,10 @@
 //! `EXTRACT` of decades, centuries and millennia, which the engine lacks: arithmetic on the year, as PostgreSQL counts.
 //! The first century is of the years 1 to 100.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, DateTimeField, Expr, Value};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, DateTimeField, Expr, Value};
 
 use super::{binary, bracketed};
-use crate::syntax::built::{argument, call};
+use crate::syntax::built::{argument, call, cast};
 
 /// Rewrites an extraction of many years at once.
 pub(super) fn rewrite(expr: &mut Expr) {
@@ -33,13 +33,7 @@ pub(super) fn rewrite(expr: &mut Expr) {
 fn floored(year: Expr, years: &str) -> Expr {
     let share = binary(bracketed(year), BinaryOperator::Divide, number(&format!("{years}.0")));
     let floor = call("floor", vec![argument(share)]);
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(floor),
-        data_type: DataType::Int(None),
-        array: false,
-        format: None,
-    }
+    cast(floor, DataType::Int(None))
 }
 
 fn number(digits: &str) -> Expr {

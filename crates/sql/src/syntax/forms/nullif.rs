@@ -1,11 +1,9 @@
 //! `nullif(a, b)` is of the type of `a`, as it is NULL or `a`. The engine makes both of one type and answers that.
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value,
-};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Value};
 
 use super::binary;
+use crate::syntax::built::{case_when, plain_arguments};
 
 /// Rewrites `nullif(a, b)` to `CASE WHEN a = b THEN NULL ELSE a END`. One within the first argument of another is left to the
 /// engine: what is written twice at each level would double the statement.
@@ -15,16 +13,7 @@ pub(super) fn rewrite(expr: &mut Expr) {
         return;
     }
     let condition = binary(bracketed(value.clone()), BinaryOperator::Eq, bracketed(other));
-    *expr = Expr::Case {
-        case_token: AttachedToken::empty(),
-        end_token: AttachedToken::empty(),
-        operand: None,
-        conditions: vec![CaseWhen {
-            condition,
-            result: Expr::value(Value::Null),
-        }],
-        else_result: Some(Box::new(value)),
-    };
+    *expr = case_when(condition, Expr::value(Value::Null), value);
 }
 
 fn bracketed(expr: Expr) -> Expr {
@@ -36,18 +25,11 @@ fn bracketed(expr: Expr) -> Expr {
 
 fn arguments(expr: &Expr) -> Option<(Expr, Expr)> {
     let Expr::Function(function) = expr else { return None };
-    if !function.name.to_string().eq_ignore_ascii_case("nullif") || function.over.is_some() || function.filter.is_some()
-    {
+    if !function.name.to_string().eq_ignore_ascii_case("nullif") {
         return None;
     }
-    let FunctionArguments::List(list) = &function.args else {
-        return None;
-    };
-    match list.args.as_slice() {
-        [
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(value)),
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(other)),
-        ] => Some((value.clone(), other.clone())),
+    match plain_arguments(function)?.as_slice() {
+        [value, other] => Some(((*value).clone(), (*other).clone())),
         _ => None,
     }
 }

@@ -1,6 +1,8 @@
 //! A parameter beside `||` is a text. The engine takes it for one of the type of what stands on the other side.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, CastKind, DataType, Expr, Value, ValueWithSpan};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, DataType, Expr, Value, ValueWithSpan};
+
+use crate::syntax::built::cast;
 
 /// Rewrites `$1 || x` to `CAST($1 AS VARCHAR) || x`.
 pub(super) fn rewrite(expr: &mut Expr) {
@@ -15,13 +17,7 @@ pub(super) fn rewrite(expr: &mut Expr) {
     for side in [left, right] {
         if is_parameter(side) {
             let parameter = super::taken(side);
-            **side = Expr::Cast {
-                kind: CastKind::Cast,
-                expr: Box::new(parameter),
-                data_type: DataType::Varchar(None),
-                array: false,
-                format: None,
-            };
+            **side = cast(parameter, DataType::Varchar(None));
         }
     }
 }
