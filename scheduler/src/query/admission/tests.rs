@@ -1,3 +1,5 @@
+//! Which columns a plan reads, and which classes they are of.
+
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Queries belong to their owners, are limited in number, and end when a grant does.
+
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use datafusion::execution::context::SessionContext;

@@ -1,3 +1,5 @@
+//! Statements are admitted by the classes that they read, each time that they run.
+
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use datafusion::scalar::ScalarValue;

@@ -84,8 +84,8 @@ impl Sandbox {
         self.tell_version(table, snapshot.table(table).unwrap().bytes() - before + size);
     }
 
-    /// Lets two local data files of a table change places, with their key material, and tells the log their sizes: all that
-    /// somebody can do who may write everywhere and has no key.
+    /// Lets two local data files of a table change places, with their key material, and tells the log their sizes: an
+    /// attacker with write access to the store and no key can do no more.
     pub fn change_places(&self, table: &str, one: &Path, other: &Path) {
         let aside = self.dir.path().join("aside");
         for (a, b) in [
