@@ -10,6 +10,9 @@ use crate::{command, residue};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The bytes of stack of a thread, of which only what is used takes memory. A plan of hundreds of joins is a tree as deep.
+const STACK: usize = 32 << 20;
+
 /// Runs the command that the arguments name.
 pub fn start() -> ExitCode {
     if let Err(error) = residue::leave_none() {
@@ -18,7 +21,8 @@ pub fn start() -> ExitCode {
     }
     parcours_identity::install_crypto_provider();
     let cli = command::Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.enable_all().thread_stack_size(STACK).build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: cannot start: {error}");

@@ -10,7 +10,7 @@ use datafusion::physical_plan::joins::SortMergeJoinExec;
 use datafusion::physical_plan::metrics::MetricsSet;
 
 /// Nodes that compute on batches in memory, spill through the sealed disk manager at most, and read nothing themselves.
-const COMPUTING: [&str; 33] = [
+const COMPUTING: [&str; 34] = [
     "AggregateExec",
     "AlignedUnionExec",
     "BoundedWindowAggExec",
@@ -43,6 +43,7 @@ const COMPUTING: [&str; 33] = [
     "SymmetricHashJoinExec",
     "UnionExec",
     "UnnestExec",
+    "UnorderedExec",
     "WindowAggExec",
 ];
 

@@ -684,9 +684,8 @@ class Draw:
         right, second = self.table(other, small=True)
         common = [column for column in TABLES[one] if column in TABLES[other]]
         names = common if kind == "NATURAL JOIN" else self.one(["p"], ["p", "k"])
-        # NATURAL is of inner joins alone; the sentence that refuses others says to write USING.
         join = self.one("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
-        text = "#0 NATURAL JOIN #1" if kind == "NATURAL JOIN" else f"#0 {join} #1 USING ({', '.join(names)})"
+        text = f"#0 NATURAL {join} #1" if kind == "NATURAL JOIN" else f"#0 {join} #1 USING ({', '.join(names)})"
         columns = [Column(Node(TABLES[one][name], name), TABLES[one][name]) for name in names]
         columns += [
             column for scope in (first, second) for column in scope.columns

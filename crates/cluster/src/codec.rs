@@ -1,4 +1,4 @@
-//! Plans on the wire: Ballista's encoding, with a word for our unions and for the root, whose inputs travel as any node's
+//! Plans on the wire: Ballista's encoding, with a word for our unions and marks, whose inputs travel as any node's
 //! children do, for what window functions do beside their name, and for functions of which executors have their own.
 
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
 use crate::calendar::{self, CalendarPart};
-use crate::placement::RootExec;
 use crate::placement::unions::physical::{PlacedUnionExec, Way};
+use crate::placement::{Mark, Root, RootExec, Unordered, UnorderedExec};
 use crate::ranks::Rank;
 use crate::windows::Directed;
 
 /// Says of a function that executors have their own.
 const OURS: &[u8] = b"ours";
 
-/// Ballista's codec, and two nodes and some functions more.
+/// Ballista's codec, and some nodes and functions more.
 #[derive(Debug, Default)]
 pub(crate) struct PlanCodec(BallistaPhysicalExtensionCodec);
 
@@ -34,8 +34,11 @@ impl PhysicalExtensionCodec for PlanCodec {
         if let Some(way) = Way::named(bytes) {
             return Ok(Arc::new(PlacedUnionExec::again(inputs.to_vec(), way)?));
         }
-        if bytes == RootExec::NAME.as_bytes() {
+        if bytes == Root::NAME.as_bytes() {
             return Ok(Arc::new(RootExec::again(inputs.to_vec())?));
+        }
+        if bytes == Unordered::NAME.as_bytes() {
+            return Ok(Arc::new(UnorderedExec::again(inputs.to_vec())?));
         }
         self.0.try_decode(bytes, inputs, context, converter)
     }
@@ -50,8 +53,8 @@ impl PhysicalExtensionCodec for PlanCodec {
             bytes.extend_from_slice(union.way().name().as_bytes());
             return Ok(());
         }
-        if node.is::<RootExec>() {
-            bytes.extend_from_slice(RootExec::NAME.as_bytes());
+        if node.is::<RootExec>() || node.is::<UnorderedExec>() {
+            bytes.extend_from_slice(node.name().as_bytes());
             return Ok(());
         }
         self.0.try_encode(node, bytes, converter)

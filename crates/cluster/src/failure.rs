@@ -178,7 +178,14 @@ pub fn marked(error: DataFusionError) -> DataFusionError {
     }
     match Failure::of(&error) {
         Some(failure) => DataFusionError::Execution(failure.to_string()),
-        None => DataFusionError::Execution(without_values(&error.to_string())),
+        None => {
+            let cause = without_values(&error.to_string());
+            // The scheduler's log shows less of it: what is quoted within another message is blanked.
+            if !matches!(error.find_root(), DataFusionError::Execution(_)) {
+                tracing::warn!(cause, "a task failed for a reason that has no sentence");
+            }
+            DataFusionError::Execution(cause)
+        }
     }
 }
 

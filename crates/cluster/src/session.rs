@@ -11,6 +11,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use parcours_sql::functions::single_row;
@@ -20,6 +22,7 @@ use parcours_sql::semantics::{expressions, subquery_rules};
 use crate::codec::PlanCodec;
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::options::TaskOptions;
+use crate::placement::AboveJoins;
 use crate::placement::planner::Planner;
 use crate::rules::{WholeWindows, optimizer_rules};
 use crate::windows::window_functions;
@@ -75,6 +78,13 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     rules
 }
 
+/// The engine's rules over joins that declare no order.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(AboveJoins)];
+    rules.extend(PhysicalOptimizer::new().rules);
+    rules
+}
+
 fn expression_planners() -> Vec<Arc<dyn ExprPlanner>> {
     let mut planners = expressions::expression_planners();
     planners.extend(SessionStateDefaults::default_expr_planners());
@@ -91,6 +101,7 @@ pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<S
         .with_type_planner(expressions::type_planner())
         .with_analyzer_rules(analyzer_rules())
         .with_optimizer_rules(optimizer_rules())
+        .with_physical_optimizer_rules(physical_rules())
         .with_query_planner(Arc::new(Planner))
         .with_scalar_functions(scalar_functions())
         .with_aggregate_functions(aggregate_functions())

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::physical_plan::ExecutionPlan;
+use parcours_cluster::placement::without_marks;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
@@ -68,7 +69,7 @@ impl Counters {
 /// The plan with our operators in it.
 pub(crate) fn put_into(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     // From above, since some stand in the place of two.
-    orders::kept(&plan)?
+    orders::kept(&without_marks(plan)?)?
         .transform_down(|node| {
             let mut ours = counted::in_place_of(&node)?;
             if ours.is_none() {

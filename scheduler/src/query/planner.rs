@@ -1,16 +1,19 @@
 //! From a statement's text to an admitted plan: parsed, found to be one read-only query, its tables resolved among those
 //! that the person sees, planned, and checked class by class. Nothing runs here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
+use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as Parsed;
-use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::planner::object_name_to_table_reference;
+use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Ast};
 use parcours_cluster::grant::Grant;
 use parcours_cluster::session::CATALOG;
 use parcours_sql::semantics::refusals;
@@ -57,10 +60,12 @@ impl Planner {
         let state = context.state();
         let mut parsed = parse(&state, sql)?;
         read_only(&parsed)?;
+        let mut named = BTreeSet::new();
         if let Some(statement) = inner(&mut parsed) {
             surface::refuse_unlisted_calls(statement).map_err(unlisted)?;
-            syntax::prepare(statement)?;
+            syntax::prepare(statement, &Seen { view, state: &state })?;
             windows::write_out(statement)?;
+            named = syntax::parameters(statement);
         }
         resolve(view, &state, &parsed)?;
         let plan = state
@@ -72,7 +77,7 @@ impl Planner {
         refusals::check(&plan).map_err(|error| of_planning(&error))?;
         let run = place(&plan)?;
         let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
-        let parameters = parameters(&plan)?;
+        let parameters = parameters(&plan, named)?;
         let (plan, touched) = if parameters.is_empty() {
             let admitted = finish(&state, plan, &view.grant)?;
             (admitted.plan, Some(admitted.touched))
@@ -206,6 +211,34 @@ fn first_words(statement: &str) -> String {
         [first @ ("CREATE" | "DROP" | "ALTER"), second] => format!("{first} {second}"),
         [first, ..] => (*first).to_owned(),
         [] => "the statement".to_owned(),
+    }
+}
+
+/// The tables that a person sees, by the names that a session gives them.
+struct Seen<'a> {
+    view: &'a View,
+    state: &'a SessionState,
+}
+
+impl syntax::Tables for Seen<'_> {
+    fn columns(&self, name: &ObjectName) -> Option<Vec<String>> {
+        let reference = object_name_to_table_reference(name.clone(), true).ok()?;
+        let defaults = &self.state.config().options().catalog;
+        let full = reference.resolve(&defaults.default_catalog, &defaults.default_schema);
+        let dataset = self
+            .view
+            .datasets
+            .get(&*full.schema)
+            .filter(|_| &*full.catalog == CATALOG)?;
+        let table = dataset.tables.get(&*full.table)?;
+        Some(
+            table
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect(),
+        )
     }
 }
 
@@ -384,19 +417,27 @@ fn plain(data_type: &DataType) -> Option<DataType> {
     }
 }
 
-/// The parameters `$1`, `$2`, … in order; a gap is an error, since nobody could bind it.
-fn parameters(plan: &LogicalPlan) -> Result<Vec<Field>, QueryError> {
+/// The parameters `$1`, `$2`, … in order, those that the statement names and the plan does not read included. A gap is an
+/// error: no client could bind it.
+fn parameters(plan: &LogicalPlan, mut named: BTreeSet<usize>) -> Result<Vec<Field>, QueryError> {
     let types = plan.get_parameter_types().map_err(|error| of_planning(&error))?;
-    let mut fields = Vec::with_capacity(types.len());
-    for n in 1..=types.len() {
+    named.extend(
+        types
+            .keys()
+            .filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok()),
+    );
+    let mut fields = Vec::with_capacity(named.len());
+    for n in 1..=named.len() {
         let name = format!("${n}");
-        let Some(data_type) = types.get(&name) else {
+        if !named.contains(&n) {
             return Err(QueryError::Invalid {
                 message: format!("parameters are numbered $1, $2, … and {name} is missing"),
             });
-        };
-        let data_type = data_type
-            .clone()
+        }
+        let data_type = types
+            .get(&name)
+            .cloned()
+            .flatten()
             .map(|found| plain(&found).unwrap_or(found))
             .unwrap_or(DataType::Null);
         fields.push(Field::new(name, data_type, true));

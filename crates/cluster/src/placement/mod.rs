@@ -15,16 +15,21 @@
 //! plainer way.
 
 mod joins;
+mod marks;
 pub mod planner;
 mod root;
 mod settled;
 pub mod soundness;
 mod totals;
 pub(crate) mod unions;
+mod unordered;
 
+pub(crate) use marks::Mark;
 pub use planner::UnionsInOneTask;
-pub(crate) use root::RootExec;
 pub use root::is_root;
+pub(crate) use root::{Root, RootExec};
+pub use unordered::without_marks;
+pub(crate) use unordered::{AboveJoins, Unordered, UnorderedExec};
 
 /// The name of the node that brings all rows of its inputs together in one task.
 pub const IN_ONE_TASK: &str = "GatheredUnionExec";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::catalog::Session;
-use datafusion::common::Result;
+use datafusion::common::{Result, plan_err};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
@@ -14,6 +14,11 @@ use super::joins;
 use super::root::RootExec;
 use super::settled::settled;
 use super::unions::{logical::PlacedUnion, physical};
+use super::unordered::above_joins;
+
+/// The most steps of a plan within each other. Threads have a stack of 32 MiB, and whatever walks a plan takes some
+/// kilobytes of it for each step.
+const MAX_STEPS: usize = 800;
 
 /// The engine's planner, which knows the union, too.
 #[derive(Debug, Default)]
@@ -23,10 +28,20 @@ pub(crate) struct Planner;
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Unions)]);
-        let plan = joins::in_one_task(planner.create_physical_plan(plan, session).await?)?;
+        let plan = planner.create_physical_plan(plan, session).await?;
+        // Ballista plans with rules of its own, and has joins decided later.
+        let plan = above_joins(joins::in_one_task(plan)?)?;
         let plan = settled(plan, session.config_options())?;
+        if steps(&plan) > MAX_STEPS {
+            return plan_err!("the steps of the query are nested too deeply, nest fewer subqueries or joins");
+        }
         Ok(Arc::new(RootExec::over(plan)))
     }
+}
+
+/// The steps of a plan that are within each other.
+fn steps(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    1 + plan.children().into_iter().map(steps).max().unwrap_or(0)
 }
 
 /// An extension of a session's configuration, in which every union runs in one task: nothing about its parts can then be

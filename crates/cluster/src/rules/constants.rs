@@ -1,10 +1,14 @@
-//! An optimizer rule: a window is neither divided nor ordered by what is the same in all rows. The engine asks for no order by
-//! a column that it knows to be constant, and may know it no longer when it looks again: behind an exchange, where DataFusion
-//! 55 then cannot read the window's plan on an executor, or above a join that loses a side, where its check of orders refuses
-//! the plan.
+//! An optimizer rule: a window is neither divided nor ordered by what is the same in all rows, nor by anything twice, and an
+//! aggregate has no such order. The engine asks for no order by a column that it knows to be constant, and may know it no
+//! longer when it looks again: behind an exchange, where DataFusion 55 then cannot read the window's plan on an executor, or
+//! above a join that loses a side, where its check of orders refuses the plan. Of an order by one expression twice it forgets
+//! one on the wire, and then takes the state of an aggregate for another.
+
+use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, JoinType, Result, ScalarValue};
+use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
@@ -15,13 +19,13 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::below::below;
 
-/// Takes constants out of `PARTITION BY` and `ORDER BY` of windows.
+/// Takes constants and repetitions out of `PARTITION BY` and `ORDER BY` of windows and aggregates.
 #[derive(Debug, Default)]
-pub(super) struct ConstantWindows;
+pub(super) struct VaryingOrders;
 
-impl OptimizerRule for ConstantWindows {
+impl OptimizerRule for VaryingOrders {
     fn name(&self) -> &str {
-        "constant_windows"
+        "varying_orders"
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {
@@ -29,29 +33,37 @@ impl OptimizerRule for ConstantWindows {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let LogicalPlan::Window(window) = &plan else {
-            return Ok(Transformed::no(plan));
+        let (input, order_too) = match &plan {
+            // Windows of one node are in one order.
+            LogicalPlan::Window(window) => (&window.input, !window.window_expr.iter().any(needs_its_order)),
+            LogicalPlan::Aggregate(aggregate) => (&aggregate.input, true),
+            _ => return Ok(Transformed::no(plan)),
         };
-        let (input, names) = (window.input.clone(), NamePreserver::new(&plan));
-        // Windows of one node are in one order.
-        let order_too = !window.window_expr.iter().any(needs_its_order);
+        let (input, names) = (Arc::clone(input), NamePreserver::new(&plan));
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            let varying = expr.transform_up(|expr| without_constants(expr, &input, order_too))?;
+            let varying = expr.transform_up(|expr| match expr {
+                Expr::WindowFunction(window) => window_by_what_varies(window, &input, order_too),
+                Expr::AggregateFunction(aggregate) => aggregate_by_what_varies(aggregate, &input),
+                expr => Ok(Transformed::no(expr)),
+            })?;
             Ok(varying.update_data(|expr| name.restore(expr)))
         })
     }
 }
 
-fn without_constants(mut expr: Expr, input: &LogicalPlan, order_too: bool) -> Result<Transformed<Expr>> {
-    let Expr::WindowFunction(window) = &mut expr else {
-        return Ok(Transformed::no(expr));
-    };
+fn window_by_what_varies(
+    mut window: Box<WindowFunction>,
+    input: &LogicalPlan,
+    order_too: bool,
+) -> Result<Transformed<Expr>> {
     let params = &mut window.params;
     let before = params.partition_by.len() + params.order_by.len();
     params.partition_by = varying(std::mem::take(&mut params.partition_by), |by| by, input)?;
     if order_too {
         let ordered = !params.order_by.is_empty();
+        let partition_by = &params.partition_by;
+        params.order_by.retain(|by| !partition_by.contains(&by.expr));
         params.order_by = varying(std::mem::take(&mut params.order_by), |by| &by.expr, input)?;
         if ordered && params.order_by.is_empty() && params.window_frame.units == WindowFrameUnits::Range {
             // All rows are peers. The engine has no such frame without an order, and this one is the same.
@@ -59,18 +71,50 @@ fn without_constants(mut expr: Expr, input: &LogicalPlan, order_too: bool) -> Re
         }
     }
     let changed = params.partition_by.len() + params.order_by.len() < before;
-    Ok(Transformed::new_transformed(expr, changed))
+    Ok(Transformed::new_transformed(Expr::WindowFunction(window), changed))
 }
 
-/// Those of which the expression is not the same in all rows.
+fn aggregate_by_what_varies(mut aggregate: AggregateFunction, input: &LogicalPlan) -> Result<Transformed<Expr>> {
+    let order_by = &mut aggregate.params.order_by;
+    let before = order_by.len();
+    *order_by = varying(std::mem::take(order_by), |by| &by.expr, input)?;
+    let changed = order_by.len() < before;
+    Ok(Transformed::new_transformed(
+        Expr::AggregateFunction(aggregate),
+        changed,
+    ))
+}
+
+/// Those of which the expression is not the same in all rows, each once.
 fn varying<T>(all: Vec<T>, expr_of: impl Fn(&T) -> &Expr, input: &LogicalPlan) -> Result<Vec<T>> {
-    let mut kept = Vec::with_capacity(all.len());
+    let mut kept: Vec<T> = Vec::with_capacity(all.len());
     for one in all {
-        if constant(input, expr_of(&one))?.is_none() {
+        let again = kept.iter().any(|other| expr_of(other) == expr_of(&one));
+        if !again && !is_constant(input, expr_of(&one))? {
             kept.push(one);
         }
     }
     Ok(kept)
+}
+
+/// Whether the expression is the same in all rows of the plan.
+fn is_constant(plan: &LogicalPlan, expr: &Expr) -> Result<bool> {
+    if constant(plan, expr)?.is_some() {
+        return Ok(true);
+    }
+    if expr.is_volatile() || expr.contains_outer() {
+        return Ok(false);
+    }
+    let columns = expr.column_refs();
+    if columns.is_empty() {
+        return Ok(false);
+    }
+    for column in columns {
+        if constant_column(plan, column)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a window's frame is another one without a constant to order by: one that reaches some days far needs its one
@@ -161,7 +205,6 @@ mod tests {
     use datafusion::common::tree_node::TreeNodeRecursion;
     use datafusion::execution::SessionStateBuilder;
     use datafusion::prelude::SessionContext;
-    use std::sync::Arc;
 
     fn context(builder: SessionStateBuilder) -> SessionContext {
         let context = SessionContext::new_with_state(builder.with_default_features().build());
@@ -175,7 +218,7 @@ mod tests {
     /// What the window of the optimized plan is divided and ordered by; the rows are held against those without the rule.
     async fn windows_by(sql: &str) -> String {
         let [with, without] = [
-            SessionStateBuilder::new().with_optimizer_rule(Arc::new(ConstantWindows)),
+            SessionStateBuilder::new().with_optimizer_rule(Arc::new(VaryingOrders)),
             SessionStateBuilder::new(),
         ]
         .map(context);

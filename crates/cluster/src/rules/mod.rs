@@ -9,6 +9,7 @@ mod filters;
 mod grouped;
 mod joins;
 mod patient;
+mod series;
 mod unions;
 mod windows;
 
@@ -47,8 +48,9 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let at = place(&rules, "eliminate_group_by_constant");
     rules.insert(at, Arc::new(joins::PatientJoins));
     // Where constants have been computed, and conditions are where they stay.
-    rules.push(Arc::new(constants::ConstantWindows));
+    rules.push(Arc::new(constants::VaryingOrders));
     rules.extend(parcours_sql::semantics::expressions::last_optimizer_rules());
+    rules.push(Arc::new(series::WholeSeries));
     // Last, since the engine's rules see through its own union only.
     rules.push(Arc::new(unions::PlacedUnions));
     rules

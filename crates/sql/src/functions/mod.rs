@@ -34,6 +34,7 @@ mod date_parts;
 mod encoded;
 mod exact;
 mod extremes;
+mod framed;
 mod intervals;
 mod max_by;
 mod mode;
@@ -44,6 +45,7 @@ mod percentile_cont;
 mod percentile_disc;
 mod regression;
 mod rounding;
+mod signed;
 mod single_row;
 mod strip_accents;
 mod sum;
@@ -56,6 +58,7 @@ mod variance;
 
 use std::sync::Arc;
 
+use datafusion::functions_aggregate::all_default_aggregate_functions;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 /// Returns the scalar functions beside the engine's, or in the place of the engine's of the same name.
@@ -66,7 +69,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain(date_parts::parts())
         .chain(intervals::made());
     let functions = functions
-        .chain([contains::contains(), strip_accents::strip_accents()])
+        .chain(contains::contains())
+        .chain([strip_accents::strip_accents()])
         .chain(to_char::to_char())
         .chain(to_date::from_texts());
     let functions = functions
@@ -75,6 +79,18 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain(rounding::rounding());
     functions.map(Arc::new).collect()
 }
+
+/// Aggregates of the engine that cannot take a row out of a frame.
+const NOT_SLIDING: [&str; 8] = [
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+];
 
 /// Returns the aggregates beside the engine's, or in the place of the engine's of the same name.
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
@@ -90,7 +106,10 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let functions = functions.chain(max_by::max_by_and_min_by());
     let functions = functions.chain(extremes::extremes());
     let functions = functions.chain(variance::statistics()).chain(regression::regressions());
-    functions.map(Arc::new).collect()
+    let functions = functions.chain(signed::signed()).map(framed::framed);
+    let engines = all_default_aggregate_functions().into_iter();
+    let engines = engines.filter(|function| NOT_SLIDING.contains(&function.name()));
+    functions.chain(engines.map(framed::framed)).map(Arc::new).collect()
 }
 
 /// Returns the aggregate that gives its only row, and fails where there are several.

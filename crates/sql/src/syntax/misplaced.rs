@@ -1,28 +1,12 @@
 //! Aggregates and windows where there is no group yet or no longer a row: refused by name, since the engine's own
 //! messages are about its plans.
 
-use std::collections::HashSet;
-use std::sync::LazyLock;
-
-use datafusion::execution::SessionStateDefaults;
 use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, JoinConstraint, Query, Select, TableWithJoins, VisitMut};
 
-use super::names::compared;
+use super::aggregates::is_aggregate;
 use super::refusal::{Checked, Refusal};
 use super::using::constraint_mut;
 use super::walk::{Pass, walk};
-
-/// The names of aggregates, the engine's and those that are added to it.
-static AGGREGATES: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let mut names: HashSet<String> = ["listagg", "max_by", "min_by", "mode", "percentile_disc"]
-        .map(str::to_owned)
-        .into();
-    for function in SessionStateDefaults::default_aggregate_functions() {
-        names.insert(function.name().to_owned());
-        names.extend(function.aliases().iter().cloned());
-    }
-    names
-});
 
 /// Refuses windows and aggregates where they have no place.
 pub(super) fn check(query: &mut Query) -> Checked {
@@ -96,8 +80,7 @@ impl Pass for Find {
                 "window functions are not allowed in {clause}, use QUALIFY or a subquery"
             )));
         }
-        let called = function.name.0.last().and_then(|part| part.as_ident()).map(compared);
-        if self.aggregates && self.queries == 0 && called.is_some_and(|called| AGGREGATES.contains(&called)) {
+        if self.aggregates && self.queries == 0 && is_aggregate(function) {
             return Err(Refusal::invalid(format!(
                 "aggregate functions are not allowed in {clause}, use HAVING or a subquery"
             )));

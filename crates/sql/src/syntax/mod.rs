@@ -1,11 +1,13 @@
 //! Syntax trees: which clauses are honoured, and forms that are rewritten before the engine plans them. A statement's
 //! text is checked by [`check_text`], parsed without its hints (see [`without_hints`]), and prepared by [`prepare`].
-//! Neither knows a table's columns: what cannot be told from the text alone is refused by name or left to the engine,
+//! What cannot be told from the text, and the columns of the tables that it names, is refused by name or left to the engine,
 //! never guessed.
 
+mod aggregates;
 mod built;
 pub mod casts;
 mod chains;
+mod columns;
 mod deep;
 mod expansion;
 mod forms;
@@ -14,6 +16,7 @@ mod limits;
 mod lists;
 mod misplaced;
 mod names;
+mod parameters;
 mod refusal;
 mod set_all;
 mod surface;
@@ -23,8 +26,10 @@ mod walk;
 
 use datafusion::sql::sqlparser::ast::Statement;
 
+pub use columns::Tables;
 pub use hints::without_hints;
 pub(crate) use names::declared as declared_name;
+pub use parameters::parameters;
 pub use refusal::Refusal;
 pub use text::check_text;
 
@@ -36,9 +41,9 @@ pub(crate) const ALL_RIGHT: &str = "__all_right";
 
 /// Checks a parsed query against the surface and rewrites forms that the engine reads otherwise. Called once for the
 /// statement below any EXPLAIN, whose text [`check_text`] has passed. What is no query is left as it is.
-pub fn prepare(statement: &mut Statement) -> Result<(), Refusal> {
+pub fn prepare(statement: &mut Statement, tables: &dyn Tables) -> Result<(), Refusal> {
     if let Statement::Explain { statement, .. } = statement {
-        return prepare(statement);
+        return prepare(statement, tables);
     }
     // First, since everything else recurses.
     limits::check(statement)?;
@@ -54,6 +59,7 @@ pub fn prepare(statement: &mut Statement) -> Result<(), Refusal> {
     if let Statement::Query(query) = statement {
         casts::distinguish_casts(query);
     }
+    columns::write_out(statement, tables)?;
     using::write_out(statement)?;
     forms::rewrite(statement)?;
     set_all::mark(statement)?;

@@ -2,17 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::util::display::array_value_to_string;
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as Parsed;
-use datafusion::sql::sqlparser::ast::{Query, Statement};
+use datafusion::sql::sqlparser::ast::{ObjectName, Query, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::{check_text, prepare, without_hints};
+use super::{Tables, check_text, prepare, without_hints};
 use crate::semantics::expressions::DeclaredNames;
 use crate::semantics::set_all::SetOperationsAll;
 
@@ -38,7 +39,7 @@ pub(crate) fn query_of(statement: &Statement) -> &Query {
 /// The text of a prepared statement.
 pub(crate) fn prepared(sql: &str) -> String {
     let mut statement = parsed(sql);
-    match prepare(&mut statement) {
+    match prepare(&mut statement, &()) {
         Ok(()) => statement.to_string(),
         Err(refusal) => format!("refused: {refusal}"),
     }
@@ -54,6 +55,34 @@ pub(crate) async fn session(script: &str) -> SessionContext {
         context.sql(statement).await.unwrap().collect().await.unwrap();
     }
     context
+}
+
+/// The columns of a session's tables.
+struct OfSession(HashMap<String, Vec<String>>);
+
+impl OfSession {
+    async fn of(state: &SessionState) -> Self {
+        let catalog = state.catalog_list().catalog("datafusion").unwrap();
+        let schema = catalog.schema("public").unwrap();
+        let mut tables = HashMap::new();
+        for name in schema.table_names() {
+            let table = schema.table(&name).await.unwrap().unwrap();
+            let columns = table
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect();
+            tables.insert(name, columns);
+        }
+        Self(tables)
+    }
+}
+
+impl Tables for OfSession {
+    fn columns(&self, name: &ObjectName) -> Option<Vec<String>> {
+        self.0.get(&name.to_string()).cloned()
+    }
 }
 
 /// The names and rows of a statement, as `a,b|1,2|3,NULL`; rows are sorted unless the statement orders them. A refusal
@@ -76,7 +105,7 @@ async fn rows(context: &SessionContext, sql: &str) -> Result<String, String> {
     let Parsed::Statement(inner) = &mut statement else {
         return Err("no statement".to_owned());
     };
-    prepare(inner).map_err(|refusal| refusal.to_string())?;
+    prepare(inner, &OfSession::of(&state).await).map_err(|refusal| refusal.to_string())?;
     let ordered = query_of(inner).order_by.is_some();
     let plan = state
         .statement_to_plan(statement)

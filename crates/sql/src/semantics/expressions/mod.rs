@@ -2,6 +2,7 @@
 //! Each file is one subject. A session takes the rules at the places that the functions here name, and knows the internal
 //! functions on every node, since a physical plan travels with their names.
 
+mod alike;
 mod casts;
 mod dates;
 mod durations;
@@ -13,6 +14,7 @@ mod moments;
 mod null_safe;
 mod outputs;
 mod overflow;
+mod subscripts;
 #[cfg(test)]
 mod testing;
 
@@ -29,8 +31,9 @@ use datafusion::optimizer::{AnalyzerRule, OptimizerRule};
 pub fn before_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
         Arc::new(outputs::UniqueKeys),
+        Arc::new(outputs::KeysOfSets),
         Arc::new(casts::RoundingCasts),
-        Arc::new(dates::AlikeDates),
+        Arc::new(alike::AlikeTypes),
         Arc::new(durations::ComparedDurations),
         Arc::new(frames::FittingFrames),
     ]
@@ -69,7 +72,11 @@ pub fn internal_functions() -> Vec<Arc<ScalarUDF>> {
 
 /// What plans operators whose type here is not the engine's. They come before the engine's own planners.
 pub fn expression_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![Arc::new(dates::DateArithmetic), Arc::new(outputs::NamedCasts)]
+    vec![
+        Arc::new(dates::DateArithmetic),
+        Arc::new(outputs::NamedCasts),
+        Arc::new(subscripts::Subscripts),
+    ]
 }
 
 /// What plans the types that a statement names.

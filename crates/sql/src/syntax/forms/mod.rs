@@ -4,12 +4,15 @@
 mod chosen;
 mod clauses;
 mod collected;
+mod containment;
 mod distinct_from;
 mod extract;
+mod grouped;
 mod grouping;
 mod likes;
 mod nullif;
-mod pivot;
+mod orders;
+pub(super) mod pivot;
 mod quantified;
 mod recursive;
 mod row_queries;
@@ -33,13 +36,16 @@ struct Forms;
 impl Pass for Forms {
     fn enter_query(&mut self, query: &mut Query) -> Checked {
         recursive::rewrite(query)?;
+        orders::of_query(query);
         windows::of_order(query)?;
         clauses::of_query(query)
     }
 
     fn enter_select(&mut self, select: &mut Select) -> Checked {
+        orders::of_select(select);
         windows::of_select(select)?;
         clauses::of_select(select);
+        grouped::rewrite(select);
         grouping::rewrite(select)?;
         row_queries::rewrite(select)
     }
@@ -54,10 +60,12 @@ impl Pass for Forms {
     }
 
     fn leave_expr(&mut self, expr: &mut Expr) -> Checked {
+        orders::of_call(expr);
         units::rewrite(expr);
         texts::rewrite(expr);
         extract::rewrite(expr);
         chosen::rewrite(expr);
+        containment::rewrite(expr);
         nullif::rewrite(expr);
         collected::rewrite(expr)?;
         likes::rewrite(expr)?;

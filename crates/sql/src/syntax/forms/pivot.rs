@@ -16,7 +16,7 @@ use crate::syntax::refusal::{Checked, Refusal, refuse};
 use crate::syntax::walk::{Pass, walk};
 
 /// Writes a PIVOT as a grouping.
-pub(super) fn rewrite(factor: &mut TableFactor) -> Checked {
+pub(in crate::syntax) fn rewrite(factor: &mut TableFactor) -> Checked {
     let TableFactor::Pivot {
         table,
         aggregate_functions,

@@ -35,8 +35,9 @@ fn join(join: &Join) -> Checked {
 
 fn operator(operator: &JoinOperator) -> Checked {
     match operator {
-        JoinOperator::Join(on) | JoinOperator::Inner(on) => constraint(on),
-        JoinOperator::Left(on)
+        JoinOperator::Join(on)
+        | JoinOperator::Inner(on)
+        | JoinOperator::Left(on)
         | JoinOperator::LeftOuter(on)
         | JoinOperator::Right(on)
         | JoinOperator::RightOuter(on)
@@ -46,7 +47,7 @@ fn operator(operator: &JoinOperator) -> Checked {
         | JoinOperator::RightSemi(on)
         | JoinOperator::Anti(on)
         | JoinOperator::LeftAnti(on)
-        | JoinOperator::RightAnti(on) => not_natural(on),
+        | JoinOperator::RightAnti(on) => constraint(on),
         JoinOperator::CrossJoin(JoinConstraint::None) => Ok(()),
         JoinOperator::CrossJoin(_) => refuse("CROSS JOIN with a condition is not supported, write JOIN … ON"),
         JoinOperator::CrossApply => refuse("CROSS APPLY is not supported, use CROSS JOIN LATERAL (…)"),
@@ -73,15 +74,6 @@ fn constraint(on: &JoinConstraint) -> Checked {
             false => refuse("USING takes the bare names of columns, write ON for others"),
         },
         JoinConstraint::Natural | JoinConstraint::None => Ok(()),
-    }
-}
-
-/// The columns that a natural join finds cannot be told from the text, and an outer join's common column is not the
-/// left one.
-fn not_natural(on: &JoinConstraint) -> Checked {
-    match on {
-        JoinConstraint::Natural => refuse("NATURAL is supported for inner joins only, say USING (…)"),
-        on => constraint(on),
     }
 }
 

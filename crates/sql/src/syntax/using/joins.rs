@@ -87,7 +87,7 @@ fn kind(operator: &JoinOperator) -> Kind {
 }
 
 /// The constraint of a join.
-pub(super) fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
+pub(crate) fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
     match operator {
         JoinOperator::Join(on)
         | JoinOperator::Inner(on)

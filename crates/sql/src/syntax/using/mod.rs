@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
     SetExpr, Statement, TableFactor, TableWithJoins,
 };
 
-pub(super) use self::joins::constraint_mut;
+pub(super) use self::joins::{constraint, constraint_mut};
 use self::replace::Replace;
 use self::scope::Scope;
 use super::names::{compared, own_name, quoted};

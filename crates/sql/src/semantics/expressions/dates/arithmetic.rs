@@ -10,9 +10,9 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, binary_expr, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::super::alike::alike;
 use super::super::each::compares;
 use super::super::overflow::{Operation, moved_date};
-use super::alike::alike;
 use super::intervals::{INTERVAL, NANOSECONDS_A_DAY, Scaled, function};
 use super::{MICROSECONDS, refuse_numbers};
 

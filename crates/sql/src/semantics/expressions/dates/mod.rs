@@ -2,11 +2,8 @@
 //!
 //! - [`arithmetic`] decides while a statement is planned, since types depend on it: `date ± n` are days, `date ± interval` is a
 //!   timestamp where the interval may have hours, `n * interval` is an interval.
-//! - [`alike`], an analyzer rule, has what is compared with each other be of one kind: a date beside a number is refused, a
-//!   date beside a timestamp becomes one of microseconds. The engine would take nanoseconds, which end in 2262.
 //! - [`timestamps`] plans TIMESTAMP as one of microseconds, as tables have them.
 
-mod alike;
 mod arithmetic;
 mod intervals;
 #[cfg(test)]
@@ -20,10 +17,10 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::ScalarUDF;
 
-pub(super) use alike::AlikeDates;
 pub(super) use arithmetic::DateArithmetic;
 pub(super) use intervals::{INTERVAL, NANOSECONDS_A_DAY};
 pub(super) use timestamps::Microseconds;
+pub(super) use truncation::truncated;
 
 /// The functions that plans get here.
 pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
@@ -34,7 +31,7 @@ pub(super) fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
 pub(super) const MICROSECONDS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// Refuses a date or timestamp beside a number. `where_` says what they have to do with each other.
-fn refuse_numbers<'a>(types: impl Iterator<Item = &'a DataType> + Clone, where_: &str) -> Result<()> {
+pub(super) fn refuse_numbers<'a>(types: impl Iterator<Item = &'a DataType> + Clone, where_: &str) -> Result<()> {
     let number = types.clone().any(|of| of.is_numeric());
     let date = types
         .clone()

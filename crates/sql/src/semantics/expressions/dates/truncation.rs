@@ -27,7 +27,7 @@ pub(super) fn function() -> Arc<ScalarUDF> {
 }
 
 /// The function over a unit and a timestamp, if it knows the unit.
-pub(super) fn truncated(unit: &mut Expr, timestamp: &mut Expr) -> Option<Expr> {
+pub(in super::super) fn truncated(unit: &mut Expr, timestamp: &mut Expr) -> Option<Expr> {
     let known = match unit {
         Expr::Literal(value, _) => value.try_as_str().flatten().and_then(Unit::of).is_some(),
         _ => false,

@@ -1,5 +1,7 @@
 //! An analyzer rule before type coercion: expressions that are compared, or among which one is chosen, and the functions that
-//! take a date for a timestamp.
+//! take a date for a timestamp. A date beside a timestamp becomes one of microseconds, where the engine would take
+//! nanoseconds, which end in 2262. A decimal beside a double becomes a double, where the engine would make a decimal of both,
+//! of which none is infinite or NaN. A date beside a number is refused.
 
 use std::sync::Arc;
 
@@ -12,9 +14,8 @@ use datafusion::logical_expr::expr_schema::cast_subquery;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Projection, Union, cast};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::super::each::{compares, rewrite_plan};
-use super::truncation::truncated;
-use super::{MICROSECONDS, refuse_numbers};
+use super::dates::{MICROSECONDS, refuse_numbers, truncated};
+use super::each::{compares, rewrite_plan};
 
 /// Functions that choose among their arguments.
 const CHOICES: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif", "nvl"];
@@ -22,13 +23,13 @@ const CHOICES: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif",
 /// Functions that make a timestamp of nanoseconds of a date.
 const OF_TIMESTAMPS: [&str; 2] = ["date_bin", "date_trunc"];
 
-/// Has dates and timestamps that meet be of one type, and refuses numbers beside them.
+/// Has dates and timestamps that meet be of one type, and decimals and doubles; refuses numbers beside dates.
 #[derive(Debug, Default)]
-pub(in super::super) struct AlikeDates;
+pub(super) struct AlikeTypes;
 
-impl AnalyzerRule for AlikeDates {
+impl AnalyzerRule for AlikeTypes {
     fn name(&self) -> &str {
-        "alike_dates"
+        "alike_types"
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
@@ -98,30 +99,56 @@ fn together(parts: Vec<Expr>, schema: &DFSchema, where_: &str) -> Result<Transfo
     Ok(alike(parts, &types, true))
 }
 
-/// Casts dates to timestamps where some are timestamps, and the timestamps beside them to microseconds; and `texts` beside
-/// timestamps of microseconds, which the engine would read as nanoseconds, to their type.
+/// Casts what is of another type than the expressions beside it ([`targets`]).
 pub(super) fn alike(parts: Vec<Expr>, types: &[DataType], texts: bool) -> Transformed<Vec<Expr>> {
-    let timestamp = types.iter().find(|of| matches!(of, DataType::Timestamp(..)));
-    let Some(DataType::Timestamp(unit, zone)) = timestamp else {
-        return Transformed::no(parts);
-    };
-    let with_dates = types.iter().any(|of| matches!(of, DataType::Date32 | DataType::Date64));
-    let fine = *unit != TimeUnit::Nanosecond || with_dates;
-    let mut changed = false;
-    let parts = parts.into_iter().zip(types).map(|(part, of)| {
-        let target = match of {
-            DataType::Date32 | DataType::Date64 => MICROSECONDS,
-            DataType::Timestamp(TimeUnit::Nanosecond, zone) if with_dates => {
-                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-            }
-            of if of.is_string() && texts && fine => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
-            _ => return part,
-        };
-        changed = true;
-        cast(part, target)
+    // A constant is read as what stands beside it, by its digits.
+    let types = parts.iter().zip(types).map(|(part, of)| match of {
+        of if of.is_floating() && is_constant(part) => DataType::Null,
+        of => of.clone(),
+    });
+    let targets = targets(&types.collect::<Vec<_>>(), texts);
+    let changed = targets.iter().any(Option::is_some);
+    let parts = parts.into_iter().zip(targets).map(|(part, target)| match target {
+        Some(target) => cast(part, target),
+        None => part,
     });
     let parts = parts.collect();
     Transformed::new_transformed(parts, changed)
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Negative(expr) => is_constant(expr),
+        expr => matches!(expr, Expr::Literal(..)),
+    }
+}
+
+/// What each of some types that meet becomes, if it does not stay: dates become timestamps where some are timestamps, and the
+/// timestamps beside them ones of microseconds; so do `texts` beside timestamps of microseconds, which the engine would read
+/// as nanoseconds; decimals beside doubles become doubles.
+fn targets(types: &[DataType], texts: bool) -> Vec<Option<DataType>> {
+    let with_dates = types.iter().any(is_date);
+    let with_floats = types.iter().any(DataType::is_floating);
+    let timestamp = types.iter().find_map(|of| match of {
+        DataType::Timestamp(unit, zone) => Some((with_dates || *unit != TimeUnit::Nanosecond, zone)),
+        _ => None,
+    });
+    let target = |of: &DataType| match (of, timestamp) {
+        (of, Some(_)) if is_date(of) => Some(MICROSECONDS),
+        (DataType::Timestamp(TimeUnit::Nanosecond, zone), _) if with_dates => {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+        }
+        (of, Some((true, zone))) if of.is_string() && texts => {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+        }
+        (of, _) if of.is_decimal() && with_floats => Some(DataType::Float64),
+        _ => None,
+    };
+    types.iter().map(target).collect()
+}
+
+fn is_date(of: &DataType) -> bool {
+    matches!(of, DataType::Date32 | DataType::Date64)
 }
 
 /// The operand of CASE and what it is compared with, and the values that CASE chooses among.
@@ -193,28 +220,27 @@ fn beside_subquery(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr
     };
     let types = [found.get_type(schema)?, subquery.schema().field(0).data_type().clone()];
     refuse_numbers(types.iter(), "compared with")?;
-    let (early, late) = match &types {
-        [DataType::Date32, DataType::Timestamp(..)] => (true, false),
-        [DataType::Timestamp(..), DataType::Date32] => (false, true),
-        _ => return Ok(Transformed::no(expr)),
-    };
+    let [of_found, of_rows] = targets(&types, false).try_into().unwrap_or([None, None]);
+    if of_found.is_none() && of_rows.is_none() {
+        return Ok(Transformed::no(expr));
+    }
     let (found, subquery) = match &mut expr {
         Expr::InSubquery(InSubquery { expr, subquery, .. }) => (expr, subquery),
         Expr::SetComparison(SetComparison { expr, subquery, .. }) => (expr, subquery),
         _ => return Ok(Transformed::no(expr)),
     };
-    if early {
-        **found = cast(std::mem::take(found.as_mut()), MICROSECONDS);
+    if let Some(target) = of_found {
+        **found = cast(std::mem::take(found.as_mut()), target);
     }
-    if late {
-        *subquery = cast_subquery(subquery.clone(), &MICROSECONDS)?;
+    if let Some(target) = of_rows {
+        *subquery = cast_subquery(subquery.clone(), &target)?;
     }
     Ok(Transformed::yes(expr))
 }
 
 /// Columns of a union, which are cast in a projection of the parts that have another type.
 fn united(union: Union) -> Result<Transformed<LogicalPlan>> {
-    let mut targets = Vec::new();
+    let mut of_parts = vec![Vec::new(); union.inputs.len()];
     for at in 0..union.schema.fields().len() {
         let types = union
             .inputs
@@ -222,20 +248,19 @@ fn united(union: Union) -> Result<Transformed<LogicalPlan>> {
             .map(|input| input.schema().fields().get(at).map(|field| field.data_type().clone()));
         let types: Vec<_> = types.flatten().collect();
         refuse_numbers(types.iter(), "united with")?;
-        let dated = types.contains(&DataType::Date32) && types.iter().any(|of| matches!(of, DataType::Timestamp(..)));
-        targets.push(dated);
+        for (part, target) in of_parts.iter_mut().zip(targets(&types, false)) {
+            part.push(target);
+        }
     }
-    if !targets.contains(&true) {
+    if of_parts.iter().flatten().all(Option::is_none) {
         return Ok(Transformed::no(LogicalPlan::Union(union)));
     }
-    let inputs = union.inputs.into_iter().map(|input| {
-        let columns = input.schema().iter().zip(&targets).map(|((relation, field), dated)| {
+    let inputs = union.inputs.into_iter().zip(of_parts).map(|(input, targets)| {
+        let columns = input.schema().iter().zip(targets).map(|((relation, field), target)| {
             let column = Expr::Column(Column::from((relation, field)));
-            match field.data_type() {
-                DataType::Date32 | DataType::Timestamp(_, None) if *dated => {
-                    cast(column, MICROSECONDS).alias_qualified(relation.cloned(), field.name())
-                }
-                _ => column,
+            match target {
+                Some(target) => cast(column, target).alias_qualified(relation.cloned(), field.name()),
+                None => column,
             }
         });
         let projection = Projection::try_new(columns.collect(), Arc::clone(&input))?;

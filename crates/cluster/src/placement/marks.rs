@@ -1,0 +1,154 @@
+//! Nodes that say something of the rows of their input and emit them as they come.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::CardinalityEffect;
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
+};
+use datafusion::physical_plan::projection::{ProjectionExec, make_with_child};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+
+/// What a node says of the rows of its input.
+pub(crate) trait Mark: fmt::Debug + Send + Sync + Sized + 'static {
+    /// The name of the node, on the wire, too.
+    const NAME: &str;
+
+    /// Whether the rows of the node are in the order of its input, also in one that its columns do not show.
+    const ORDERED: bool;
+
+    /// Whether projections, filters and limits may move below the node.
+    const MOVES: bool;
+
+    /// What is known of the rows of the node.
+    fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties>;
+}
+
+/// Emits the rows of its input as they come.
+#[derive(Debug)]
+pub(crate) struct MarkExec<M> {
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+    mark: PhantomData<M>,
+}
+
+impl<M: Mark> MarkExec<M> {
+    /// The mark over a plan.
+    pub(crate) fn over(input: Arc<dyn ExecutionPlan>) -> Self {
+        let properties = M::properties(&input);
+        Self {
+            input,
+            properties,
+            mark: PhantomData,
+        }
+    }
+
+    /// The mark over its only input.
+    pub(crate) fn again(inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+        match <[_; 1]>::try_from(inputs) {
+            Ok([input]) => Ok(Self::over(input)),
+            Err(inputs) => internal_err!("a {} has one input, not {}", M::NAME, inputs.len()),
+        }
+    }
+
+    /// The plan below the mark.
+    pub(crate) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
+    }
+}
+
+impl<M: Mark> DisplayAs for MarkExec<M> {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(M::NAME)
+    }
+}
+
+impl<M: Mark> ExecutionPlan for MarkExec<M> {
+    fn name(&self) -> &str {
+        M::NAME
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![M::ORDERED]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn with_new_children(self: Arc<Self>, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::again(inputs)?))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        match inputs {
+            [input] => Ok(Arc::clone(input)),
+            _ => internal_err!("a {} has one input, not {}", M::NAME, inputs.len()),
+        }
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        M::MOVES
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+
+    fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let moved = M::MOVES.then(|| make_with_child(projection, &self.input)).transpose()?;
+        Ok(moved.map(|below| Arc::new(Self::over(below)) as _))
+    }
+
+    fn gather_filters_for_pushdown(
+        &self,
+        _: FilterPushdownPhase,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _: &ConfigOptions,
+    ) -> Result<FilterDescription> {
+        match M::MOVES {
+            true => FilterDescription::from_children(filters, &self.children()),
+            false => Ok(FilterDescription::all_unsupported(&filters, &self.children())),
+        }
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        _: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        Ok(FilterPushdownPropagation::if_all(result))
+    }
+}

@@ -1,0 +1,102 @@
+//! Joins whose order is not known before they run.
+//!
+//! Ballista 55 chooses between the kinds of a join, and between its sides, when it knows how large they are. Until then a
+//! node stands for the join that declares the order of the one that was planned first. A sort above it is dropped, and comes
+//! back only where another node requires the order: below an ORDER BY of the whole, or a LIMIT, nothing does, and a limit
+//! that was moved into the join stays there. Every join is therefore planned below a mark that declares no order
+//! ([`above_joins`]). An executor knows the join that it runs: it leaves the marks out ([`without_marks`]) and drops the sorts
+//! that this join makes needless.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
+};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+
+use super::marks::{Mark, MarkExec};
+
+/// The mark of a join.
+#[derive(Debug)]
+pub(crate) struct Unordered;
+
+/// Emits the rows of a join, of whose order nothing is known.
+pub(crate) type UnorderedExec = MarkExec<Unordered>;
+
+impl Mark for Unordered {
+    const NAME: &str = "UnorderedExec";
+    const ORDERED: bool = false;
+    const MOVES: bool = true;
+
+    fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+        // Columns that are alike stay so: a partitioning by one key of the join is one by the other.
+        let mut kept = input.equivalence_properties().clone();
+        kept.clear_orderings();
+        Arc::new(PlanProperties::new(
+            kept,
+            input.output_partitioning().clone(),
+            input.pipeline_behavior(),
+            input.boundedness(),
+        ))
+    }
+}
+
+/// The name of the node that stands for a join while Ballista has not chosen between its kinds.
+const UNDECIDED: &str = "DynamicJoinSelectionExec";
+
+fn is_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<HashJoinExec>()
+        || plan.is::<SortMergeJoinExec>()
+        || plan.is::<NestedLoopJoinExec>()
+        || plan.is::<CrossJoinExec>()
+        || plan.is::<PiecewiseMergeJoinExec>()
+        || plan.name() == UNDECIDED
+}
+
+/// Returns the plan with a mark above every join.
+///
+/// # Errors
+/// If a node does not take the marks for its inputs.
+pub(super) fn above_joins(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let is_mark = |node: &Arc<dyn ExecutionPlan>| node.is::<UnorderedExec>();
+    plan.transform_up(|node| match node.downcast_ref::<UnorderedExec>() {
+        Some(mark) if is_mark(mark.input()) => Ok(Transformed::yes(Arc::clone(mark.input()))),
+        None if is_join(&node) => Ok(Transformed::yes(Arc::new(UnorderedExec::over(node)) as _)),
+        _ => Ok(Transformed::no(node)),
+    })
+    .data()
+}
+
+/// The rule that does so. It is the first of all physical rules: none may see the order of a join.
+#[derive(Debug)]
+pub(crate) struct AboveJoins;
+
+impl PhysicalOptimizerRule for AboveJoins {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        above_joins(plan)
+    }
+
+    fn name(&self) -> &'static str {
+        "unordered_joins"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Returns the plan without marks above its joins.
+///
+/// # Errors
+/// If a node does not take the joins as they are.
+pub fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| match node.downcast_ref::<UnorderedExec>() {
+        Some(mark) => Ok(Transformed::yes(Arc::clone(mark.input()))),
+        None => Ok(Transformed::no(node)),
+    })
+    .data()
+}
