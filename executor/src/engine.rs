@@ -12,7 +12,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
-use parcours_cluster::failure::marked;
+use parcours_cluster::failure::{ENDED, marked};
 use parcours_cluster::options::TaskOptions;
 use parcours_tables::scan::open_for_reading;
 use tokio::sync::Notify;
@@ -69,7 +69,7 @@ impl Engine {
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         if self.store.has_ended(&job) {
-            return Err(DataFusionError::Execution(format!("job {job} has ended")));
+            return Err(DataFusionError::Execution(format!("job {job} {ENDED}")));
         }
         let granted = self.keys.of_task(&TaskOptions::of(config)?.grant, &job, &self.id)?;
         nodes::check(plan)?;

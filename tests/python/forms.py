@@ -357,7 +357,7 @@ array_length : ints > few
 array_length : codes > few
 cardinality : ints > few : : len(#0)
 array_element : ints, 'digit' > int : : list_extract(#0, #1)
-array_element : codes, few > code : : #0[CAST(coalesce(#1, 99) AS INTEGER)]
+array_element : codes, few > code : : #0[CAST(coalesce(#1, 1000000) AS INTEGER)]
 array_slice : ints, 'digit', 'count' > ints
 array_has : ints, int > bool : : list_contains(#0, #1)
 array_has : codes, code > bool : : list_contains(#0, #1)
@@ -550,7 +550,7 @@ EXTRACT : 'hand', stamp > int : EXTRACT(#0 FROM #1) : CAST(EXTRACT(#0 FROM #1) A
 EXTRACT : date > approx : EXTRACT(EPOCH FROM #0)
 AT TIME ZONE : moment, 'zone' > approx : EXTRACT(EPOCH FROM date_trunc('second', #0) AT TIME ZONE #1)
 l[n], l[a:b] : ints, 'digit' > int : #0[#1]
-l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(coalesce(#1, 99) AS INTEGER)]
+l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(coalesce(#1, 1000000) AS INTEGER)]
 l[n], l[a:b] : ints > int : #0[-1]
 l[n], l[a:b] : ints > ints : #0[2:3]
 @>, <@ : ints, ints > bool : (#0 @> #1) : (list_has_all(#0, #1) AND len(#1) = list_count(#1))

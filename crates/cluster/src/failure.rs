@@ -170,6 +170,9 @@ fn of_scan(error: &ScanError) -> Option<Failure> {
     Some(Failure::new(cause, error.to_string()))
 }
 
+/// How the error of a task ends whose job has ended before it.
+pub const ENDED: &str = "has ended";
+
 /// An engine error on its way to the scheduler: marked with its cause where that is known. A failed fetch of a partition
 /// and a failure of input or output stay as they are, since the engine computes those again.
 pub fn marked(error: DataFusionError) -> DataFusionError {
@@ -181,8 +184,9 @@ pub fn marked(error: DataFusionError) -> DataFusionError {
         None => {
             let cause = without_values(&error.to_string());
             // The scheduler's log shows less of it: what is quoted within another message is blanked.
-            if !matches!(error.find_root(), DataFusionError::Execution(_)) {
-                tracing::warn!(cause, "a task failed for a reason that has no sentence");
+            match cause.ends_with(ENDED) {
+                true => tracing::debug!(cause, "a task came too late"),
+                false => tracing::warn!(cause, "a task failed for a reason that has no sentence"),
             }
             DataFusionError::Execution(cause)
         }

@@ -89,7 +89,9 @@ fn aggregate_by_what_varies(mut aggregate: AggregateFunction, input: &LogicalPla
 fn varying<T>(all: Vec<T>, expr_of: impl Fn(&T) -> &Expr, input: &LogicalPlan) -> Result<Vec<T>> {
     let mut kept: Vec<T> = Vec::with_capacity(all.len());
     for one in all {
-        let again = kept.iter().any(|other| expr_of(other) == expr_of(&one));
+        let again = kept
+            .iter()
+            .any(|other| unnamed(expr_of(other)) == unnamed(expr_of(&one)));
         if !again && !is_constant(input, expr_of(&one))? {
             kept.push(one);
         }
@@ -97,24 +99,25 @@ fn varying<T>(all: Vec<T>, expr_of: impl Fn(&T) -> &Expr, input: &LogicalPlan) -
     Ok(kept)
 }
 
+/// The expression without the name that it may have.
+fn unnamed(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => unnamed(&alias.expr),
+        expr => expr,
+    }
+}
+
+/// What is the same in all rows.
+#[derive(Debug, Clone, PartialEq)]
+enum Constant {
+    Value(ScalarValue),
+    /// A value that is not known yet.
+    Unknown,
+}
+
 /// Whether the expression is the same in all rows of the plan.
 fn is_constant(plan: &LogicalPlan, expr: &Expr) -> Result<bool> {
-    if constant(plan, expr)?.is_some() {
-        return Ok(true);
-    }
-    if expr.is_volatile() || expr.contains_outer() {
-        return Ok(false);
-    }
-    let columns = expr.column_refs();
-    if columns.is_empty() {
-        return Ok(false);
-    }
-    for column in columns {
-        if constant_column(plan, column)?.is_none() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    Ok(constant(plan, expr)?.is_some())
 }
 
 /// Whether a window's frame is another one without a constant to order by: one that reaches some days far needs its one
@@ -133,16 +136,29 @@ fn needs_its_order(expr: &Expr) -> bool {
 }
 
 /// The value of the expression in all rows of the plan, if it is the same in all.
-fn constant(plan: &LogicalPlan, expr: &Expr) -> Result<Option<ScalarValue>> {
+fn constant(plan: &LogicalPlan, expr: &Expr) -> Result<Option<Constant>> {
     match expr {
-        Expr::Literal(value, _) => Ok(Some(value.clone())),
-        Expr::Alias(alias) => constant(plan, &alias.expr),
-        Expr::Column(column) => constant_column(plan, column),
-        _ => Ok(None),
+        Expr::Literal(value, _) => return Ok(Some(Constant::Value(value.clone()))),
+        Expr::Alias(alias) => return constant(plan, &alias.expr),
+        Expr::Column(column) => return constant_column(plan, column),
+        expr if expr.is_volatile() || expr.contains_outer() => return Ok(None),
+        _ => {}
     }
+    for column in expr.column_refs() {
+        if constant_column(plan, column)?.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Constant::Unknown))
 }
 
-fn constant_column(plan: &LogicalPlan, column: &Column) -> Result<Option<ScalarValue>> {
+fn constant_column(plan: &LogicalPlan, column: &Column) -> Result<Option<Constant>> {
+    if let LogicalPlan::Aggregate(aggregate) = plan
+        && aggregate.group_expr.is_empty()
+    {
+        // It has one row.
+        return Ok(Some(Constant::Unknown));
+    }
     if let Some((input, expr)) = below(plan, column)? {
         return constant(input, &expr);
     }
@@ -162,7 +178,7 @@ fn constant_column(plan: &LogicalPlan, column: &Column) -> Result<Option<ScalarV
 }
 
 /// The one value that a condition lets pass in the column.
-fn held_to(condition: &Expr, column: &Column) -> Option<ScalarValue> {
+fn held_to(condition: &Expr, column: &Column) -> Option<Constant> {
     let is_column = |expr: &Expr| matches!(expr, Expr::Column(found) if found == column);
     split_conjunction(condition).into_iter().find_map(|part| match part {
         Expr::BinaryExpr(BinaryExpr {
@@ -171,7 +187,7 @@ fn held_to(condition: &Expr, column: &Column) -> Option<ScalarValue> {
             right,
         }) => match (left.as_ref(), right.as_ref()) {
             (column, Expr::Literal(value, _)) | (Expr::Literal(value, _), column) if is_column(column) => {
-                Some(value.clone())
+                Some(Constant::Value(value.clone()))
             }
             _ => None,
         },
@@ -180,7 +196,7 @@ fn held_to(condition: &Expr, column: &Column) -> Option<ScalarValue> {
 }
 
 /// A column of a join is what it is in its side, or NULL where the join puts NULL in the place of rows that the side has not.
-fn constant_of_join(join: &Join, column: &Column) -> Result<Option<ScalarValue>> {
+fn constant_of_join(join: &Join, column: &Column) -> Result<Option<Constant>> {
     let of_left = join.left.schema().has_column(column);
     let side = match of_left {
         true => &join.left,
@@ -194,7 +210,8 @@ fn constant_of_join(join: &Join, column: &Column) -> Result<Option<ScalarValue>>
         _ => false,
     };
     let value = constant_column(side, column)?;
-    Ok(value.filter(|value| !may_be_left_out || value.is_null()))
+    let is_null = |constant: &Constant| matches!(constant, Constant::Value(value) if value.is_null());
+    Ok(value.filter(|value| !may_be_left_out || is_null(value)))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod distinct;
 mod filters;
 mod grouped;
 mod joins;
+mod keys;
 mod patient;
 mod series;
 mod unions;
@@ -49,6 +50,7 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.insert(at, Arc::new(joins::PatientJoins));
     // Where constants have been computed, and conditions are where they stay.
     rules.push(Arc::new(constants::VaryingOrders));
+    rules.push(Arc::new(keys::ComputedKeys));
     rules.extend(parcours_sql::semantics::expressions::last_optimizer_rules());
     rules.push(Arc::new(series::WholeSeries));
     // Last, since the engine's rules see through its own union only.

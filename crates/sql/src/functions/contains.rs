@@ -12,8 +12,6 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_nested::array_has::{array_has_all_udf, array_has_any_udf, array_has_udf};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
-use super::columnar::arguments;
-
 /// The functions.
 pub(super) fn contains() -> [ScalarUDF; 3] {
     [
@@ -60,11 +58,10 @@ impl ScalarUDFImpl for Contains {
     }
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if self.found == Found::Values {
-            if let Some(list) = args.args.first_mut() {
-                *list = without_nulls(list)?;
-            }
-            return self.of.invoke_with_args(args);
+        if self.found == Found::Values
+            && let Some(list) = args.args.first_mut()
+        {
+            *list = without_nulls(list)?;
         }
         let rows = args.number_rows;
         let arrays = args
@@ -72,23 +69,31 @@ impl ScalarUDFImpl for Contains {
             .iter()
             .map(|arg| arg.to_array(rows))
             .collect::<Result<Vec<_>>>()?;
-        match self.of.invoke_with_args(args)? {
-            ColumnarValue::Array(found) => Ok(ColumnarValue::Array(decided(&found, &arrays)?)),
-            scalar => Ok(scalar),
-        }
+        Ok(match self.of.invoke_with_args(args)? {
+            ColumnarValue::Array(found) => ColumnarValue::Array(decided(&found, &arrays)),
+            ColumnarValue::Scalar(found) => {
+                let found = decided(&found.to_array_of_size(rows)?, &arrays);
+                match rows {
+                    0 => ColumnarValue::Array(found),
+                    _ => ColumnarValue::Scalar(ScalarValue::try_from_array(&found, 0)?),
+                }
+            }
+        })
     }
 }
 
-/// Says FALSE where nothing was found and both the list and the value are known.
-fn decided(found: &ArrayRef, arrays: &[ArrayRef]) -> Result<ArrayRef> {
-    let [list, value] = arguments("array_has", arrays)?;
+/// Says whether something was found where both the list and what is looked for are known, and NULL elsewhere.
+fn decided(found: &ArrayRef, arrays: &[ArrayRef]) -> ArrayRef {
+    let known = |row| {
+        arrays
+            .iter()
+            .all(|array| !array.data_type().is_null() && array.is_valid(row))
+    };
+    let found = found.as_boolean().iter().enumerate();
     let found: BooleanArray = found
-        .as_boolean()
-        .iter()
-        .enumerate()
-        .map(|(row, found)| found.or((list.is_valid(row) && value.is_valid(row)).then_some(false)))
+        .map(|(row, found)| known(row).then_some(found == Some(true)))
         .collect();
-    Ok(Arc::new(found))
+    Arc::new(found)
 }
 
 /// The lists without their values that are NULL.
@@ -152,13 +157,16 @@ mod tests {
     async fn null_is_in_no_list() {
         answers(
             "SELECT [3, NULL, 1] @> [3, NULL], [3, NULL, 1] @> [1], [1] <@ [NULL, 1], array_has_any([NULL, 2], [NULL, 3]), \
-             array_has_any([NULL, 2], [2, NULL]), array_has_all([NULL], [NULL]), array_has_all([1], NULL)",
-            "false,true,true,false,true,false,NULL",
+             array_has_any([NULL, 2], [2, NULL]), array_has_all([NULL], [NULL]), array_has_all([1], NULL), array_has_all([1], CAST(NULL AS BIGINT[]))",
+            "false,true,true,false,true,false,NULL,NULL",
         )
         .await;
         let sql =
             "SELECT [x, y] @> [y], array_has_any([x, y], [y, 9]) FROM (VALUES (1, 5), (2, NULL), (NULL, 7)) t(x, y)";
         let rows = found(&session(1), sql).await;
         assert_eq!(rows, ["true,true", "false,false", "true,true"]);
+        let sql = "SELECT [1] @> CASE WHEN x = 1 THEN [1] END, CASE WHEN x = 1 THEN [1] END @> [1] FROM (VALUES (1), (2)) t(x)";
+        let rows = found(&session(1), sql).await;
+        assert_eq!(rows, ["true,true", "NULL,NULL"]);
     }
 }

@@ -6,22 +6,34 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, BooleanArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::{approx_distinct::approx_distinct_udaf, regr::regr_count_udaf};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature,
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature, Volatility,
 };
 
 /// The functions.
 pub(super) fn signed() -> [AggregateUDF; 2] {
-    [approx_distinct_udaf(), regr_count_udaf()].map(|unsigned| AggregateUDF::from(Signed { unsigned }))
+    let of_any = Signature::user_defined(Volatility::Immutable);
+    [
+        Signed {
+            unsigned: approx_distinct_udaf(),
+            signature: of_any,
+        },
+        Signed {
+            signature: regr_count_udaf().signature().clone(),
+            unsigned: regr_count_udaf(),
+        },
+    ]
+    .map(AggregateUDF::from)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Signed {
     unsigned: Arc<AggregateUDF>,
+    signature: Signature,
 }
 
 impl AggregateUDFImpl for Signed {
@@ -34,11 +46,16 @@ impl AggregateUDFImpl for Signed {
     }
 
     fn signature(&self) -> &Signature {
-        self.unsigned.signature()
+        &self.signature
     }
 
+    /// Those of `approx_distinct`, which counts all types but floats: they are counted by their texts.
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.unsigned.coerce_types(types)
+        match types {
+            [of] if of.is_floating() => Ok(vec![DataType::Utf8]),
+            [of] => Ok(vec![of.clone()]),
+            _ => plan_err!("{} takes one argument", self.name()),
+        }
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -165,5 +182,10 @@ mod tests {
         answers(&sql, "0,0").await;
         let sql = format!("SELECT c, regr_count(y, x) - 2 FROM {t} GROUP BY c ORDER BY c LIMIT 1");
         answers(&sql, "a,0").await;
+        answers(
+            &format!("SELECT approx_distinct(y), approx_distinct(x) FROM {t}"),
+            "3,2",
+        )
+        .await;
     }
 }

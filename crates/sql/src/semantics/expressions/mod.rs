@@ -10,6 +10,7 @@ mod each;
 mod floats;
 mod frames;
 mod guards;
+mod lossy;
 mod moments;
 mod null_safe;
 mod outputs;
@@ -54,7 +55,11 @@ pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
 
 /// Rules behind all others of the optimizer.
 pub fn last_optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    vec![Arc::new(overflow::Unchecks), Arc::new(guards::Guards)]
+    vec![
+        Arc::new(overflow::Unchecks),
+        Arc::new(guards::Guards),
+        Arc::new(lossy::LossyCasts),
+    ]
 }
 
 /// The functions that the rules put into plans.

@@ -7,7 +7,7 @@ use datafusion::common::{Column, Result, TableReference, plan_err};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    AggregateUDF, Distinct, Expr, Filter, LogicalPlan, Projection, ScalarUDF, SubqueryAlias,
+    AggregateUDF, Distinct, DistinctOn, Expr, Filter, LogicalPlan, Projection, ScalarUDF, SubqueryAlias,
 };
 
 use super::lateral::lateral_part;
@@ -115,14 +115,43 @@ impl Statement {
         only(plan, &columns)
     }
 
+    fn distinct_on(&mut self, on: DistinctOn) -> Result<LogicalPlan> {
+        let names: Vec<String> = on
+            .select_expr
+            .iter()
+            .map(|expr| expr.schema_name().to_string())
+            .collect();
+        let mut site = Site::new(on.input);
+        let mut each = |exprs: Vec<Expr>| -> Result<Vec<Expr>> {
+            let exprs = exprs.into_iter().map(|expr| match holds(&expr)? {
+                true => self.expression(expr, &mut site),
+                false => Ok(expr),
+            });
+            exprs.collect()
+        };
+        let keys = each(on.on_expr)?;
+        let shown = each(on.select_expr)?.into_iter().zip(names);
+        let shown = shown
+            .map(|(expr, name)| expr.alias_if_changed(name))
+            .collect::<Result<_>>()?;
+        let order = on.sort_expr.map(|order| {
+            let order = order
+                .into_iter()
+                .map(|by| Ok(by.with_expr(each(vec![by.expr.clone()])?.remove(0))));
+            order.collect::<Result<Vec<_>>>()
+        });
+        let on = DistinctOn::try_new(keys, shown, order.transpose()?, Arc::new(site.plan))?;
+        Ok(LogicalPlan::Distinct(Distinct::On(on)))
+    }
+
     /// A node with one input, whose expressions hold subqueries.
     pub(super) fn expressions(&mut self, node: LogicalPlan) -> Result<LogicalPlan> {
         let [input] = node.inputs()[..] else {
             return plan_err!("a subquery cannot stand here: compute it in FROM, and join it");
         };
         // The engine does not rebuild it.
-        if matches!(node, LogicalPlan::Distinct(_)) {
-            return plan_err!("a subquery cannot stand beside DISTINCT ON: compute it in FROM");
+        if let LogicalPlan::Distinct(Distinct::On(on)) = node {
+            return self.distinct_on(on);
         }
         let mut site = Site::new(Arc::new(input.clone()));
         let named = !matches!(node, LogicalPlan::Sort(_));

@@ -10,6 +10,7 @@ mod extract;
 mod grouped;
 mod grouping;
 mod likes;
+mod not_exists;
 mod nullif;
 mod orders;
 pub(super) mod pivot;
@@ -66,6 +67,7 @@ impl Pass for Forms {
         extract::rewrite(expr);
         chosen::rewrite(expr);
         containment::rewrite(expr);
+        not_exists::rewrite(expr);
         nullif::rewrite(expr);
         collected::rewrite(expr)?;
         likes::rewrite(expr)?;

@@ -17,7 +17,6 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
-use datafusion::logical_expr::expr::GroupingSet;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, ExprSchemable, Join, JoinConstraint, LogicalPlan, Projection, SortExpr,
 };
@@ -26,6 +25,7 @@ use datafusion::optimizer::AnalyzerRule;
 pub(super) use function::function;
 
 use super::each::rewrite_node;
+use super::outputs::keys_below;
 use function::positive;
 
 /// Has floats be equal that are.
@@ -112,11 +112,6 @@ fn floats(schema: &DFSchema) -> Vec<Column> {
 
 /// The same rows with these columns made positive.
 fn projected(input: Arc<LogicalPlan>, columns: &[Column]) -> Result<Arc<LogicalPlan>> {
-    with_columns(input, columns, Vec::new())
-}
-
-/// The same rows with these columns made positive, and with others.
-fn with_columns(input: Arc<LogicalPlan>, columns: &[Column], others: Vec<Expr>) -> Result<Arc<LogicalPlan>> {
     let every = input.schema().iter().map(Column::from);
     let exprs = every.map(|column| match columns.contains(&column) {
         true => {
@@ -125,44 +120,32 @@ fn with_columns(input: Arc<LogicalPlan>, columns: &[Column], others: Vec<Expr>) 
         }
         false => Expr::Column(column),
     });
-    let exprs = exprs.chain(others).collect();
+    let exprs = exprs.collect();
     Projection::try_new(exprs, input).map(|projection| Arc::new(LogicalPlan::Projection(projection)))
 }
 
 /// Keys that are columns are made positive below, and those that are computed from others are computed there, too.
 fn groups(mut aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let (mut columns, mut others) = (Vec::new(), Vec::new());
     let schema = Arc::clone(aggregate.input.schema());
-    for key in &mut aggregate.group_expr {
-        for key in within_sets(key) {
-            if !is_float(&key.get_type(&schema)?) {
-                continue;
-            }
-            if let Expr::Column(column) = key {
-                columns.push(column.clone());
-                continue;
-            }
-            let name = key.schema_name().to_string();
-            let named = Expr::Column(Column::from_name(&name));
-            let computed = positive(std::mem::replace(key, named)).alias(name);
-            if !others.contains(&computed) {
-                others.push(computed);
-            }
-        }
+    let keys: Vec<&Column> = aggregate.group_expr.iter().flat_map(columns_of).collect();
+    let mut columns = floats(&schema);
+    columns.retain(|column| keys.contains(&column));
+    if !columns.is_empty() {
+        aggregate.input = projected(aggregate.input, &columns)?;
     }
-    let changed = !columns.is_empty() || !others.is_empty();
-    if changed {
-        aggregate.input = with_columns(aggregate.input, &columns, others)?;
-    }
-    Ok(Transformed::new_transformed(LogicalPlan::Aggregate(aggregate), changed))
+    let grouped = keys_below(aggregate, |key, _| {
+        let computed = !matches!(key, Expr::Column(_)) && is_float(&key.get_type(&schema)?);
+        Ok(computed.then(|| positive(key.clone())))
+    })?;
+    let changed = grouped.transformed || !columns.is_empty();
+    Ok(Transformed::new_transformed(grouped.data, changed))
 }
 
-/// The keys of GROUPING SETS, or the key itself.
-fn within_sets(key: &mut Expr) -> Vec<&mut Expr> {
+/// The columns that a key is, or that the keys of a set are.
+fn columns_of(key: &Expr) -> Vec<&Column> {
     match key {
-        Expr::GroupingSet(GroupingSet::Rollup(keys) | GroupingSet::Cube(keys)) => keys.iter_mut().collect(),
-        Expr::GroupingSet(GroupingSet::GroupingSets(sets)) => sets.iter_mut().flatten().collect(),
-        key => vec![key],
+        Expr::GroupingSet(set) => set.distinct_expr().into_iter().filter_map(Expr::try_as_col).collect(),
+        key => key.try_as_col().into_iter().collect(),
     }
 }
 

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::GroupingSet;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
 use datafusion::optimizer::AnalyzerRule;
 
@@ -64,17 +63,31 @@ impl AnalyzerRule for KeysOfSets {
     }
 }
 
-fn computed(mut aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let mut keys: Vec<(Expr, Column)> = Vec::new();
-    for key in aggregate.group_expr.iter_mut().flat_map(within_sets) {
-        if matches!(key, Expr::Column(_)) {
+fn computed(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
+    keys_below(aggregate, |key, of_set| {
+        Ok((of_set && !matches!(key, Expr::Column(_))).then(|| key.clone()))
+    })
+}
+
+/// Groups by columns of a projection below, whose expressions `computed` returns of the keys that are to be so and of whether
+/// they are those of a set. What comes out has the names that it had: those of the columns below are none of the statement's,
+/// since a key may be named as a column is, `CAST(t.a AS INT)` as `t.a`.
+pub(in super::super) fn keys_below(
+    mut aggregate: Aggregate,
+    computed: impl Fn(&Expr, bool) -> Result<Option<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let mut keys: Vec<(Expr, Expr, Column)> = Vec::new();
+    for (key, of_set) in aggregate.group_expr.iter_mut().flat_map(each_key) {
+        let Some(expr) = computed(key, of_set)? else {
+            continue;
+        };
+        if let Some((_, _, known)) = keys.iter().find(|(before, _, _)| before == key) {
+            *key = Expr::Column(known.clone());
             continue;
         }
-        let column = Column::from_name(key.schema_name().to_string());
-        let expr = std::mem::replace(key, Expr::Column(column.clone()));
-        if !keys.iter().any(|(_, known)| *known == column) {
-            keys.push((expr, column));
-        }
+        let column = free_name(aggregate.input.schema(), keys.len());
+        let before = std::mem::replace(key, Expr::Column(column.clone()));
+        keys.push((before, expr, column));
     }
     if keys.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
@@ -84,34 +97,57 @@ fn computed(mut aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
         .schema()
         .iter()
         .map(|field| Expr::Column(Column::from(field)));
-    let named = keys.iter().map(|(expr, column)| expr.clone().alias(&column.name));
+    let named = keys.iter().map(|(_, expr, column)| expr.clone().alias(&column.name));
     let columns = columns.chain(named).collect();
     let input = LogicalPlan::Projection(Projection::try_new(columns, aggregate.input)?);
-    let plan = LogicalPlan::Aggregate(Aggregate::try_new(
-        Arc::new(input),
-        aggregate.group_expr,
-        aggregate.aggr_expr,
-    )?);
-    let names = NamePreserver::new(&plan);
-    let plan = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
+    let mut aggregates = Vec::with_capacity(aggregate.aggr_expr.len());
+    for expr in aggregate.aggr_expr {
+        let name = expr.schema_name().to_string();
         let expr = expr.transform_up(|expr| Ok(grouping(expr, &keys)))?;
-        Ok(expr.update_data(|expr| name.restore(expr)))
-    })?;
-    Ok(Transformed::yes(plan.data))
+        aggregates.push(expr.data.alias_if_changed(name)?);
+    }
+    let grouped = Aggregate::try_new(Arc::new(input), aggregate.group_expr, aggregates)?;
+    let named = grouped.schema.iter().zip(aggregate.schema.iter());
+    // Which set a row is of is read by `grouping()` alone, which is not written out yet.
+    let named = named.filter(|((_, field), _)| field.name() != Aggregate::INTERNAL_GROUPING_ID);
+    let named = named.map(|(field, (relation, before))| {
+        let column = Column::from(field);
+        match column.name == *before.name() && column.relation.as_ref() == relation {
+            true => Expr::Column(column),
+            false => Expr::Column(column).alias_qualified(relation.cloned(), before.name()),
+        }
+    });
+    let named = named.collect();
+    let plan = Projection::try_new(named, Arc::new(LogicalPlan::Aggregate(grouped)))?;
+    Ok(Transformed::yes(LogicalPlan::Projection(plan)))
 }
 
-/// The keys of a set; of any other key none.
-fn within_sets(key: &mut Expr) -> Vec<&mut Expr> {
+/// A name that no column has.
+fn free_name(schema: &DFSchema, mut n: usize) -> Column {
+    loop {
+        let name = format!("__key_{n}");
+        if !schema.has_column_with_unqualified_name(&name) {
+            return Column::from_name(name);
+        }
+        n += KEYS;
+    }
+}
+
+/// More than a statement groups by.
+const KEYS: usize = 1 << 16;
+
+/// A key, or those of a set, with whether it is one.
+fn each_key(key: &mut Expr) -> Vec<(&mut Expr, bool)> {
+    let of_set = |key| (key, true);
     match key {
-        Expr::GroupingSet(GroupingSet::Rollup(keys) | GroupingSet::Cube(keys)) => keys.iter_mut().collect(),
-        Expr::GroupingSet(GroupingSet::GroupingSets(sets)) => sets.iter_mut().flatten().collect(),
-        _ => Vec::new(),
+        Expr::GroupingSet(GroupingSet::Rollup(keys) | GroupingSet::Cube(keys)) => keys.iter_mut().map(of_set).collect(),
+        Expr::GroupingSet(GroupingSet::GroupingSets(sets)) => sets.iter_mut().flatten().map(of_set).collect(),
+        key => vec![(key, false)],
     }
 }
 
 /// `grouping()` of keys, by the columns that they have become.
-fn grouping(mut expr: Expr, keys: &[(Expr, Column)]) -> Transformed<Expr> {
+fn grouping(mut expr: Expr, keys: &[(Expr, Expr, Column)]) -> Transformed<Expr> {
     let Expr::AggregateFunction(aggregate) = &mut expr else {
         return Transformed::no(expr);
     };
@@ -120,7 +156,7 @@ fn grouping(mut expr: Expr, keys: &[(Expr, Column)]) -> Transformed<Expr> {
     }
     let mut changed = false;
     for arg in &mut aggregate.params.args {
-        if let Some((_, column)) = keys.iter().find(|(key, _)| key == arg) {
+        if let Some((_, _, column)) = keys.iter().find(|(key, _, _)| key == arg) {
             *arg = Expr::Column(column.clone());
             changed = true;
         }

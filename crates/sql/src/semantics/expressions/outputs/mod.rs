@@ -13,7 +13,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawAggregate
 
 pub(super) use casts::{PlainCasts, function};
 pub(crate) use declared::DeclaredNames;
-pub(super) use keys::{KeysOfSets, UniqueKeys};
+pub(super) use keys::{KeysOfSets, UniqueKeys, keys_below};
 
 /// Longer names are cut: what they tell apart is mostly in front.
 const LONGEST: usize = 200;
