@@ -22,7 +22,7 @@ use parcours_sql::semantics::{expressions, subquery_rules};
 use crate::codec::PlanCodec;
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::options::TaskOptions;
-use crate::placement::AboveJoins;
+use crate::placement::Marks;
 use crate::placement::planner::Planner;
 use crate::rules::{WholeWindows, optimizer_rules};
 use crate::windows::window_functions;
@@ -80,7 +80,7 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
 
 /// The engine's rules over joins that declare no order.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(AboveJoins)];
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(Marks)];
     rules.extend(PhysicalOptimizer::new().rules);
     rules
 }

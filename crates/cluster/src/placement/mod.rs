@@ -29,7 +29,7 @@ pub use planner::UnionsInOneTask;
 pub use root::is_root;
 pub(crate) use root::{Root, RootExec};
 pub use unordered::without_marks;
-pub(crate) use unordered::{AboveJoins, Unordered, UnorderedExec};
+pub(crate) use unordered::{Marks, Unordered, UnorderedExec};
 
 /// The name of the node that brings all rows of its inputs together in one task.
 pub const IN_ONE_TASK: &str = "GatheredUnionExec";

@@ -14,7 +14,7 @@ use super::joins;
 use super::root::RootExec;
 use super::settled::settled;
 use super::unions::{logical::PlacedUnion, physical};
-use super::unordered::above_joins;
+use super::unordered::marked;
 
 /// The most steps of a plan within each other. Threads have a stack of 32 MiB, and whatever walks a plan takes some
 /// kilobytes of it for each step.
@@ -30,7 +30,7 @@ impl QueryPlanner for Planner {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Unions)]);
         let plan = planner.create_physical_plan(plan, session).await?;
         // Ballista plans with rules of its own, and has joins decided later.
-        let plan = above_joins(joins::in_one_task(plan)?)?;
+        let plan = marked(joins::in_one_task(plan)?)?;
         let plan = settled(plan, session.config_options())?;
         if steps(&plan) > MAX_STEPS {
             return plan_err!("the steps of the query are nested too deeply, nest fewer subqueries or joins");

@@ -1,30 +1,37 @@
-//! Joins whose order is not known before they run.
+//! Nodes that declare more of their rows than they keep: joins whose order is not known before they run, and aggregates of
+//! GROUPING SETS.
 //!
 //! Ballista 55 chooses between the kinds of a join, and between its sides, when it knows how large they are. Until then a
 //! node stands for the join that declares the order of the one that was planned first. A sort above it is dropped, and comes
 //! back only where another node requires the order: below an ORDER BY of the whole, or a LIMIT, nothing does, and a limit
 //! that was moved into the join stays there. Every join is therefore planned below a mark that declares no order
-//! ([`above_joins`]). An executor knows the join that it runs: it leaves the marks out ([`without_marks`]) and drops the sorts
+//! ([`marked`]). An executor knows the join that it runs: it leaves the marks out ([`without_marks`]) and drops the sorts
 //! that this join makes needless.
+//!
+//! An aggregate of GROUPING SETS declares constant what is so below it (DataFusion 55), and gives NULL in its place to the
+//! rows of other sets. The mark above it declares nothing, on executors, too.
 
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
 };
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 
 use super::marks::{Mark, MarkExec};
 
-/// The mark of a join.
+/// The mark of such a node.
 #[derive(Debug)]
 pub(crate) struct Unordered;
 
-/// Emits the rows of a join, of whose order nothing is known.
+/// Emits the rows of a join, of whose order nothing is known, or of an aggregate of sets.
 pub(crate) type UnorderedExec = MarkExec<Unordered>;
 
 impl Mark for Unordered {
@@ -34,8 +41,14 @@ impl Mark for Unordered {
 
     fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
         // Columns that are alike stay so: a partitioning by one key of the join is one by the other.
-        let mut kept = input.equivalence_properties().clone();
-        kept.clear_orderings();
+        let kept = match groups_sets(input) {
+            true => EquivalenceProperties::new(input.schema()),
+            false => {
+                let mut kept = input.equivalence_properties().clone();
+                kept.clear_orderings();
+                kept
+            }
+        };
         Arc::new(PlanProperties::new(
             kept,
             input.output_partitioning().clone(),
@@ -57,31 +70,44 @@ fn is_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.name() == UNDECIDED
 }
 
-/// Returns the plan with a mark above every join.
+/// Whether a plan is an aggregate of sets, below projections perhaps.
+fn groups_sets(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        return groups_sets(projection.input());
+    }
+    is_of_sets(plan)
+}
+
+fn is_of_sets(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let aggregate = plan.downcast_ref::<AggregateExec>();
+    aggregate.is_some_and(|aggregate| !aggregate.group_expr().is_single())
+}
+
+/// Returns the plan with a mark above every join and every aggregate of sets.
 ///
 /// # Errors
 /// If a node does not take the marks for its inputs.
-pub(super) fn above_joins(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn marked(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let is_mark = |node: &Arc<dyn ExecutionPlan>| node.is::<UnorderedExec>();
     plan.transform_up(|node| match node.downcast_ref::<UnorderedExec>() {
         Some(mark) if is_mark(mark.input()) => Ok(Transformed::yes(Arc::clone(mark.input()))),
-        None if is_join(&node) => Ok(Transformed::yes(Arc::new(UnorderedExec::over(node)) as _)),
+        None if is_join(&node) || is_of_sets(&node) => Ok(Transformed::yes(Arc::new(UnorderedExec::over(node)) as _)),
         _ => Ok(Transformed::no(node)),
     })
     .data()
 }
 
-/// The rule that does so. It is the first of all physical rules: none may see the order of a join.
+/// The rule that does so. It is the first of all physical rules: none may see what such a node declares.
 #[derive(Debug)]
-pub(crate) struct AboveJoins;
+pub(crate) struct Marks;
 
-impl PhysicalOptimizerRule for AboveJoins {
+impl PhysicalOptimizerRule for Marks {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        above_joins(plan)
+        marked(plan)
     }
 
     fn name(&self) -> &'static str {
-        "unordered_joins"
+        "unordered_nodes"
     }
 
     fn schema_check(&self) -> bool {
@@ -95,8 +121,8 @@ impl PhysicalOptimizerRule for AboveJoins {
 /// If a node does not take the joins as they are.
 pub fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| match node.downcast_ref::<UnorderedExec>() {
-        Some(mark) => Ok(Transformed::yes(Arc::clone(mark.input()))),
-        None => Ok(Transformed::no(node)),
+        Some(mark) if !groups_sets(mark.input()) => Ok(Transformed::yes(Arc::clone(mark.input()))),
+        _ => Ok(Transformed::no(node)),
     })
     .data()
 }

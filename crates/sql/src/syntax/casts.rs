@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
-    ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, Value, VisitMut, VisitorMut, visit_expressions,
-    visit_expressions_mut,
+    NamedWindowDefinition, NamedWindowExpr, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, Value,
+    VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
 };
 
 /// The function around a cast and its name.
@@ -86,6 +86,12 @@ fn parts(select: &mut Select) -> Vec<&mut Expr> {
     }
     parts.extend(&mut select.having);
     parts.extend(&mut select.qualify);
+    for NamedWindowDefinition(_, window) in &mut select.named_window {
+        if let NamedWindowExpr::WindowSpec(window) = window {
+            parts.extend(&mut window.partition_by);
+            parts.extend(window.order_by.iter_mut().map(|by| &mut by.expr));
+        }
+    }
     parts
 }
 

@@ -3,10 +3,11 @@
 //! not NULL.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArgumentClause, FunctionArguments, NullTreatment, ObjectNamePart,
+    DataType, Expr, Function, FunctionArgumentClause, FunctionArguments, NullTreatment, ObjectNamePart,
 };
 
-use crate::syntax::built::rename;
+use super::taken;
+use crate::syntax::built::{cast, rename};
 use crate::syntax::names::compared;
 use crate::syntax::refusal::{Checked, refuse};
 
@@ -19,15 +20,18 @@ pub(super) fn rewrite(expr: &mut Expr) -> Checked {
         return Ok(());
     };
     match compared(name).as_str() {
-        "string_agg" => within_group(function),
+        "string_agg" => within_group(function)?,
         "listagg" => {
             with_separator(function)?;
             rename(function, "string_agg");
-            within_group(function)
+            within_group(function)?;
         }
-        "any_value" => first_value(function),
-        _ => Ok(()),
+        "any_value" => return first_value(function),
+        _ => return Ok(()),
     }
+    // Some functions take it for no text otherwise: it may be longer than others.
+    *expr = cast(taken(expr), DataType::Varchar(None));
+    Ok(())
 }
 
 /// The order of `WITHIN GROUP` as one of the arguments.
