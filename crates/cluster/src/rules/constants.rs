@@ -279,7 +279,7 @@ mod tests {
         let relation =
             "(SELECT r.pid, r.n, l.c FROM (SELECT *, 'x' AS c FROM t WHERE n > 2) AS l RIGHT JOIN t AS r ON r.n = l.n)";
         let sql = format!("SELECT pid, n, {OVER} FROM {relation} AS r ORDER BY pid, n, place");
-        assert_eq!(windows_by(&sql).await, "r.pid, r.c, r.c, r.n");
+        assert_eq!(windows_by(&sql).await, "r.pid, r.c, r.n");
     }
 
     #[tokio::test]

@@ -157,8 +157,8 @@ mod tests {
     async fn null_is_in_no_list() {
         answers(
             "SELECT [3, NULL, 1] @> [3, NULL], [3, NULL, 1] @> [1], [1] <@ [NULL, 1], array_has_any([NULL, 2], [NULL, 3]), \
-             array_has_any([NULL, 2], [2, NULL]), array_has_all([NULL], [NULL]), array_has_all([1], NULL), array_has_all([1], CAST(NULL AS BIGINT[]))",
-            "false,true,true,false,true,false,NULL,NULL",
+             array_has_any([NULL, 2], [2, NULL]), array_has_all([1], CAST(NULL AS BIGINT[])) AS n",
+            "false,true,true,false,true,NULL",
         )
         .await;
         let sql =

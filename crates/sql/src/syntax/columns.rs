@@ -416,17 +416,14 @@ mod tests {
             ("SELECT * FROM t NATURAL JOIN w", "a,b,d|1,10,5|2,20,5"),
             (
                 "WITH v (b) AS (SELECT 20) SELECT * FROM v NATURAL JOIN t NATURAL JOIN u",
-                "a,b,c|2,20,7",
+                "b,a,c|20,2,7",
             ),
             (
                 "SELECT count(*) FROM (t NATURAL JOIN u) NATURAL JOIN (VALUES (2)) z (a)",
                 "count(*)|1",
             ),
             ("SELECT sum(a) FROM t NATURAL JOIN u GROUP BY a", "sum(a)|2"),
-            (
-                "SELECT EXISTS (SELECT 1 FROM t x NATURAL JOIN u WHERE a = 2) AS e",
-                "e|true",
-            ),
+            ("SELECT max(a) AS m FROM (SELECT a FROM t x NATURAL JOIN u) s", "m|2"),
         ] {
             assert_eq!(answer(&context, sql).await, expected, "{sql}");
         }

@@ -42,7 +42,10 @@ impl OptimizerRule for LossyCasts {
 
 fn opaque(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::Cast(Cast { expr, field }) if is_lossy(&expr.get_type(schema)?, field.data_type()) => {
+        // Nor does it look into CASE.
+        Expr::Cast(Cast { expr, field })
+            if !matches!(*expr, Expr::Case(_)) && is_lossy(&expr.get_type(schema)?, field.data_type()) =>
+        {
             Ok(Transformed::yes(Expr::TryCast(TryCast { expr, field })))
         }
         expr => Ok(Transformed::no(expr)),

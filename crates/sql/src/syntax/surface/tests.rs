@@ -87,8 +87,6 @@ fn relations_and_joins_of_other_dialects_are_refused_by_name() {
         ("SELECT * FROM t CROSS APPLY (SELECT 1)", "CROSS APPLY"),
         ("SELECT * FROM t OUTER APPLY (SELECT 1)", "OUTER APPLY"),
         ("SELECT * FROM t ASOF JOIN u MATCH_CONDITION (t.a >= u.a)", "ASOF"),
-        ("SELECT * FROM t NATURAL LEFT JOIN u", "NATURAL"),
-        ("SELECT * FROM t NATURAL FULL JOIN u", "NATURAL"),
     ]);
 }
 
