@@ -11,7 +11,7 @@ use parcours_tests::rounds::{report, rounds, seed};
 use crate::corner::Corner;
 
 /// Statements of a test run.
-const SAMPLE: usize = 20;
+const SAMPLE: usize = 60;
 
 #[test]
 fn statements_of_all_features_are_answered_as_duckdb_does() -> Result<()> {

@@ -156,16 +156,15 @@ mod tests {
     #[tokio::test]
     async fn null_is_in_no_list() {
         answers(
-            "SELECT [3, NULL, 1] @> [3, NULL], [3, NULL, 1] @> [1], [1] <@ [NULL, 1], array_has_any([NULL, 2], [NULL, 3]), \
+            "SELECT array_has_all([3, NULL, 1], [3, NULL]), array_has_all([3, NULL, 1], [1]), array_has_all([NULL, 1], [1]), array_has_any([NULL, 2], [NULL, 3]), \
              array_has_any([NULL, 2], [2, NULL]), array_has_all([1], CAST(NULL AS BIGINT[])) AS n",
             "false,true,true,false,true,NULL",
         )
         .await;
-        let sql =
-            "SELECT [x, y] @> [y], array_has_any([x, y], [y, 9]) FROM (VALUES (1, 5), (2, NULL), (NULL, 7)) t(x, y)";
+        let sql = "SELECT array_has_all([x, y], [y]), array_has_any([x, y], [y, 9]) FROM (VALUES (1, 5), (2, NULL), (NULL, 7)) t(x, y)";
         let rows = found(&session(1), sql).await;
         assert_eq!(rows, ["true,true", "false,false", "true,true"]);
-        let sql = "SELECT [1] @> CASE WHEN x = 1 THEN [1] END, CASE WHEN x = 1 THEN [1] END @> [1] FROM (VALUES (1), (2)) t(x)";
+        let sql = "SELECT array_has_all([1], CASE WHEN x = 1 THEN [1] END), array_has_all(CASE WHEN x = 1 THEN [1] END, [1]) FROM (VALUES (1), (2)) t(x)";
         let rows = found(&session(1), sql).await;
         assert_eq!(rows, ["true,true", "NULL,NULL"]);
     }
