@@ -5,13 +5,13 @@
 use std::collections::{HashMap, HashSet};
 
 use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, Expr, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    Expr, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins,
     Value, WildcardAdditionalOptions,
 };
 
 use super::forms::pivot;
-use super::names::{compared, own_name, quoted};
+use super::names::{compared, last, left_out, own_name, quoted};
 use super::refusal::{Checked, refuse};
 use super::using::constraint_mut;
 use super::walk::{Pass, walk};
@@ -335,23 +335,8 @@ fn shown(columns: Vec<String>, options: &WildcardAdditionalOptions) -> Names {
     if options.opt_ilike.is_some() || options.opt_rename.is_some() {
         return None;
     }
-    let mut without: Vec<String> = match &options.opt_exclude {
-        Some(ExcludeSelectItem::Single(name)) => vec![last(name)?],
-        Some(ExcludeSelectItem::Multiple(names)) => names.iter().map(last).collect::<Option<_>>()?,
-        None => Vec::new(),
-    };
-    if let Some(except) = &options.opt_except {
-        without.push(compared(&except.first_element));
-        without.extend(except.additional_elements.iter().map(compared));
-    }
+    let without = left_out(options);
     Some(columns.into_iter().filter(|name| !without.contains(name)).collect())
-}
-
-fn last(name: &ObjectName) -> Option<String> {
-    match name.0.last() {
-        Some(ObjectNamePart::Identifier(name)) => Some(compared(name)),
-        _ => None,
-    }
 }
 
 fn name_of(factor: &TableFactor) -> Option<String> {

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use self::stars::Stars;
+pub(super) use self::stars::{last, left_out};
 use super::refusal::{Checked, Refusal};
 use super::walk::{Pass, walk};
 

@@ -72,7 +72,8 @@ fn star(item: &SelectItem) -> Option<Star> {
     })
 }
 
-fn left_out(options: &WildcardAdditionalOptions) -> Vec<String> {
+/// The names of the columns that a star leaves out.
+pub(in crate::syntax) fn left_out(options: &WildcardAdditionalOptions) -> Vec<String> {
     let mut names: Vec<String> = match &options.opt_exclude {
         Some(ExcludeSelectItem::Single(name)) => last(name).into_iter().collect(),
         Some(ExcludeSelectItem::Multiple(names)) => names.iter().filter_map(last).collect(),
@@ -85,7 +86,8 @@ fn left_out(options: &WildcardAdditionalOptions) -> Vec<String> {
     names
 }
 
-fn last(name: &ObjectName) -> Option<String> {
+/// The last part of a name.
+pub(in crate::syntax) fn last(name: &ObjectName) -> Option<String> {
     match name.0.last() {
         Some(ObjectNamePart::Identifier(name)) => Some(compared(name)),
         _ => None,
