@@ -158,23 +158,12 @@ fn lost_executors(text: &str) -> bool {
         .any(|words| text.contains(words))
 }
 
-/// The field of a step of a plan. The decoder of plans, which goes a hundred levels deep, names it once for each level that it
-/// was in when it stopped.
-const PLAN_NODE: &str = "physical_plan_type";
-
-/// Levels at which the decoder is taken to have stopped because of their number.
-const DEEP: usize = 20;
-
 /// The failure of a job, from the text in which Ballista carries it.
 pub fn of_job(query: QueryId, text: &str) -> QueryError {
     match Failure::find(text) {
         Some(failure) => of_failure(failure),
         None if lost_executors(text) => QueryError::Unavailable {
             message: "the executors that ran the query were lost, try again".to_owned(),
-        },
-        None if text.matches(PLAN_NODE).count() > DEEP => QueryError::Invalid {
-            message: "the steps of the query are nested too deeply to be sent to executors, nest fewer subqueries"
-                .to_owned(),
         },
         None => {
             let cause = parcours_cluster::failure::without_values(text);

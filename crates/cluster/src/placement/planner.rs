@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::catalog::Session;
-use datafusion::common::{Result, plan_err};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
@@ -15,6 +15,7 @@ use super::root::RootExec;
 use super::settled::settled;
 use super::unions::{logical::PlacedUnion, physical};
 use super::unordered::marked;
+use crate::failure::{Cause, Failure};
 
 /// The most steps of a plan within each other. Threads have a stack of 32 MiB, and whatever walks a plan takes some
 /// kilobytes of it for each step.
@@ -33,7 +34,9 @@ impl QueryPlanner for Planner {
         let plan = marked(joins::in_one_task(plan)?)?;
         let plan = settled(plan, session.config_options())?;
         if steps(&plan) > MAX_STEPS {
-            return plan_err!("the steps of the query are nested too deeply, nest fewer subqueries or joins");
+            let too_deep = "the steps of the query are nested too deeply, nest fewer subqueries or joins";
+            let too_deep = Failure::new(Cause::Invalid, too_deep);
+            return Err(DataFusionError::Execution(too_deep.to_string()));
         }
         Ok(Arc::new(RootExec::over(plan)))
     }

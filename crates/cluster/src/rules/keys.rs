@@ -10,6 +10,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection, Sort, SortExpr, Window};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use parcours_sql::semantics::free_column;
 
 /// Computes what sorts, windows and aggregates go by.
 #[derive(Debug, Default)]
@@ -123,7 +124,9 @@ impl<'a> Keys<'a> {
             return;
         }
         if !self.named.iter().any(|(known, _)| known == key) {
-            self.named.push((key.clone(), self.free_name()));
+            let taken = self.named.iter().map(|(_, column)| column);
+            let column = free_column("by", self.schema, taken);
+            self.named.push((key.clone(), column));
         }
         self.again(key);
     }
@@ -132,18 +135,6 @@ impl<'a> Keys<'a> {
     fn again(&self, expr: &mut Expr) {
         if let Some((_, column)) = self.named.iter().find(|(known, _)| known == expr) {
             *expr = Expr::Column(column.clone());
-        }
-    }
-
-    fn free_name(&self) -> Column {
-        let mut n = self.named.len();
-        loop {
-            let name = format!("__by_{n}");
-            let named = self.named.iter().any(|(_, column)| column.name == name);
-            if !named && !self.schema.has_column_with_unqualified_name(&name) {
-                return Column::from_name(name);
-            }
-            n += 1;
         }
     }
 

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, DFSchema, Result};
+use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::GroupingSet;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::semantics::free_column;
 
 /// Takes out keys that occur again.
 #[derive(Debug, Default)]
@@ -85,7 +87,11 @@ pub(in super::super) fn keys_below(
             *key = Expr::Column(known.clone());
             continue;
         }
-        let column = free_name(aggregate.input.schema(), keys.len());
+        let column = free_column(
+            "key",
+            aggregate.input.schema(),
+            keys.iter().map(|(_, _, column)| column),
+        );
         let before = std::mem::replace(key, Expr::Column(column.clone()));
         keys.push((before, expr, column));
     }
@@ -121,20 +127,6 @@ pub(in super::super) fn keys_below(
     let plan = Projection::try_new(named, Arc::new(LogicalPlan::Aggregate(grouped)))?;
     Ok(Transformed::yes(LogicalPlan::Projection(plan)))
 }
-
-/// A name that no column has.
-fn free_name(schema: &DFSchema, mut n: usize) -> Column {
-    loop {
-        let name = format!("__key_{n}");
-        if !schema.has_column_with_unqualified_name(&name) {
-            return Column::from_name(name);
-        }
-        n += KEYS;
-    }
-}
-
-/// More than a statement groups by.
-const KEYS: usize = 1 << 16;
 
 /// A key, or those of a set, with whether it is one.
 fn each_key(key: &mut Expr) -> Vec<(&mut Expr, bool)> {
