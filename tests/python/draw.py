@@ -135,11 +135,20 @@ class Scope:
     """The columns that an expression may name.
 
     `key` tells rows apart that differ. `grouped` is the scope below a GROUP BY, for the arguments of aggregates.
-    `outer` has the columns outside a subquery.
+    `outer` has the columns outside a subquery. `sequence` is how the windows that count rows divide and order them.
     """
 
     def __init__(self, columns, key, rows, grouped=None, outer=()):
         self.columns, self.key, self.rows, self.grouped, self.outer = columns, key, rows, grouped, list(outer)
+        self.sequence = None
+
+    def tells_all_apart(self):
+        """Whether no two rows are alike."""
+        return self.grouped is not None or all(key.text.endswith(".id") for key in self.key)
+
+    def leaves_choice(self):
+        """Whether rows that are alike have values of windows that need not be."""
+        return self.sequence is not None and not self.tells_all_apart()
 
 
 # Where an expression stands: its scope, whether windows may be in it, with the list of named ones, and subqueries.
@@ -390,7 +399,12 @@ class Draw:
         """A window; `total` says that its order may leave no rows equal, None that it is as the frame needs it."""
         self.pending.discard("OVER")
         frame = self.which(["ROWS", "RANGE", "GROUPS"], 0.4) if framed else None
-        parts = [self.partition(place), *self.frame(place, frame, total)]
+        rows = bool(total or frame == "ROWS" or total is None and frame != "RANGE" and self.maybe(0.5))
+        if frame == "RANGE" and total is None and self.maybe(0.6):
+            parts = [self.partition(place.scope), *self.distance(place)]
+        else:
+            sequence = self.of_rows(place.scope) if rows else self.of_peers(place.scope)
+            parts = [*sequence, self.frame(frame)]
         spec = Node("window", "#0#1#2", None, parts)
         if self.takes("WINDOW", 0.15):
             name = self.name("w")
@@ -398,22 +412,30 @@ class Draw:
             return self.node("over", f" OVER {name}", None, [], "OVER")
         return self.node("over", " OVER (#0)", None, [spec], "OVER")
 
-    def partition(self, place):
-        plain = Place(place.scope, None, False)
+    def of_rows(self, scope):
+        """How a window divides and orders rows that it counts. Of rows that are alike each window would choose an order of
+        its own, so that they have one together."""
+        if scope.sequence is None or scope.tells_all_apart():
+            scope.sequence = frozen(self.partition(scope)), frozen(self.ordered(scope, True))
+        return scope.sequence
+
+    def of_peers(self, scope):
+        return self.partition(scope), self.ordered(scope, False)
+
+    def ordered(self, scope, total):
+        return Node("order", "ORDER BY #0", None, [self.order(scope, total)])
+
+    def partition(self, scope):
+        plain = Place(scope, None, False)
         if not self.maybe(0.6):
             return NOTHING
         keys = [self.leaf(self.one("few", "code", "bool", "day", "int"), plain) for _ in range(self.one(1, 1, 2))]
         return Node("partition", "PARTITION BY #0 ", None, [Node("list", None, None, keys, joint=", ")], optional=True)
 
-    def frame(self, place, frame, total):
-        """The order of a window and its frame."""
-        if frame == "RANGE" and self.maybe(0.6) and total is None:
-            return self.distance(place)
-        rows = bool(total or frame == "ROWS" or total is None and self.maybe(0.5))
-        keys = frozen(self.order(place.scope, rows)) if rows else self.order(place.scope, rows)
-        ordered = Node("order", "ORDER BY #0", None, [keys])
+    def frame(self, frame):
+        """A frame of a kind, or none."""
         if frame is None:
-            return ordered, NOTHING
+            return NOTHING
         if frame == "RANGE":
             ends = [("UNBOUNDED PRECEDING", "CURRENT ROW"), ("CURRENT ROW", "UNBOUNDED FOLLOWING")]
             ends += [("UNBOUNDED PRECEDING", "UNBOUNDED FOLLOWING"), ("CURRENT ROW", "CURRENT ROW")]
@@ -429,13 +451,18 @@ class Draw:
                 ("CURRENT ROW", "UNBOUNDED FOLLOWING"),
             ]
         start, end = self.one(*ends)
-        return ordered, self.node("frame", f" {frame} BETWEEN {start} AND {end}", None, [], frame, optional=True)
+        return self.node("frame", f" {frame} BETWEEN {start} AND {end}", None, [], frame, optional=True)
 
     def distance(self, place):
         """A frame of the rows whose value lies near."""
         kind = self.one("few", "dbl", "day", "moment")
         key = self.leaf(kind, Place(place.scope, None, False))
-        near = {"few": ["3", "10"], "dbl": ["0.5", "2.0"]}.get(kind, ["INTERVAL '30 days'", "INTERVAL '3 months'"])
+        near = {
+            "few": ["3", "10"],
+            "dbl": ["0.5", "2.0"],
+            "day": ["INTERVAL '30 days'", "INTERVAL '3 months'"],
+            "moment": ["INTERVAL '30 days'", "INTERVAL '36 hours'"],
+        }[kind]
         text = (
             f" RANGE BETWEEN {self.one(*near)} PRECEDING AND {self.one('CURRENT ROW', self.one(*near) + ' FOLLOWING')}"
         )
@@ -499,7 +526,9 @@ class Draw:
         tail = [inner.source, inner.where]
         no = self.one("", "NOT ")
         if nested == "EXISTS":
-            return self.node("bool", f"{no}EXISTS (SELECT 1 FROM #0#1)", None, tail, nested)
+            text = f"{no}EXISTS (SELECT 1 FROM #0#1)"
+            # DuckDB takes `NOT EXISTS (…) IS NULL` for `NOT (EXISTS (…) IS NULL)`.
+            return self.node("bool", text, f"({text})", tail, nested)
         outside, inside = self.value(kind, min(depth, 1), place), self.value(kind, 1, within)
         if nested == "IN (SELECT)":
             return self.node("bool", f"(#0 {no}IN (SELECT #1 FROM #2#3))", None, [outside, inside, *tail], nested)
@@ -805,7 +834,8 @@ class Draw:
         # Behind QUALIFY DuckDB wants the named windows, and Parcours as well.
         node = self.node("query", text, None, parts, "SELECT")
         by_place = [Node("key", str(at + 1)) for at in range(len(kinds))] if set(kinds) <= ORDERED else []
-        total = by_place if distinct.text else by_place if self.maybe(0.5) and by_place else list(scope.key)
+        shown_only = distinct.text or scope.leaves_choice() or self.maybe(0.5) and by_place
+        total = by_place if shown_only else list(scope.key)
         if on or plain and not by_place:
             total = []
         return Query(node, kinds, names, total, scope.rows, exact)
@@ -852,7 +882,7 @@ class Draw:
         exact = "approx" not in kinds
         if exact and self.takes("SELECT DISTINCT", 0.1):
             return self.node("distinct", "DISTINCT ", None, [], "SELECT DISTINCT", optional=True), None
-        if not style and self.takes("SELECT DISTINCT ON", 0.05):
+        if not style and not scope.leaves_choice() and self.takes("SELECT DISTINCT ON", 0.05):
             place = Place(scope, None, False)
             binds, self.binds = self.binds, False
             on = [self.leaf(self.one("few", "code", "bool", "int"), place) for _ in range(self.one(1, 2))]

@@ -361,7 +361,7 @@ array_element : codes, few > code : : #0[CAST(coalesce(#1, 1000000) AS INTEGER)]
 array_slice : ints, 'digit', 'count' > ints
 array_has : ints, int > bool : : list_contains(#0, #1)
 array_has : codes, code > bool : : list_contains(#0, #1)
-array_has_all : ints, ints > bool : : (list_has_all(#0, #1) AND len(#1) = list_count(#1))
+array_has_all : ints, ints > bool : : CASE WHEN #0 IS NOT NULL THEN list_has_all(#0, #1) AND len(#1) = list_count(#1) END
 array_has_any : ints, ints > bool
 array_position : ints, int > few : : nullif(list_position(#0, #1), 0)
 array_positions : ints, int > ints :
@@ -553,8 +553,8 @@ l[n], l[a:b] : ints, 'digit' > int : #0[#1]
 l[n], l[a:b] : codes, few > code : #0[#1] : #0[CAST(coalesce(#1, 1000000) AS INTEGER)]
 l[n], l[a:b] : ints > int : #0[-1]
 l[n], l[a:b] : ints > ints : #0[2:3]
-@>, <@ : ints, ints > bool : (#0 @> #1) : (list_has_all(#0, #1) AND len(#1) = list_count(#1))
-@>, <@ : ints, ints > bool : (#0 <@ #1) : (list_has_all(#1, #0) AND len(#0) = list_count(#0))
+@>, <@ : ints, ints > bool : (#0 @> #1) : CASE WHEN #0 IS NOT NULL THEN list_has_all(#0, #1) AND len(#1) = list_count(#1) END
+@>, <@ : ints, ints > bool : (#0 <@ #1) : CASE WHEN #1 IS NOT NULL THEN list_has_all(#1, #0) AND len(#0) = list_count(#0) END
 """
 
 # `#F` is where FILTER and OVER belong; at the end unless it is said.

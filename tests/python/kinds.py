@@ -6,7 +6,7 @@ name.
 SOURCE is the folder of corner.py, CASES a folder of .slt files (or one file), each CONNECT a connect.json of a person
 who sees one corner dataset. A file holds records, with an empty line between two:
 
-    ask NAME [ordered] [types=free] [names=A,B] [share=1e-9] [replans=N]
+    ask NAME [ordered] [types=free] [names=A,B] [share=1e-9] [replans=N] [everywhere]
     the statement
     ---- duckdb [why this is right]
     a statement of DuckDB that answers the same
@@ -17,7 +17,7 @@ who sees one corner dataset. A file holds records, with an empty line between tw
 Without `---- duckdb` and `---- refused`, DuckDB is asked the statement itself. With several, one must hold: the first
 rows that are the same, or a refusal whose sentence the expression finds. `ordered`: the order of rows is part of the
 answer. `types=free`: any type of a column will do. `share`: by how much floats may differ. `replans`: how often the
-scheduler plans the statement anew; never, unless it is said. FILE lists the statements that are known to fail still,
+scheduler plans the statement anew; never, unless it is said. `everywhere`: asked also where one of every N is. FILE lists the statements that are known to fail still,
 one a line as `file.name`, a tab and what is missing; they are counted as open. Prints what failed, one block a statement and
 connection; fails if anything did.
 """
@@ -54,7 +54,7 @@ def case(path, lines):
     words = lines[0].split()
     assert words[0] == "ask", f"{path.name}: {lines[0]}"
     options = dict(word.partition("=")[::2] for word in words[2:])
-    unknown = set(options) - {"ordered", "types", "names", "share", "replans", "free"}
+    unknown = set(options) - {"ordered", "types", "names", "share", "replans", "free", "everywhere"}
     assert not unknown, f"{path.name}: {words[1]}: unknown {unknown}"
     blocks = [("ask", [])]
     for line in lines[1:]:
@@ -130,7 +130,8 @@ def judged(parcours, case, expected):
 
 def main(arguments):
     duck = corner.connect(arguments.source)
-    cases = all_cases(arguments.cases)[:: arguments.every]
+    every = enumerate(all_cases(arguments.cases))
+    cases = [case for at, case in every if at % arguments.every == 0 or "everywhere" in case.options]
     if arguments.only:
         cases = [case for case in cases if arguments.only in f"{case.file}.{case.name}"]
     expected = {}

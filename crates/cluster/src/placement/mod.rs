@@ -14,6 +14,7 @@
 //! each stage plan before it runs ([`soundness`]) and refuse what is not proven sound, whereupon the query is planned in a
 //! plainer way.
 
+mod homonyms;
 mod joins;
 mod marks;
 pub mod planner;

@@ -10,11 +10,11 @@ use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use super::joins;
 use super::root::RootExec;
 use super::settled::settled;
 use super::unions::{logical::PlacedUnion, physical};
 use super::unordered::marked;
+use super::{homonyms, joins};
 use crate::failure::{Cause, Failure};
 
 /// The most steps of a plan within each other. Threads have a stack of 32 MiB, and whatever walks a plan takes some
@@ -29,7 +29,8 @@ pub(crate) struct Planner;
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Unions)]);
-        let plan = planner.create_physical_plan(plan, session).await?;
+        let session = homonyms::unmixed(session)?;
+        let plan = planner.create_physical_plan(plan, &session).await?;
         // Ballista plans with rules of its own, and has joins decided later.
         let plan = marked(joins::in_one_task(plan)?)?;
         let plan = settled(plan, session.config_options())?;

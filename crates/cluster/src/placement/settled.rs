@@ -9,6 +9,8 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 
+use super::homonyms::MOVES_FILTERS;
+
 /// How often the rules are run at most. Two passes are enough for every plan of the tests.
 const MAX_PASSES: usize = 4;
 
@@ -30,7 +32,7 @@ pub(super) fn settled(mut plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions)
 /// The rules that Ballista runs again: a filter that is pushed into a scan twice is evaluated twice.
 fn repeatable() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
-    rules.retain(|rule| rule.name() != "FilterPushdown");
+    rules.retain(|rule| rule.name() != MOVES_FILTERS);
     rules
 }
 

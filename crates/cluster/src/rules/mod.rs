@@ -5,6 +5,7 @@ mod below;
 mod constants;
 mod days;
 mod distinct;
+mod empty;
 mod filters;
 mod grouped;
 mod joins;
@@ -30,7 +31,8 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         found.unwrap_or(rules.len())
     };
     // In the place of the engine's of the same names.
-    let ours: [Arc<dyn OptimizerRule + Send + Sync>; 2] = [
+    let ours: [Arc<dyn OptimizerRule + Send + Sync>; 3] = [
+        Arc::new(empty::EmptyParts::default()),
         Arc::new(filters::PushedFilters::default()),
         Arc::new(grouped::GroupedDistinct::default()),
     ];

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Statement, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{CastKind, Expr, Statement, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
@@ -112,6 +112,49 @@ fn with_plus(sql: &str, places: &[Location]) -> String {
     written
 }
 
+/// Whether a bracket follows the sign, and a subquery that.
+fn begins_with_subquery(expr: &Expr) -> bool {
+    match expr {
+        Expr::Subquery(_) => true,
+        Expr::Nested(inner) => begins_with_subquery(leftmost(inner)),
+        _ => false,
+    }
+}
+
+/// What an expression begins with.
+fn leftmost(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::BinaryOp { left: first, .. }
+        | Expr::AnyOp { left: first, .. }
+        | Expr::AllOp { left: first, .. }
+        | Expr::IsDistinctFrom(first, _)
+        | Expr::IsNotDistinctFrom(first, _)
+        | Expr::IsNull(first)
+        | Expr::IsNotNull(first)
+        | Expr::IsTrue(first)
+        | Expr::IsNotTrue(first)
+        | Expr::IsFalse(first)
+        | Expr::IsNotFalse(first)
+        | Expr::IsUnknown(first)
+        | Expr::IsNotUnknown(first)
+        | Expr::InList { expr: first, .. }
+        | Expr::InSubquery { expr: first, .. }
+        | Expr::Between { expr: first, .. }
+        | Expr::Like { expr: first, .. }
+        | Expr::ILike { expr: first, .. }
+        | Expr::SimilarTo { expr: first, .. }
+        | Expr::RLike { expr: first, .. }
+        | Expr::AtTimeZone { timestamp: first, .. }
+        | Expr::CompoundFieldAccess { root: first, .. }
+        | Expr::Cast {
+            expr: first,
+            kind: CastKind::DoubleColon,
+            ..
+        } => leftmost(first),
+        expr => expr,
+    }
+}
+
 /// Takes the plus signs before subqueries away.
 pub(super) fn unmark(statement: &mut Statement) -> Checked {
     walk(statement, &mut Unmark)
@@ -125,7 +168,7 @@ impl Pass for Unmark {
             op: UnaryOperator::Plus,
             expr: inner,
         } = expr
-            && matches!(inner.as_ref(), Expr::Subquery(_))
+            && begins_with_subquery(inner)
         {
             *expr = std::mem::replace(inner.as_mut(), Expr::Tuple(Vec::new()));
         }
@@ -166,5 +209,17 @@ mod tests {
         let written = "SELECT a IN ((SELECT max(b) FROM u), (SELECT 1), 2) AS x FROM t";
         let marked = marked(Cow::Borrowed(written));
         assert_eq!(prepared(&marked), written);
+    }
+
+    #[test]
+    fn nor_before_what_begins_with_a_subquery() {
+        for written in [
+            "SELECT a IN (((SELECT max(b) FROM u) + 1), 2) AS x FROM t",
+            "SELECT a IN (((SELECT max(b) FROM u) IS NULL), true) AS x FROM t",
+            "SELECT a IN ((((SELECT max(b) FROM u) || 'a') LIKE 'b'), true) AS x FROM t",
+        ] {
+            let marked = marked(Cow::Borrowed(written));
+            assert_eq!(prepared(&marked), written);
+        }
     }
 }

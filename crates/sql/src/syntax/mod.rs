@@ -9,6 +9,7 @@ pub mod casts;
 mod chains;
 mod columns;
 mod deep;
+mod elements;
 mod expansion;
 mod forms;
 mod hints;
@@ -62,6 +63,7 @@ pub fn prepare(statement: &mut Statement, tables: &dyn Tables) -> Result<(), Ref
     columns::write_out(statement, tables)?;
     using::write_out(statement)?;
     forms::rewrite(statement)?;
+    elements::as_arguments(statement)?;
     set_all::mark(statement)?;
     deep::bracket(statement)
 }

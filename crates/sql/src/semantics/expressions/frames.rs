@@ -1,6 +1,10 @@
 //! An analyzer rule before type coercion: frames of windows by a distance, `RANGE BETWEEN … PRECEDING`. The distance is of the
 //! kind that the order needs: an interval along dates and timestamps, a number along numbers. The engine takes a number along
 //! dates for months, and any text for a distance.
+//!
+//! Frames only move on, as the engine looks for them (DataFusion 55, `WindowFrameStateRange`). Three months before the 30th
+//! of May at noon is later than three months before the 31st in the morning, both the 28th of February: along timestamps,
+//! months are therefore refused. Along dates both are the same day.
 
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano};
 use datafusion::common::config::ConfigOptions;
@@ -112,6 +116,9 @@ fn fits(far: &str, along: &DataType) -> Result<()> {
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) if number => {
             plan_err!("a RANGE frame along dates or timestamps has a number as its distance, write INTERVAL '7' DAY")
         }
+        DataType::Timestamp(..) if parts(far).is_some_and(|parts| parts.months != 0) => plan_err!(
+            "a RANGE of months along timestamps is not available: order by the date, or write the distance in days"
+        ),
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Ok(()),
         along if along.is_numeric() && number => Ok(()),
         along if along.is_numeric() => {
@@ -123,12 +130,13 @@ fn fits(far: &str, along: &DataType) -> Result<()> {
 
 /// Whether the interval is more than whole days.
 fn has_hours(far: &str) -> bool {
-    let interval = ScalarValue::try_from_string(far.to_owned(), &INTERVAL);
-    match interval {
-        Ok(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano { nanoseconds, .. }))) => {
-            nanoseconds % NANOSECONDS_A_DAY != 0
-        }
-        _ => false,
+    parts(far).is_some_and(|parts| parts.nanoseconds % NANOSECONDS_A_DAY != 0)
+}
+
+fn parts(interval: &str) -> Option<IntervalMonthDayNano> {
+    match ScalarValue::try_from_string(interval.to_owned(), &INTERVAL) {
+        Ok(ScalarValue::IntervalMonthDayNano(parts)) => parts,
+        _ => None,
     }
 }
 
@@ -196,6 +204,10 @@ mod tests {
             (
                 "ORDER BY x RANGE BETWEEN INTERVAL '7 days' PRECEDING AND CURRENT ROW",
                 "write a number",
+            ),
+            (
+                "ORDER BY CAST(d AS TIMESTAMP) RANGE BETWEEN INTERVAL '1 year' PRECEDING AND CURRENT ROW",
+                "order by the date",
             ),
             (
                 "ORDER BY 'a' RANGE BETWEEN 7 PRECEDING AND CURRENT ROW",

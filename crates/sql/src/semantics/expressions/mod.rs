@@ -5,6 +5,7 @@
 mod alike;
 mod casts;
 mod dates;
+mod distinct;
 mod durations;
 mod each;
 mod floats;
@@ -43,6 +44,7 @@ pub fn before_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
 /// Rules over the plan when types fit each other.
 pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
+        Arc::new(distinct::DistinctOrders),
         Arc::new(outputs::PlainCasts),
         Arc::new(moments::TextsOfMoments),
         Arc::new(floats::OneZero),

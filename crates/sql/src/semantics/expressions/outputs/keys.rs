@@ -1,15 +1,16 @@
 //! Analyzer rules before type coercion, about keys of groups. Nothing is grouped by twice: `GROUP BY a, a`, or by two names of
 //! one column, gives an aggregate whose columns the engine counts otherwise in the logical plan than in the physical one. Keys
 //! of GROUPING SETS are columns: what is computed is so below, since a rule that rewrites an expression of a set gives the
-//! name that it had to the set.
+//! name that it had to the set. So are those of DISTINCT ON of which two have one name, as `a` and `CAST(a AS BIGINT)` have.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::GroupingSet;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection};
+use datafusion::logical_expr::{Aggregate, Distinct, DistinctOn, Expr, LogicalPlan, Projection};
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::semantics::free_column;
@@ -26,6 +27,7 @@ impl AnalyzerRule for UniqueKeys {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::Aggregate(aggregate) => unique(aggregate),
+            LogicalPlan::Distinct(Distinct::On(on)) => named_apart(on),
             node => Ok(Transformed::no(node)),
         })
         .data()
@@ -45,6 +47,32 @@ fn unique(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     }
     let aggregate = Aggregate::try_new(aggregate.input, keys, aggregate.aggr_expr)?;
     Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+}
+
+/// Computes the keys of DISTINCT ON below it, where two have one name.
+fn named_apart(mut on: DistinctOn) -> Result<Transformed<LogicalPlan>> {
+    let names: HashSet<String> = on.on_expr.iter().map(|key| key.schema_name().to_string()).collect();
+    if names.len() == on.on_expr.len() {
+        return Ok(Transformed::no(LogicalPlan::Distinct(Distinct::On(on))));
+    }
+    let mut keys: Vec<(Expr, Column)> = Vec::new();
+    for key in &on.on_expr {
+        if !matches!(key, Expr::Column(_)) && !keys.iter().any(|(known, _)| known == key) {
+            let taken = keys.iter().map(|(_, column)| column);
+            keys.push((key.clone(), free_column("key", on.input.schema(), taken)));
+        }
+    }
+    let order = on.sort_expr.iter_mut().flatten().map(|by| &mut by.expr);
+    for expr in on.on_expr.iter_mut().chain(order) {
+        if let Some((_, column)) = keys.iter().find(|(key, _)| key == expr) {
+            *expr = Expr::Column(column.clone());
+        }
+    }
+    let columns = on.input.schema().iter().map(|field| Expr::Column(Column::from(field)));
+    let named = keys.into_iter().map(|(key, column)| key.alias(column.name));
+    let below = Projection::try_new(columns.chain(named).collect(), on.input)?;
+    on.input = Arc::new(LogicalPlan::Projection(below));
+    Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))
 }
 
 /// Computes the keys of GROUPING SETS below the aggregate.

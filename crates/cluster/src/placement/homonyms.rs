@@ -1,0 +1,138 @@
+//! Filters move only through nodes whose columns have different names.
+//!
+//! A filter that moves to the input of a node has its columns looked up there by name, not by position (DataFusion 55,
+//! `FilterRemapper`). Where both sides of a join have a column of one name, the filter may reach the other side and
+//! vanish: `t.g IS NULL` above `t RIGHT JOIN u` filtered `u.g`. While the engine's rule runs, a mark stands above each node
+//! that has two columns of one name or reads them from an input ([`Unmixed`]). What a filter means is not lost by that: the
+//! logical plan, whose columns carry the names of their tables, had its filters moved as far as they may go.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::catalog::Session;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionState;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
+
+use super::marks::{Mark, MarkExec};
+
+/// The name of the engine's rule that moves filters into scans.
+pub(super) const MOVES_FILTERS: &str = "FilterPushdown";
+
+/// The mark of a node through which no filter moves.
+#[derive(Debug)]
+struct Homonyms;
+
+type HomonymsExec = MarkExec<Homonyms>;
+
+impl Mark for Homonyms {
+    const NAME: &str = "HomonymsExec";
+    const ORDERED: bool = true;
+    const MOVES: bool = false;
+
+    fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+        Arc::clone(input.properties())
+    }
+}
+
+/// The engine's rule, over a plan in which it mistakes no column for another of its name.
+#[derive(Debug)]
+struct Unmixed(Arc<dyn PhysicalOptimizerRule + Send + Sync>);
+
+impl PhysicalOptimizerRule for Unmixed {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        without_marks(self.0.optimize(marked(plan)?, options)?)
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.0.schema_check()
+    }
+}
+
+/// Returns the session with its physical rules, the one that moves filters as above.
+///
+/// # Errors
+/// If the session is not one of the engine's own.
+pub(super) fn unmixed(session: &dyn Session) -> Result<SessionState> {
+    let state = session.as_any().downcast_ref::<SessionState>();
+    let state = state.ok_or_else(|| DataFusionError::Internal("the session has no state".to_owned()))?;
+    let rules = state.physical_optimizers().iter().map(|rule| match rule.name() {
+        MOVES_FILTERS => Arc::new(Unmixed(Arc::clone(rule))) as _,
+        _ => Arc::clone(rule),
+    });
+    let rules = rules.collect();
+    Ok(SessionStateBuilder::new_from_existing(state.clone())
+        .with_physical_optimizer_rules(rules)
+        .build())
+}
+
+fn marked(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| match has_homonyms(&node) || reads_homonyms(&node) {
+        true => Ok(Transformed::yes(Arc::new(HomonymsExec::over(node)) as _)),
+        false => Ok(Transformed::no(node)),
+    })
+    .data()
+}
+
+fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| match node.downcast_ref::<HomonymsExec>() {
+        Some(mark) => Ok(Transformed::yes(Arc::clone(mark.input()))),
+        None => Ok(Transformed::no(node)),
+    })
+    .data()
+}
+
+/// Whether two columns of a plan have one name.
+fn has_homonyms(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let schema = plan.schema();
+    let mut names = HashSet::new();
+    schema.fields().iter().any(|field| !names.insert(field.name()))
+}
+
+fn reads_homonyms(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.children().into_iter().any(has_homonyms)
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use super::*;
+
+    const CONDITIONS: [&str; 3] = ["t.g IS NULL", "t.g IS NULL OR t.g = 3", "array_has([t.g, 1], 2)"];
+
+    async fn planned(ctx: &SessionContext, sql: &str) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = unmixed(&ctx.state())?;
+        let plan = state.create_logical_plan(sql).await?;
+        state.create_physical_plan(&plan).await
+    }
+
+    /// Filters above the side of an outer join that is filled with NULLs, where the other side has a column of its name.
+    #[tokio::test]
+    async fn a_filter_stays_above_the_outer_join() -> Result<()> {
+        let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+        for table in ["t", "u"] {
+            let rows = "VALUES (1, 1), (2, NULL), (3, 3), (4, 4)";
+            let create = format!("CREATE TABLE {table} AS SELECT column1 AS p, column2 AS g FROM ({rows})");
+            ctx.sql(&create).await?.collect().await?;
+        }
+        for condition in CONDITIONS {
+            let join = "SELECT u.g, t.g AS h FROM t RIGHT JOIN u ON u.p = t.p + 1";
+            let plan = planned(&ctx, &format!("{join} WHERE {condition}")).await?;
+            let shown = displayable(plan.as_ref()).indent(true).to_string();
+            let filter = shown.find("FilterExec").expect(condition);
+            assert!(filter < shown.find("JoinExec").expect(condition), "{shown}");
+            assert!(!shown.contains("HomonymsExec"), "{shown}");
+        }
+        Ok(())
+    }
+}
