@@ -956,7 +956,7 @@ class Draw:
         for _ in range(self.one(1, 2, 2) if style in ("GROUP BY", "GROUP BY ALL") else 2):
             kind = self.one("few", "few", "code", "bool", "day", "dbl", "int", "text", "date", "flt", "dec", "moment")
             value = self.value(kind, self.one(0, 0, 1), place)
-            if varies(value) and not any(written(value) == written(key.node) for key in keys):
+            if varies(value) and not any(alike(value, key.node) for key in keys):
                 keys.append(Column(value, kind))
         self.binds = binds
         return keys or [Column(scope.key[0], scope.key[0].kind)]
@@ -1044,6 +1044,11 @@ def operand(query):
 def both(one, other):
     """The columns of two sources."""
     return Scope(one.columns + other.columns, one.key + other.key, max(one.rows, one.rows * other.rows))
+
+
+def alike(one, other):
+    """Whether two nodes are the same for one of the engines."""
+    return any(Written(one, duck).text == Written(other, duck).text for duck in (False, True))
 
 
 def written(node):

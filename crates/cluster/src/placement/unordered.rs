@@ -4,8 +4,8 @@
 //! Ballista 55 chooses between the kinds of a join, and between its sides, when it knows how large they are. Until then a
 //! node stands for the join that declares the order of the one that was planned first. A sort above it is dropped, and comes
 //! back only where another node requires the order: below an ORDER BY of the whole, or a LIMIT, nothing does, and a limit
-//! that was moved into the join stays there. Every join is therefore planned below a mark that declares no order
-//! ([`marked`]). An executor knows the join that it runs: it leaves the marks out ([`without_marks`]) and drops the sorts
+//! that was moved into the join stays there. It declares constant what is so in one side, too, though an outer join gives NULL
+//! in its place. Every join is therefore planned below a mark that declares neither ([`marked`]). An executor knows the join that it runs: it leaves the marks out ([`without_marks`]) and drops the sorts
 //! that this join makes needless.
 //!
 //! An aggregate of GROUPING SETS declares constant what is so below it (DataFusion 55), and gives NULL in its place to the
@@ -40,14 +40,9 @@ impl Mark for Unordered {
     const MOVES: bool = true;
 
     fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
-        // Columns that are alike stay so: a partitioning by one key of the join is one by the other.
         let kept = match groups_sets(input) {
             true => EquivalenceProperties::new(input.schema()),
-            false => {
-                let mut kept = input.equivalence_properties().clone();
-                kept.clear_orderings();
-                kept
-            }
+            false => alike(input),
         };
         Arc::new(PlanProperties::new(
             kept,
@@ -56,6 +51,23 @@ impl Mark for Unordered {
             input.boundedness(),
         ))
     }
+}
+
+/// The columns that are alike stay so: a partitioning by one key of the join is one by the other. A column that is the same in
+/// all rows of one side need not be in those of an outer join.
+fn alike(join: &Arc<dyn ExecutionPlan>) -> EquivalenceProperties {
+    let mut kept = EquivalenceProperties::new(join.schema());
+    for class in join.equivalence_properties().eq_group().iter() {
+        let mut exprs = class.iter();
+        let Some(first) = exprs.next() else { continue };
+        for other in exprs {
+            // It fails over orders, of which there is none.
+            if kept.add_equal_conditions(Arc::clone(first), Arc::clone(other)).is_err() {
+                return EquivalenceProperties::new(join.schema());
+            }
+        }
+    }
+    kept
 }
 
 /// The name of the node that stands for a join while Ballista has not chosen between its kinds.

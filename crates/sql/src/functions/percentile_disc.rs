@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_empty_array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_array, new_empty_array};
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::scalar::copy_array_data;
 use datafusion::common::{Result, ScalarValue, exec_err, not_impl_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
@@ -96,6 +97,15 @@ impl AggregateUDFImpl for PercentileDisc {
     own_order!();
 }
 
+/// Returns the values alone. What comes may be a slice, which keeps all that it was cut from.
+fn copied(values: &ArrayRef) -> ArrayRef {
+    match values.data_type() {
+        DataType::Utf8View => Arc::new(values.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(values.as_binary_view().gc()),
+        _ => make_array(copy_array_data(&values.to_data())),
+    }
+}
+
 /// All values there are.
 #[derive(Debug)]
 struct Values {
@@ -121,9 +131,7 @@ impl Accumulator for Values {
         if values.is_empty() {
             return Ok(());
         }
-        // What is kept must not keep a whole batch.
-        let copy = concat(&[values.as_ref()])?;
-        self.batches.push(comparable(&copy));
+        self.batches.push(comparable(&copied(values)));
         Ok(())
     }
 
@@ -180,7 +188,10 @@ impl Accumulator for Values {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::array::{Int64Array, StringViewArray};
+
     use super::super::testing::{answers, found, refused, session};
+    use super::*;
 
     #[tokio::test]
     async fn the_first_value_at_or_past_the_fraction_is_found() {
@@ -212,6 +223,17 @@ mod tests {
         .await;
         refused(&of("1.5", ""), "constant between 0 and 1").await;
         refused(&of("x", ""), "constant between 0 and 1").await;
+    }
+
+    #[test]
+    fn a_slice_does_not_keep_the_rest() {
+        let whole: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100_000));
+        let views: ArrayRef = Arc::new(StringViewArray::from_iter_values(
+            (0..10_000).map(|n| format!("number {n:07}")),
+        ));
+        for values in [whole, views] {
+            assert!(copied(&values.slice(5, 1)).get_array_memory_size() < 1000);
+        }
     }
 
     #[tokio::test]

@@ -1,9 +1,9 @@
 //! Analyzer rules before type coercion, about keys of groups. Nothing is grouped by twice: `GROUP BY a, a`, or by two names of
 //! one column, gives an aggregate whose columns the engine counts otherwise in the logical plan than in the physical one. Keys
 //! of GROUPING SETS are columns: what is computed is so below, since a rule that rewrites an expression of a set gives the
-//! name that it had to the set. So are those of DISTINCT ON of which two have one name, as `a` and `CAST(a AS BIGINT)` have.
+//! name that it had to the set. So are those of DISTINCT ON: two may have one name, as `a` and `CAST(a AS BIGINT)` have, and
+//! the engine looks for each among the keys of its ORDER BY when both have been simplified.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
@@ -27,7 +27,7 @@ impl AnalyzerRule for UniqueKeys {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::Aggregate(aggregate) => unique(aggregate),
-            LogicalPlan::Distinct(Distinct::On(on)) => named_apart(on),
+            LogicalPlan::Distinct(Distinct::On(on)) => columns_below(on),
             node => Ok(Transformed::no(node)),
         })
         .data()
@@ -36,12 +36,7 @@ impl AnalyzerRule for UniqueKeys {
 
 fn unique(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let count = aggregate.group_expr.len();
-    let mut keys: Vec<Expr> = Vec::with_capacity(count);
-    for key in &aggregate.group_expr {
-        if !keys.contains(key) {
-            keys.push(key.clone());
-        }
-    }
+    let keys = each_once(aggregate.group_expr.clone(), |key| key);
     if keys.len() == count {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
     }
@@ -49,10 +44,9 @@ fn unique(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
 }
 
-/// Computes the keys of DISTINCT ON below it, where two have one name.
-fn named_apart(mut on: DistinctOn) -> Result<Transformed<LogicalPlan>> {
-    let names: HashSet<String> = on.on_expr.iter().map(|key| key.schema_name().to_string()).collect();
-    if names.len() == on.on_expr.len() {
+/// Computes the keys of DISTINCT ON below it, and takes out those that occur again.
+fn columns_below(mut on: DistinctOn) -> Result<Transformed<LogicalPlan>> {
+    if on.on_expr.iter().all(|key| matches!(key, Expr::Column(_))) {
         return Ok(Transformed::no(LogicalPlan::Distinct(Distinct::On(on))));
     }
     let mut keys: Vec<(Expr, Column)> = Vec::new();
@@ -68,11 +62,24 @@ fn named_apart(mut on: DistinctOn) -> Result<Transformed<LogicalPlan>> {
             *expr = Expr::Column(column.clone());
         }
     }
+    on.on_expr = each_once(on.on_expr, |key| key);
+    on.sort_expr = on.sort_expr.map(|order| each_once(order, |by| &by.expr));
     let columns = on.input.schema().iter().map(|field| Expr::Column(Column::from(field)));
     let named = keys.into_iter().map(|(key, column)| key.alias(column.name));
     let below = Projection::try_new(columns.chain(named).collect(), on.input)?;
     on.input = Arc::new(LogicalPlan::Projection(below));
     Ok(Transformed::yes(LogicalPlan::Distinct(Distinct::On(on))))
+}
+
+/// Those of which the expression has not occurred before.
+fn each_once<T>(all: Vec<T>, expr_of: impl Fn(&T) -> &Expr) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::with_capacity(all.len());
+    for one in all {
+        if !kept.iter().any(|known| expr_of(known) == expr_of(&one)) {
+            kept.push(one);
+        }
+    }
+    kept
 }
 
 /// Computes the keys of GROUPING SETS below the aggregate.
