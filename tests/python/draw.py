@@ -391,8 +391,9 @@ class Draw:
     def over_windows(self, kind):
         """The aggregates that DuckDB, too, takes before OVER."""
         table = {name: those for name, those in self.forms.aggregates_by_kind[kind].items() if "_value of" not in name}
-        within = lambda form: "WITHIN GROUP" in form.text
-        table = {name: list(itertools.filterfalse(within, those)) for name, those in table.items()}
+        # PostgreSQL takes none with an order of its own, and neither does Parcours.
+        ordered = lambda form: "ORDER BY" in form.text or form.feature.startswith("percentile")
+        table = {name: list(itertools.filterfalse(ordered, those)) for name, those in table.items()}
         return {name: those for name, those in table.items() if those}
 
     def over(self, place, total, framed):
@@ -976,7 +977,8 @@ class Draw:
         if style in ("ROLLUP", "CUBE"):
             return self.node("groups", f" GROUP BY {style} (#0)", None, [those], style), above
         if style == "GROUPING SETS":
-            text = self.one("((#0), (#1), ())", "((#0), (#1))", "((#0), ())")
+            # Of two sets that are the same each group comes twice, and which is first is left open.
+            text = self.one(*(["((#0), (#1), ())", "((#0), (#1))"] if len(keys) > 1 else []), "((#0), ())")
             return self.node("groups", f" GROUP BY GROUPING SETS {text}", None, [those, keys[0].node], style), above
         return self.node("groups", " GROUP BY #0", None, [those], style), above
 

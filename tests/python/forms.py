@@ -342,7 +342,7 @@ to_timestamp_micros : int > stamp : : make_timestamp(CAST(#0 AS BIGINT))
 from_unixtime : int > stamp : from_unixtime(#0 * 86400) : make_timestamp(CAST(#0 AS BIGINT) * 86400000000)
 to_unixtime : moment > big : : CAST(floor(epoch(#0)) AS BIGINT)
 to_unixtime : date > big : : CAST(epoch(#0) AS BIGINT)
-now : moment > bool : (#0 < now()) : (#0 < CAST('2026-01-01' AS TIMESTAMP))
+now : moment > bool : (#0 < now()) : (#0 < CAST(now() AS TIMESTAMP))
 current_date : day > bool : (#0 < current_date)
 make_array : int, int > ints : : [#0, #1]
 make_array : few, int, int > ints : : [#0, #1, #2]
@@ -567,7 +567,7 @@ count : approx > int
 sum : int > int : : CAST(sum(#0)#F AS BIGINT)
 sum : int > int : sum(DISTINCT #0) : CAST(sum(DISTINCT #0)#F AS BIGINT)
 sum : dbl > dbl
-sum : dec > dec
+sum : dec > dec : CAST(sum(#0)#F AS DECIMAL(18, 2))
 sum : approx > approx
 avg : int > approx
 avg : dbl > approx

@@ -168,6 +168,7 @@ class Oracle:
         found = Oracle.__new__(Oracle)
         found.first, found.second = self.first.cursor(), self.second.cursor()
         for duck in (found.first, found.second):
+            duck.execute("SET TimeZone = 'UTC'")
             duck.execute("SET integer_division = true")
             duck.execute("SET default_null_order = 'nulls_last_on_asc_first_on_desc'")
         found.second.execute("PRAGMA disable_optimizer")

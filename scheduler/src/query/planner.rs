@@ -120,11 +120,16 @@ impl Planner {
 
 /// Admits an analysed plan without parameters, and gives it a total order wherever an order decides.
 fn finish(state: &SessionState, plan: LogicalPlan, grant: &Grant) -> Result<Admitted, QueryError> {
-    let mut touched = touched(state, &plan)?;
-    touched.admit(grant)?;
-    let plan = ties::broken(plan, &mut touched, grant)?;
-    touched.admit(grant)?;
-    Ok(Admitted { plan, touched })
+    let mut reads = touched(state, &plan)?;
+    reads.admit(grant)?;
+    let open = plan.clone();
+    let plan = ties::broken(plan, &mut reads, grant)?;
+    if plan != open {
+        // What breaks ties may be computed in a part of the statement that nothing else needs.
+        reads = touched(state, &plan)?;
+    }
+    reads.admit(grant)?;
+    Ok(Admitted { plan, touched: reads })
 }
 
 /// The plan as it will run. It is analysed already, and a rule that says what a statement means is applied once.

@@ -40,9 +40,10 @@ impl Mark for Unordered {
     const MOVES: bool = true;
 
     fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+        let nothing = || EquivalenceProperties::new(input.schema());
         let kept = match groups_sets(input) {
-            true => EquivalenceProperties::new(input.schema()),
-            false => alike(input),
+            true => nothing(),
+            false => known(input).unwrap_or_else(|_| nothing()),
         };
         Arc::new(PlanProperties::new(
             kept,
@@ -53,21 +54,27 @@ impl Mark for Unordered {
     }
 }
 
-/// The columns that are alike stay so: a partitioning by one key of the join is one by the other. A column that is the same in
-/// all rows of one side need not be in those of an outer join.
-fn alike(join: &Arc<dyn ExecutionPlan>) -> EquivalenceProperties {
-    let mut kept = EquivalenceProperties::new(join.schema());
-    for class in join.equivalence_properties().eq_group().iter() {
+/// What is known of the rows of a join, below projections perhaps: which columns are alike. A partitioning by one key of the
+/// join is one by the other. A column that is the same in all rows of one side need not be in those of an outer join; what a
+/// projection computes from nothing is.
+fn known(plan: &Arc<dyn ExecutionPlan>) -> Result<EquivalenceProperties> {
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        let below = known(projection.input())?;
+        let mapping = projection
+            .projection_expr()
+            .projection_mapping(&projection.input().schema())?;
+        let mut kept = below.project(&mapping, plan.schema());
+        kept.clear_orderings();
+        return Ok(kept);
+    }
+    let mut kept = EquivalenceProperties::new(plan.schema());
+    for class in plan.equivalence_properties().eq_group().iter() {
         let mut exprs = class.iter();
-        let Some(first) = exprs.next() else { continue };
-        for other in exprs {
-            // It fails over orders, of which there is none.
-            if kept.add_equal_conditions(Arc::clone(first), Arc::clone(other)).is_err() {
-                return EquivalenceProperties::new(join.schema());
-            }
+        if let Some(first) = exprs.next() {
+            exprs.try_for_each(|other| kept.add_equal_conditions(Arc::clone(first), Arc::clone(other)))?;
         }
     }
-    kept
+    Ok(kept)
 }
 
 /// The name of the node that stands for a join while Ballista has not chosen between its kinds.

@@ -1,5 +1,5 @@
-//! An optimizer rule: a window is neither divided nor ordered by what is the same in all rows, nor by anything twice, and an
-//! aggregate has no such order. The engine asks for no order by a column that it knows to be constant, and may know it no
+//! An optimizer rule: a window is neither divided nor ordered by what is the same in all rows, nor by anything twice, and
+//! neither an aggregate nor the rows of a query have such an order. The engine asks for no order by a column that it knows to be constant, and may know it no
 //! longer when it looks again: behind an exchange, where DataFusion 55 then cannot read the window's plan on an executor, or
 //! above a join that loses a side, where its check of orders refuses the plan. Of an order by one expression twice it forgets
 //! one on the wire, and then takes the state of an aggregate for another.
@@ -12,7 +12,8 @@ use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, Join, LogicalPlan, Operator, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    BinaryExpr, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Sort, WindowFrame, WindowFrameBound,
+    WindowFrameUnits,
 };
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -37,6 +38,7 @@ impl OptimizerRule for VaryingOrders {
             // Windows of one node are in one order.
             LogicalPlan::Window(window) => (&window.input, !window.window_expr.iter().any(needs_its_order)),
             LogicalPlan::Aggregate(aggregate) => (&aggregate.input, true),
+            LogicalPlan::Sort(_) => return rows_by_what_varies(plan),
             _ => return Ok(Transformed::no(plan)),
         };
         let (input, names) = (Arc::clone(input), NamePreserver::new(&plan));
@@ -65,14 +67,36 @@ fn window_by_what_varies(
         let partition_by = &params.partition_by;
         params.order_by.retain(|by| !partition_by.contains(&by.expr));
         params.order_by = varying(std::mem::take(&mut params.order_by), |by| &by.expr, input)?;
-        if ordered && params.order_by.is_empty() && params.window_frame.units == WindowFrameUnits::Range {
-            // All rows are peers. The engine has no such frame without an order, and this one is the same.
-            params.window_frame = WindowFrame::new(None);
+        if ordered && params.order_by.is_empty() {
+            of_one_group(&mut params.window_frame);
         }
     }
     let changed = params.partition_by.len() + params.order_by.len() < before;
     Ok(Transformed::new_transformed(Expr::WindowFunction(window), changed))
 }
+
+/// The frame where all rows are peers. The engine has none by RANGE or GROUPS without an order.
+fn of_one_group(frame: &mut WindowFrame) {
+    let behind = |bound: &WindowFrameBound| matches!(bound, WindowFrameBound::Following(rows) if !is_nothing(rows));
+    let before = |bound: &WindowFrameBound| matches!(bound, WindowFrameBound::Preceding(rows) if !is_nothing(rows));
+    let (start, end) = (&frame.start_bound, &frame.end_bound);
+    *frame = match frame.units {
+        WindowFrameUnits::Rows => return,
+        WindowFrameUnits::Groups if behind(start) || before(end) => {
+            let far = || WindowFrameBound::Following(ScalarValue::UInt64(Some(BEHIND_ALL)));
+            WindowFrame::new_bounds(WindowFrameUnits::Rows, far(), far())
+        }
+        _ => WindowFrame::new(None),
+    };
+}
+
+/// Whether a frame goes no group far. Without bounds it goes to the end.
+fn is_nothing(groups: &ScalarValue) -> bool {
+    matches!(groups, ScalarValue::UInt64(Some(0)))
+}
+
+/// So many rows behind the last one is nothing, and no sum of it and a row's number is too large.
+const BEHIND_ALL: u64 = 1 << 40;
 
 fn aggregate_by_what_varies(mut aggregate: AggregateFunction, input: &LogicalPlan) -> Result<Transformed<Expr>> {
     let order_by = &mut aggregate.params.order_by;
@@ -83,6 +107,22 @@ fn aggregate_by_what_varies(mut aggregate: AggregateFunction, input: &LogicalPla
         Expr::AggregateFunction(aggregate),
         changed,
     ))
+}
+
+/// Without an order nothing but the limit of a sort is left.
+fn rows_by_what_varies(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Sort(Sort { expr, input, fetch }) = plan else {
+        return Ok(Transformed::no(plan));
+    };
+    let before = expr.len();
+    let expr = varying(expr, |by| &by.expr, &input)?;
+    let (changed, ordered) = (expr.len() < before, !expr.is_empty());
+    let plan = match fetch {
+        _ if ordered => LogicalPlan::Sort(Sort { expr, input, fetch }),
+        Some(rows) => LogicalPlanBuilder::from(input).limit(0, Some(rows))?.build()?,
+        None => Arc::unwrap_or_clone(input),
+    };
+    Ok(Transformed::new_transformed(plan, changed))
 }
 
 /// Those of which the expression is not the same in all rows, each once.
@@ -121,7 +161,7 @@ fn is_constant(plan: &LogicalPlan, expr: &Expr) -> Result<bool> {
 }
 
 /// Whether a window's frame is another one without a constant to order by: one that reaches some days far needs its one
-/// expression, one that counts groups some expression.
+/// expression.
 fn needs_its_order(expr: &Expr) -> bool {
     let is_far = |bound: &WindowFrameBound| !bound.is_unbounded() && !matches!(bound, WindowFrameBound::CurrentRow);
     let Expr::WindowFunction(window) = expr.clone().unalias() else {
@@ -129,9 +169,8 @@ fn needs_its_order(expr: &Expr) -> bool {
     };
     let frame = &window.params.window_frame;
     match frame.units {
-        WindowFrameUnits::Rows => false,
+        WindowFrameUnits::Rows | WindowFrameUnits::Groups => false,
         WindowFrameUnits::Range => is_far(&frame.start_bound) || is_far(&frame.end_bound),
-        WindowFrameUnits::Groups => true,
     }
 }
 
@@ -271,6 +310,46 @@ mod tests {
         ] {
             let sql = format!("SELECT pid, n, {OVER} FROM {relation} AS r ORDER BY pid, n, place");
             assert_eq!(windows_by(&sql).await, "r.pid, r.n", "{relation}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_are_ordered_by_what_differs() {
+        let context = context(SessionStateBuilder::new().with_optimizer_rule(Arc::new(VaryingOrders)));
+        for (order, sorts) in [
+            ("c, n, c, pid", "n ASC NULLS LAST, r.pid ASC NULLS LAST"),
+            ("c DESC, n LIMIT 2", "n ASC NULLS LAST, fetch=2"),
+            ("c", ""),
+            ("c LIMIT 2", ""),
+        ] {
+            let sql = format!("SELECT n, pid, c FROM (SELECT *, 'x' AS c FROM t) AS r ORDER BY {order}");
+            let frame = context.sql(&sql).await.unwrap();
+            let plan = frame.clone().into_optimized_plan().unwrap().to_string();
+            let sort = plan
+                .lines()
+                .find_map(|line| line.trim().strip_prefix("Sort: ").map(str::to_owned));
+            assert_eq!(sort.unwrap_or_default().replace("r.n ", "n "), sorts, "{order}: {plan}");
+            let rows = if order.ends_with('2') { 2 } else { 5 };
+            assert_eq!(frame.count().await.unwrap(), rows, "{order}");
+        }
+    }
+
+    #[tokio::test]
+    async fn groups_of_a_constant_are_one() {
+        for frame in [
+            "1 PRECEDING AND CURRENT ROW",
+            "UNBOUNDED PRECEDING AND 1 PRECEDING",
+            "UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+            "CURRENT ROW AND UNBOUNDED FOLLOWING",
+            "CURRENT ROW AND 2 FOLLOWING",
+            "0 FOLLOWING AND 0 FOLLOWING",
+            "1 FOLLOWING AND 3 FOLLOWING",
+            "1 FOLLOWING AND UNBOUNDED FOLLOWING",
+            "3 PRECEDING AND 1 PRECEDING",
+        ] {
+            let over = format!("count(n) OVER (PARTITION BY pid ORDER BY c GROUPS BETWEEN {frame}) AS place");
+            let sql = format!("SELECT pid, n, {over} FROM (SELECT *, 'x' AS c FROM t) AS r ORDER BY pid, n, place");
+            assert_eq!(windows_by(&sql).await, "r.pid", "{frame}");
         }
     }
 
