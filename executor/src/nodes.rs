@@ -10,7 +10,7 @@ use datafusion::physical_plan::joins::SortMergeJoinExec;
 use datafusion::physical_plan::metrics::MetricsSet;
 
 /// Nodes that compute on batches in memory, spill through the sealed disk manager at most, and read nothing themselves.
-const COMPUTING: [&str; 34] = [
+const COMPUTING: [&str; 35] = [
     "AggregateExec",
     "AlignedUnionExec",
     "BoundedWindowAggExec",
@@ -26,6 +26,7 @@ const COMPUTING: [&str; 34] = [
     "HashJoinExec",
     "InterleaveExec",
     "LazyMemoryExec",
+    "LimitedExec",
     "LocalLimitExec",
     "NestedLoopJoinExec",
     "PartialSortExec",

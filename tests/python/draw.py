@@ -988,7 +988,7 @@ class Draw:
         """So many rows, in an order that says which."""
         if not query.total:
             return query
-        ordered = self.in_order(query)
+        ordered = self.in_order(query, optional=False)
         kind = self.which(["LIMIT", "OFFSET", "FETCH"]) or self.one("LIMIT", "LIMIT", "OFFSET", "FETCH")
         count, skipped = self.one(1, 5, 40, 300), self.one(0, 1, 3, 30)
         text = {"LIMIT": f" LIMIT {count}", "OFFSET": f" LIMIT {count} OFFSET {skipped}"}.get(kind, f" LIMIT {count}")
@@ -997,15 +997,17 @@ class Draw:
         node = Node("query", "#0#1", None, [ordered.node, limit])
         return query._replace(node=node, rows=min(query.rows, count))
 
-    def in_order(self, query):
+    def in_order(self, query, optional=True):
         """All of what makes the order total, in any order and direction."""
         if not query.total:
             return query
         keys = list(query.total)
         self.random.shuffle(keys)
         by = frozen(Node("list", None, None, [self.sorted(key) for key in keys], joint=", "))
-        order = self.node("order by", " ORDER BY #0", None, [by], "ORDER BY", optional=True)
-        return query._replace(node=Node("query", "#0#1", None, [query.node, order]))
+        order = self.node("order by", " ORDER BY #0", None, [by], "ORDER BY", optional=optional)
+        # What a limit cuts off keeps its order when it is made smaller.
+        kind = "query" if optional else "ordered query"
+        return query._replace(node=Node(kind, "#0#1", None, [query.node, order]))
 
     def statement(self):
         """The whole statement."""

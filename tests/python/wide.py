@@ -73,7 +73,7 @@ class Statement:
     def ordered(self):
         """Whether the statement itself is in an order, and not a part of it."""
         query = self.tree.parts[1] if self.tree.kind == "statement" else self.tree
-        while query.kind == "query" and query.text == "#0#1":
+        while query.kind in ("query", "ordered query") and query.text == "#0#1":
             if query.parts[1].kind == "order by":
                 return True
             query = query.parts[0]

@@ -12,7 +12,7 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 
 use crate::calendar::{self, CalendarPart};
 use crate::placement::unions::physical::{PlacedUnionExec, Way};
-use crate::placement::{Mark, Root, RootExec, Unordered, UnorderedExec};
+use crate::placement::{Limited, LimitedExec, Mark, Root, RootExec, Unordered, UnorderedExec};
 use crate::ranks::Rank;
 use crate::windows::Directed;
 
@@ -37,6 +37,9 @@ impl PhysicalExtensionCodec for PlanCodec {
         if bytes == Root::NAME.as_bytes() {
             return Ok(Arc::new(RootExec::again(inputs.to_vec())?));
         }
+        if bytes == Limited::NAME.as_bytes() {
+            return Ok(Arc::new(LimitedExec::again(inputs.to_vec())?));
+        }
         if bytes == Unordered::NAME.as_bytes() {
             return Ok(Arc::new(UnorderedExec::again(inputs.to_vec())?));
         }
@@ -53,7 +56,7 @@ impl PhysicalExtensionCodec for PlanCodec {
             bytes.extend_from_slice(union.way().name().as_bytes());
             return Ok(());
         }
-        if node.is::<RootExec>() || node.is::<UnorderedExec>() {
+        if node.is::<RootExec>() || node.is::<UnorderedExec>() || node.is::<LimitedExec>() {
             bytes.extend_from_slice(node.name().as_bytes());
             return Ok(());
         }

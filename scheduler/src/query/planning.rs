@@ -11,7 +11,7 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
-use parcours_cluster::placement::UnionsInOneTask;
+use parcours_cluster::placement::PlannedOnce;
 use parcours_tables::SnapshotTable;
 
 /// A way to plan a query.
@@ -43,7 +43,7 @@ impl Planning {
             Planning::Once => context
                 .copied_config()
                 .with_ballista_adaptive_query_planner(false)
-                .with_extension(Arc::new(UnionsInOneTask)),
+                .with_extension(Arc::new(PlannedOnce)),
         };
         // Hash joins whatever their size: merge joins do not always keep the order that they declare.
         config = config.with_ballista_hash_join_max_build_partition_bytes(0);

@@ -8,14 +8,14 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::projection::{ProjectionExec, make_with_child};
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 
 /// What a node says of the rows of its input.
 pub(crate) trait Mark: fmt::Debug + Send + Sync + Sized + 'static {
@@ -27,6 +27,9 @@ pub(crate) trait Mark: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Whether projections, filters and limits may move below the node.
     const MOVES: bool;
+
+    /// Whether the node needs the order that its input declares.
+    const NEEDS_ORDER: bool = false;
 
     /// What is known of the rows of the node.
     fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties>;
@@ -89,6 +92,11 @@ impl<M: Mark> ExecutionPlan for MarkExec<M> {
         _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        let ordering = self.input.output_ordering().filter(|_| M::NEEDS_ORDER);
+        vec![ordering.cloned().map(OrderingRequirements::from)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {

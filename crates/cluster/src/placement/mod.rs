@@ -16,6 +16,7 @@
 
 mod homonyms;
 mod joins;
+mod limits;
 mod marks;
 pub mod planner;
 mod root;
@@ -25,8 +26,9 @@ mod totals;
 pub(crate) mod unions;
 mod unordered;
 
+pub(crate) use limits::{Limited, LimitedExec};
 pub(crate) use marks::Mark;
-pub use planner::UnionsInOneTask;
+pub use planner::PlannedOnce;
 pub use root::is_root;
 pub(crate) use root::{Root, RootExec};
 pub use unordered::without_marks;

@@ -14,7 +14,7 @@ use super::root::RootExec;
 use super::settled::settled;
 use super::unions::{logical::PlacedUnion, physical};
 use super::unordered::marked;
-use super::{homonyms, joins};
+use super::{homonyms, joins, limits};
 use crate::failure::{Cause, Failure};
 
 /// The most steps of a plan within each other. Threads have a stack of 32 MiB, and whatever walks a plan takes some
@@ -29,6 +29,7 @@ pub(crate) struct Planner;
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Unions)]);
+        let once = is_once(session);
         let session = homonyms::unmixed(session)?;
         let plan = planner.create_physical_plan(plan, &session).await?;
         // Ballista plans with rules of its own, and has joins decided later.
@@ -39,8 +40,14 @@ impl QueryPlanner for Planner {
             let too_deep = Failure::new(Cause::Invalid, too_deep);
             return Err(DataFusionError::Execution(too_deep.to_string()));
         }
+        let plan = if once { limits::marked(plan)? } else { plan };
         Ok(Arc::new(RootExec::over(plan)))
     }
+}
+
+/// Whether the query is planned once, before it runs.
+fn is_once(session: &dyn Session) -> bool {
+    session.config().get_extension::<PlannedOnce>().is_some()
 }
 
 /// The steps of a plan that are within each other.
@@ -48,10 +55,10 @@ fn steps(plan: &Arc<dyn ExecutionPlan>) -> usize {
     1 + plan.children().into_iter().map(steps).max().unwrap_or(0)
 }
 
-/// An extension of a session's configuration, in which every union runs in one task: nothing about its parts can then be
-/// mistaken.
+/// An extension of a session's configuration, in which a query is planned once, before it runs. Every union then runs in one
+/// task: nothing about its parts can be mistaken.
 #[derive(Debug)]
-pub struct UnionsInOneTask;
+pub struct PlannedOnce;
 
 struct Unions;
 
@@ -67,8 +74,7 @@ impl ExtensionPlanner for Unions {
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if node.as_any().is::<PlacedUnion>() {
-            let all_in_one_task = session.config().get_extension::<UnionsInOneTask>().is_some();
-            physical::union(parts.to_vec(), all_in_one_task).map(Some)
+            physical::union(parts.to_vec(), is_once(session)).map(Some)
         } else {
             Ok(None)
         }

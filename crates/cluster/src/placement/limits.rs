@@ -1,0 +1,45 @@
+//! Limits that stay where a plan is looked at part by part.
+//!
+//! A merge of sorted rows may have a limit of its own. Where nothing above it needs the order, DataFusion 55 takes the merge
+//! away, and its order or its limit with it (`EnsureRequirements`), unless the sort with the same limit is below it. Ballista 55
+//! has cut that off when it plans a query once, and looks at each stage alone. A mark above the merge needs its order.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
+
+use super::marks::{Mark, MarkExec};
+
+/// The mark of a limit.
+#[derive(Debug)]
+pub(crate) struct Limited;
+
+/// Emits the first rows of an order.
+pub(crate) type LimitedExec = MarkExec<Limited>;
+
+impl Mark for Limited {
+    const NAME: &str = "LimitedExec";
+    const ORDERED: bool = true;
+    const MOVES: bool = false;
+    const NEEDS_ORDER: bool = true;
+
+    fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+        Arc::clone(input.properties())
+    }
+}
+
+/// Returns the plan with a mark above each merge that has a limit.
+///
+/// # Errors
+/// If a node does not take the mark for its input.
+pub(super) fn marked(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let has_limit = |merge: &SortPreservingMergeExec| merge.fetch().is_some();
+    plan.transform_up(|node| match node.downcast_ref::<SortPreservingMergeExec>() {
+        Some(merge) if has_limit(merge) => Ok(Transformed::yes(Arc::new(LimitedExec::over(node)) as _)),
+        _ => Ok(Transformed::no(node)),
+    })
+    .data()
+}
