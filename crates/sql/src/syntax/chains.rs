@@ -26,7 +26,7 @@ pub(super) fn chained(expr: &Expr) -> Option<String> {
 }
 
 /// The operand that stands first in an operator's text.
-fn first_operand(expr: &Expr) -> Option<&Expr> {
+pub(super) fn first_operand(expr: &Expr) -> Option<&Expr> {
     match expr {
         Expr::BinaryOp { left, .. }
         | Expr::AnyOp { left, .. }

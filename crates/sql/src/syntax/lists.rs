@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
-use datafusion::sql::sqlparser::ast::{CastKind, Expr, Statement, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{Expr, Statement, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+use super::chains::first_operand;
 use super::refusal::Checked;
 use super::text::is_space;
 use super::walk::{Pass, walk};
@@ -116,42 +117,14 @@ fn with_plus(sql: &str, places: &[Location]) -> String {
 fn begins_with_subquery(expr: &Expr) -> bool {
     match expr {
         Expr::Subquery(_) => true,
-        Expr::Nested(inner) => begins_with_subquery(leftmost(inner)),
+        Expr::Nested(inner) => {
+            let mut first: &Expr = inner;
+            while let Some(operand) = first_operand(first) {
+                first = operand;
+            }
+            begins_with_subquery(first)
+        }
         _ => false,
-    }
-}
-
-/// What an expression begins with.
-fn leftmost(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::BinaryOp { left: first, .. }
-        | Expr::AnyOp { left: first, .. }
-        | Expr::AllOp { left: first, .. }
-        | Expr::IsDistinctFrom(first, _)
-        | Expr::IsNotDistinctFrom(first, _)
-        | Expr::IsNull(first)
-        | Expr::IsNotNull(first)
-        | Expr::IsTrue(first)
-        | Expr::IsNotTrue(first)
-        | Expr::IsFalse(first)
-        | Expr::IsNotFalse(first)
-        | Expr::IsUnknown(first)
-        | Expr::IsNotUnknown(first)
-        | Expr::InList { expr: first, .. }
-        | Expr::InSubquery { expr: first, .. }
-        | Expr::Between { expr: first, .. }
-        | Expr::Like { expr: first, .. }
-        | Expr::ILike { expr: first, .. }
-        | Expr::SimilarTo { expr: first, .. }
-        | Expr::RLike { expr: first, .. }
-        | Expr::AtTimeZone { timestamp: first, .. }
-        | Expr::CompoundFieldAccess { root: first, .. }
-        | Expr::Cast {
-            expr: first,
-            kind: CastKind::DoubleColon,
-            ..
-        } => leftmost(first),
-        expr => expr,
     }
 }
 

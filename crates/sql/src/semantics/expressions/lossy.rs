@@ -1,16 +1,19 @@
-//! An optimizer rule behind all others: casts of which several values give one, in conditions. The engine works out from
-//! `CAST(t AS DATE) = DATE '2020-01-02'` that `t` is one moment in all rows that the condition leaves, and drops an order by
-//! it. As TRY_CAST, which it does not look into, such a cast says the same, since it never fails.
+//! An optimizer rule behind all others: conditions of which the engine learns what is not so, or what it forgets.
+//!
+//! It works out from `CAST(t AS DATE) = DATE '2020-01-02'` that `t` is one moment in all rows that the condition leaves, and
+//! drops an order by it. As TRY_CAST, which it does not look into, a cast of which several values give one says the same, since
+//! it never fails. From `a = b` it works out that rows in the order of a are in that of b, and knows it no longer when the
+//! condition has moved into a scan, so that a plan for rows by b is refused: the condition becomes `NOT a <> b`.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Cast, TryCast};
-use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, Operator};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-/// Has conditions say nothing of the values below such casts.
+/// Has conditions say nothing of the values below such casts, nor of two columns.
 #[derive(Debug, Default)]
 pub(super) struct LossyCasts;
 
@@ -47,6 +50,13 @@ fn opaque(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             if !matches!(*expr, Expr::Case(_)) && is_lossy(&expr.get_type(schema)?, field.data_type()) =>
         {
             Ok(Transformed::yes(Expr::TryCast(TryCast { expr, field })))
+        }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Eq,
+            right,
+        }) if matches!((left.as_ref(), right.as_ref()), (Expr::Column(_), Expr::Column(_))) => {
+            Ok(Transformed::yes(!left.not_eq(*right)))
         }
         expr => Ok(Transformed::no(expr)),
     }

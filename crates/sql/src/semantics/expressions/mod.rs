@@ -11,6 +11,7 @@ mod each;
 mod floats;
 mod frames;
 mod guards;
+mod lists;
 mod lossy;
 mod moments;
 mod null_safe;
@@ -44,6 +45,7 @@ pub fn before_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
 /// Rules over the plan when types fit each other.
 pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     vec![
+        Arc::new(lists::ConstantLists),
         Arc::new(distinct::DistinctOrders),
         Arc::new(outputs::PlainCasts),
         Arc::new(moments::TextsOfMoments),

@@ -4,6 +4,7 @@
 mod chosen;
 mod clauses;
 mod collected;
+mod concatenated;
 mod containment;
 mod distinct_from;
 mod extract;
@@ -61,6 +62,7 @@ impl Pass for Forms {
     }
 
     fn leave_expr(&mut self, expr: &mut Expr) -> Checked {
+        concatenated::rewrite(expr);
         orders::of_call(expr);
         units::rewrite(expr);
         texts::rewrite(expr);
