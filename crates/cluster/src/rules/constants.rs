@@ -12,8 +12,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Sort, WindowFrame, WindowFrameBound,
-    WindowFrameUnits,
+    BinaryExpr, Expr, Join, LogicalPlan, Operator, Sort, WindowFrame, WindowFrameBound, WindowFrameUnits,
 };
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -109,20 +108,19 @@ fn aggregate_by_what_varies(mut aggregate: AggregateFunction, input: &LogicalPla
     ))
 }
 
-/// Without an order nothing but the limit of a sort is left.
+/// A limit alone stays with the order that it has: of one without an order the engine asks for one over DISTINCT rows.
 fn rows_by_what_varies(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Sort(Sort { expr, input, fetch }) = plan else {
         return Ok(Transformed::no(plan));
     };
-    let before = expr.len();
-    let expr = varying(expr, |by| &by.expr, &input)?;
-    let (changed, ordered) = (expr.len() < before, !expr.is_empty());
-    let plan = match fetch {
-        _ if ordered => LogicalPlan::Sort(Sort { expr, input, fetch }),
-        Some(rows) => LogicalPlanBuilder::from(input).limit(0, Some(rows))?.build()?,
-        None => Arc::unwrap_or_clone(input),
-    };
-    Ok(Transformed::new_transformed(plan, changed))
+    let kept = varying(expr.clone(), |by| &by.expr, &input)?;
+    if kept.is_empty() && fetch.is_none() {
+        return Ok(Transformed::yes(Arc::unwrap_or_clone(input)));
+    }
+    let changed = !kept.is_empty() && kept.len() < expr.len();
+    let expr = if changed { kept } else { expr };
+    let sort = LogicalPlan::Sort(Sort { expr, input, fetch });
+    Ok(Transformed::new_transformed(sort, changed))
 }
 
 /// Those of which the expression is not the same in all rows, each once.
@@ -320,7 +318,7 @@ mod tests {
             ("c, n, c, pid", "n ASC NULLS LAST, r.pid ASC NULLS LAST"),
             ("c DESC, n LIMIT 2", "n ASC NULLS LAST, fetch=2"),
             ("c", ""),
-            ("c LIMIT 2", ""),
+            ("c LIMIT 2", "r.c ASC NULLS LAST, fetch=2"),
         ] {
             let sql = format!("SELECT n, pid, c FROM (SELECT *, 'x' AS c FROM t) AS r ORDER BY {order}");
             let frame = context.sql(&sql).await.unwrap();

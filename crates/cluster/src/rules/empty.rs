@@ -81,11 +81,11 @@ mod tests {
                 2,
             ),
             (
-                "SELECT k AS a, 7 AS b FROM t WHERE false UNION ALL SELECT k, k FROM t WHERE false",
+                "SELECT k AS a, 7 AS b FROM t WHERE false UNION ALL SELECT k, 9 FROM t WHERE false",
                 0,
             ),
             (
-                "SELECT DISTINCT k AS a, 7 AS b FROM t UNION ALL SELECT k, k FROM t WHERE false UNION ALL SELECT 1, 2",
+                "SELECT DISTINCT k AS a, 7 AS b FROM t UNION ALL SELECT k, 9 FROM t WHERE false UNION ALL SELECT 1, 2",
                 3,
             ),
         ] {

@@ -33,7 +33,8 @@ fn by_arguments(expr: Expr) -> Result<Transformed<Expr>> {
     match expr {
         Expr::AggregateFunction(mut aggregate) if aggregate.params.distinct => {
             let order = std::mem::take(&mut aggregate.params.order_by);
-            let order = order.into_iter().map(|by| by_argument(by, &aggregate));
+            let order = order.into_iter().filter(|by| !is_constant(&by.expr));
+            let order = order.map(|by| by_argument(by, &aggregate));
             aggregate.params.order_by = order.collect::<Result<_>>()?;
             Ok(Transformed::yes(Expr::AggregateFunction(aggregate)))
         }
@@ -41,12 +42,13 @@ fn by_arguments(expr: Expr) -> Result<Transformed<Expr>> {
     }
 }
 
-/// Constants order nothing.
+/// Whether the expression orders nothing.
+fn is_constant(expr: &Expr) -> bool {
+    !expr.any_column_refs() && !expr.contains_outer() && !expr.is_volatile()
+}
+
 fn by_argument(mut by: Sort, aggregate: &AggregateFunction) -> Result<Sort> {
     let plain = unnamed(by.expr.clone())?;
-    if plain.column_refs().is_empty() && !plain.is_volatile() {
-        return Ok(by);
-    }
     for argument in &aggregate.params.args {
         if unnamed(argument.clone())? == plain {
             by.expr = argument.clone();
