@@ -14,12 +14,12 @@
 //! each stage plan before it runs ([`soundness`]) and refuse what is not proven sound, whereupon the query is planned in a
 //! plainer way.
 
-mod homonyms;
 mod joins;
 mod limits;
 mod marks;
 pub mod planner;
 mod root;
+mod same_names;
 mod settled;
 pub mod soundness;
 mod totals;

@@ -14,7 +14,7 @@ use super::root::RootExec;
 use super::settled::settled;
 use super::unions::{logical::PlacedUnion, physical};
 use super::unordered::marked;
-use super::{homonyms, joins, limits};
+use super::{joins, limits, same_names};
 use crate::failure::{Cause, Failure};
 
 /// The most steps of a plan within each other. Threads have a stack of 32 MiB, and whatever walks a plan takes some
@@ -30,7 +30,7 @@ impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Unions)]);
         let once = is_once(session);
-        let session = homonyms::unmixed(session)?;
+        let session = same_names::with_safe_pushdown(session)?;
         let plan = planner.create_physical_plan(plan, &session).await?;
         // Ballista plans with rules of its own, and has joins decided later.
         let plan = marked(joins::in_one_task(plan)?)?;

@@ -9,7 +9,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 
-use super::homonyms::MOVES_FILTERS;
+use super::same_names::MOVES_FILTERS;
 
 /// How often the rules are run at most. Two passes are enough for every plan of the tests.
 const MAX_PASSES: usize = 4;

@@ -158,18 +158,16 @@ fn is_constant(plan: &LogicalPlan, expr: &Expr) -> Result<bool> {
     Ok(constant(plan, expr)?.is_some())
 }
 
-/// Whether a window's frame is another one without a constant to order by: one that reaches some days far needs its one
-/// expression.
+/// Whether a window's frame may be another one without a constant to order by: one that reaches some days far, and not to the
+/// current row, from which all rows are no day away.
 fn needs_its_order(expr: &Expr) -> bool {
-    let is_far = |bound: &WindowFrameBound| !bound.is_unbounded() && !matches!(bound, WindowFrameBound::CurrentRow);
     let Expr::WindowFunction(window) = expr.clone().unalias() else {
         return true;
     };
     let frame = &window.params.window_frame;
-    match frame.units {
-        WindowFrameUnits::Rows | WindowFrameUnits::Groups => false,
-        WindowFrameUnits::Range => is_far(&frame.start_bound) || is_far(&frame.end_bound),
-    }
+    let begins = matches!(frame.start_bound, WindowFrameBound::Following(_));
+    let ended = matches!(frame.end_bound, WindowFrameBound::Preceding(_));
+    frame.units == WindowFrameUnits::Range && (begins || ended)
 }
 
 /// The value of the expression in all rows of the plan, if it is the same in all.
@@ -366,8 +364,14 @@ mod tests {
         assert_eq!(windows_by(&sql).await, "r.pid, r.n");
         let sql = "SELECT pid, dense_rank() OVER (PARTITION BY pid ORDER BY c) AS place FROM (SELECT *, 'x' AS c FROM t) AS r";
         assert_eq!(windows_by(&format!("{sql} ORDER BY pid")).await, "r.pid");
-        let near = "PARTITION BY pid ORDER BY c RANGE BETWEEN 1 PRECEDING AND CURRENT ROW";
-        let sql = format!("SELECT pid, sum(n) OVER ({near}) AS n FROM (SELECT *, 4 AS c FROM t) AS r ORDER BY pid");
-        assert_eq!(windows_by(&sql).await, "r.pid, r.c");
+        for (near, by) in [
+            ("1 PRECEDING AND CURRENT ROW", "r.pid"),
+            ("1 PRECEDING AND 2 FOLLOWING", "r.pid"),
+            ("1 FOLLOWING AND 2 FOLLOWING", "r.pid, r.c"),
+        ] {
+            let near = format!("PARTITION BY pid ORDER BY c RANGE BETWEEN {near}");
+            let sql = format!("SELECT pid, sum(n) OVER ({near}) AS n FROM (SELECT *, 4 AS c FROM t) AS r ORDER BY pid");
+            assert_eq!(windows_by(&sql).await, by);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! planning drops physical ones.
 
 mod below;
+mod constant_keys;
 mod constants;
 mod days;
 mod distinct;
@@ -44,6 +45,9 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     // Where conditions on dates can still be simplified, and pushed down.
     let at = place(&rules, "simplify_expressions");
     rules.insert(at, Arc::new(days::WholeDays));
+    // Where expressions have become constants, before joins are put in another order.
+    let at = place(&rules, "simplify_expressions");
+    rules.insert(rules.len().min(at + 1), Arc::new(constant_keys::ConstantKeys));
     // Before the one that it goes further than.
     let at = place(&rules, "single_distinct_aggregation_to_group_by");
     rules.insert(at, Arc::new(distinct::DistinctPatients));

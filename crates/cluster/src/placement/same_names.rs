@@ -3,7 +3,7 @@
 //! A filter that moves to the input of a node has its columns looked up there by name, not by position (DataFusion 55,
 //! `FilterRemapper`). Where both sides of a join have a column of one name, the filter may reach the other side and
 //! vanish: `t.g IS NULL` above `t RIGHT JOIN u` filtered `u.g`. While the engine's rule runs, a mark stands above each node
-//! that has two columns of one name or reads them from an input ([`Unmixed`]). What a filter means is not lost by that: the
+//! that has two columns of one name or reads them from an input ([`SafePushdown`]). What a filter means is not lost by that: the
 //! logical plan, whose columns carry the names of their tables, had its filters moved as far as they may go.
 
 use std::collections::HashSet;
@@ -25,12 +25,12 @@ pub(super) const MOVES_FILTERS: &str = "FilterPushdown";
 
 /// The mark of a node through which no filter moves.
 #[derive(Debug)]
-struct Homonyms;
+struct SameNames;
 
-type HomonymsExec = MarkExec<Homonyms>;
+type SameNamesExec = MarkExec<SameNames>;
 
-impl Mark for Homonyms {
-    const NAME: &str = "HomonymsExec";
+impl Mark for SameNames {
+    const NAME: &str = "SameNamesExec";
     const ORDERED: bool = true;
     const MOVES: bool = false;
 
@@ -41,9 +41,9 @@ impl Mark for Homonyms {
 
 /// The engine's rule, over a plan in which it mistakes no column for another of its name.
 #[derive(Debug)]
-struct Unmixed(Arc<dyn PhysicalOptimizerRule + Send + Sync>);
+struct SafePushdown(Arc<dyn PhysicalOptimizerRule + Send + Sync>);
 
-impl PhysicalOptimizerRule for Unmixed {
+impl PhysicalOptimizerRule for SafePushdown {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         without_marks(self.0.optimize(marked(plan)?, options)?)
     }
@@ -61,11 +61,11 @@ impl PhysicalOptimizerRule for Unmixed {
 ///
 /// # Errors
 /// If the session is not one of the engine's own.
-pub(super) fn unmixed(session: &dyn Session) -> Result<SessionState> {
+pub(super) fn with_safe_pushdown(session: &dyn Session) -> Result<SessionState> {
     let state = session.as_any().downcast_ref::<SessionState>();
     let state = state.ok_or_else(|| DataFusionError::Internal("the session has no state".to_owned()))?;
     let rules = state.physical_optimizers().iter().map(|rule| match rule.name() {
-        MOVES_FILTERS => Arc::new(Unmixed(Arc::clone(rule))) as _,
+        MOVES_FILTERS => Arc::new(SafePushdown(Arc::clone(rule))) as _,
         _ => Arc::clone(rule),
     });
     let rules = rules.collect();
@@ -75,15 +75,15 @@ pub(super) fn unmixed(session: &dyn Session) -> Result<SessionState> {
 }
 
 fn marked(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    plan.transform_up(|node| match has_homonyms(&node) || reads_homonyms(&node) {
-        true => Ok(Transformed::yes(Arc::new(HomonymsExec::over(node)) as _)),
+    plan.transform_up(|node| match has_same_names(&node) || reads_same_names(&node) {
+        true => Ok(Transformed::yes(Arc::new(SameNamesExec::over(node)) as _)),
         false => Ok(Transformed::no(node)),
     })
     .data()
 }
 
 fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    plan.transform_up(|node| match node.downcast_ref::<HomonymsExec>() {
+    plan.transform_up(|node| match node.downcast_ref::<SameNamesExec>() {
         Some(mark) => Ok(Transformed::yes(Arc::clone(mark.input()))),
         None => Ok(Transformed::no(node)),
     })
@@ -91,14 +91,14 @@ fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>
 }
 
 /// Whether two columns of a plan have one name.
-fn has_homonyms(plan: &Arc<dyn ExecutionPlan>) -> bool {
+fn has_same_names(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let schema = plan.schema();
     let mut names = HashSet::new();
     schema.fields().iter().any(|field| !names.insert(field.name()))
 }
 
-fn reads_homonyms(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    plan.children().into_iter().any(has_homonyms)
+fn reads_same_names(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.children().into_iter().any(has_same_names)
 }
 
 #[cfg(test)]
@@ -111,7 +111,7 @@ mod tests {
     const CONDITIONS: [&str; 3] = ["t.g IS NULL", "t.g IS NULL OR t.g = 3", "array_has([t.g, 1], 2)"];
 
     async fn planned(ctx: &SessionContext, sql: &str) -> Result<Arc<dyn ExecutionPlan>> {
-        let state = unmixed(&ctx.state())?;
+        let state = with_safe_pushdown(&ctx.state())?;
         let plan = state.create_logical_plan(sql).await?;
         state.create_physical_plan(&plan).await
     }
@@ -131,7 +131,7 @@ mod tests {
             let shown = displayable(plan.as_ref()).indent(true).to_string();
             let filter = shown.find("FilterExec").expect(condition);
             assert!(filter < shown.find("JoinExec").expect(condition), "{shown}");
-            assert!(!shown.contains("HomonymsExec"), "{shown}");
+            assert!(!shown.contains("SameNamesExec"), "{shown}");
         }
         Ok(())
     }
