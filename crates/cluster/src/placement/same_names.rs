@@ -103,6 +103,7 @@ fn reads_same_names(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use datafusion::physical_plan::displayable;
     use datafusion::prelude::{SessionConfig, SessionContext};
 
@@ -129,8 +130,8 @@ mod tests {
             let join = "SELECT u.g, t.g AS h FROM t RIGHT JOIN u ON u.p = t.p + 1";
             let plan = planned(&ctx, &format!("{join} WHERE {condition}")).await?;
             let shown = displayable(plan.as_ref()).indent(true).to_string();
-            let filter = shown.find("FilterExec").expect(condition);
-            assert!(filter < shown.find("JoinExec").expect(condition), "{shown}");
+            let filter = shown.find("FilterExec").unwrap();
+            assert!(filter < shown.find("JoinExec").unwrap(), "{shown}");
             assert!(!shown.contains("SameNamesExec"), "{shown}");
         }
         Ok(())

@@ -82,6 +82,7 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use datafusion::sql::sqlparser::dialect::GenericDialect;
     use datafusion::sql::sqlparser::parser::Parser;
 
@@ -117,7 +118,7 @@ mod tests {
             ("a - b - c || d", "(((a - b) - c) || d)"),
         ] {
             let parser = Parser::new(&GenericDialect {}).try_with_sql(written);
-            let mut expr = parser.and_then(|mut parser| parser.parse_expr()).expect(written);
+            let mut expr = parser.and_then(|mut parser| parser.parse_expr()).unwrap();
             rewritten(&mut expr);
             assert_eq!(bracketed(&expr), read, "{written}");
         }
