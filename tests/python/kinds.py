@@ -17,8 +17,9 @@ who sees one corner dataset. A file holds records, with an empty line between tw
 Without `---- duckdb` and `---- refused`, DuckDB is asked the statement itself. With several, one must hold: the first
 rows that are the same, or a refusal whose sentence the expression finds. `ordered`: the order of rows is part of the
 answer. `types=free`: any type of a column will do. `share`: by how much floats may differ. `replans`: how often the
-scheduler plans the statement anew; never, unless it is said. `everywhere`: asked also where one of every N is. FILE lists the statements that are known to fail still,
-one a line as `file.name`, a tab and what is missing; they are counted as open. Prints what failed, one block a statement and
+scheduler plans the statement anew; never, unless it is said. `everywhere`: asked also where one of every N is. FILE lists
+the statements that are known to fail still, one a line as `file.name`, a tab and what is missing; they are counted as
+open. Prints what failed, one block a statement and
 connection; fails if anything did.
 """
 

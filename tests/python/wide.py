@@ -11,7 +11,8 @@ others by chance.
 
 DuckDB is asked what it calls by other names or does otherwise by its own words (forms.py). It has the tables twice, in
 different orders of rows, and once without its optimizer: where it does not agree with itself, the statement does not say
-its answer or DuckDB is wrong, and nothing is concluded. Statements that DuckDB refuses for a value (an overflow, a text that is no number) are counted, too.
+its answer or DuckDB is wrong, and nothing is concluded. Statements that DuckDB refuses for a value (an overflow, a text
+that is no number) are counted, too.
 
 A statement that fails is made smaller, part by part, as long as it fails in the same way. OPEN lists failures that are
 known: a kind of failure, a regular expression and what is missing, with tabs between; they are counted where the

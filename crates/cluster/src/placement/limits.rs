@@ -7,9 +7,8 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
-use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 
 use super::marks::{Mark, MarkExec};
 
@@ -25,10 +24,6 @@ impl Mark for Limited {
     const ORDERED: bool = true;
     const MOVES: bool = false;
     const NEEDS_ORDER: bool = true;
-
-    fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
-        Arc::clone(input.properties())
-    }
 }
 
 /// Returns the plan with a mark above each merge that has a limit.
@@ -36,10 +31,7 @@ impl Mark for Limited {
 /// # Errors
 /// If a node does not take the mark for its input.
 pub(super) fn marked(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let has_limit = |merge: &SortPreservingMergeExec| merge.fetch().is_some();
-    plan.transform_up(|node| match node.downcast_ref::<SortPreservingMergeExec>() {
-        Some(merge) if has_limit(merge) => Ok(Transformed::yes(Arc::new(LimitedExec::over(node)) as _)),
-        _ => Ok(Transformed::no(node)),
+    LimitedExec::above_each(plan, |node| {
+        node.is::<SortPreservingMergeExec>() && node.fetch().is_some()
     })
-    .data()
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
@@ -31,8 +31,10 @@ pub(crate) trait Mark: fmt::Debug + Send + Sync + Sized + 'static {
     /// Whether the node needs the order that its input declares.
     const NEEDS_ORDER: bool = false;
 
-    /// What is known of the rows of the node.
-    fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties>;
+    /// What is known of the rows of the node: what is known of those of its input, unless it is said otherwise.
+    fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+        Arc::clone(input.properties())
+    }
 }
 
 /// Emits the rows of its input as they come.
@@ -60,6 +62,36 @@ impl<M: Mark> MarkExec<M> {
             Ok([input]) => Ok(Self::over(input)),
             Err(inputs) => internal_err!("a {} has one input, not {}", M::NAME, inputs.len()),
         }
+    }
+
+    /// Returns the plan with the mark above each node that is such a one.
+    ///
+    /// # Errors
+    /// If a node does not take the mark for its input.
+    pub(super) fn above_each(
+        plan: Arc<dyn ExecutionPlan>,
+        is_one: impl Fn(&Arc<dyn ExecutionPlan>) -> bool,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| match is_one(&node) {
+            true => Ok(Transformed::yes(Arc::new(Self::over(node)) as _)),
+            false => Ok(Transformed::no(node)),
+        })
+        .data()
+    }
+
+    /// Returns the plan without the marks above nodes of which such a one goes.
+    ///
+    /// # Errors
+    /// If a node does not take what was below a mark for its input.
+    pub(super) fn taken_off(
+        plan: Arc<dyn ExecutionPlan>,
+        goes: impl Fn(&Arc<dyn ExecutionPlan>) -> bool,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| match node.downcast_ref::<Self>() {
+            Some(mark) if goes(mark.input()) => Ok(Transformed::yes(Arc::clone(mark.input()))),
+            _ => Ok(Transformed::no(node)),
+        })
+        .data()
     }
 
     /// The plan below the mark.

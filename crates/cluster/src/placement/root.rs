@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::ExecutionPlan;
 
 use super::marks::{Mark, MarkExec};
 
@@ -22,10 +22,6 @@ impl Mark for Root {
     const NAME: &str = "RootExec";
     const ORDERED: bool = true;
     const MOVES: bool = false;
-
-    fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
-        Arc::clone(input.properties())
-    }
 }
 
 /// Whether the rows of a stage are the answer, by the plan below the node that writes them.

@@ -3,20 +3,19 @@
 //! A filter that moves to the input of a node has its columns looked up there by name, not by position (DataFusion 55,
 //! `FilterRemapper`). Where both sides of a join have a column of one name, the filter may reach the other side and
 //! vanish: `t.g IS NULL` above `t RIGHT JOIN u` filtered `u.g`. While the engine's rule runs, a mark stands above each node
-//! that has two columns of one name or reads them from an input ([`SafePushdown`]). What a filter means is not lost by that: the
-//! logical plan, whose columns carry the names of their tables, had its filters moved as far as they may go.
+//! that has two columns of one name or reads them from an input ([`SafePushdown`]). What a filter means is not lost by
+//! that: the logical plan, whose columns carry the names of their tables, had its filters moved as far as they may go.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::catalog::Session;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::ExecutionPlan;
 
 use super::marks::{Mark, MarkExec};
 
@@ -33,10 +32,6 @@ impl Mark for SameNames {
     const NAME: &str = "SameNamesExec";
     const ORDERED: bool = true;
     const MOVES: bool = false;
-
-    fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
-        Arc::clone(input.properties())
-    }
 }
 
 /// The engine's rule, over a plan in which it mistakes no column for another of its name.
@@ -45,7 +40,8 @@ struct SafePushdown(Arc<dyn PhysicalOptimizerRule + Send + Sync>);
 
 impl PhysicalOptimizerRule for SafePushdown {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        without_marks(self.0.optimize(marked(plan)?, options)?)
+        let marked = SameNamesExec::above_each(plan, |node| has_same_names(node) || reads_same_names(node))?;
+        SameNamesExec::taken_off(self.0.optimize(marked, options)?, |_| true)
     }
 
     fn name(&self) -> &str {
@@ -72,22 +68,6 @@ pub(super) fn with_safe_pushdown(session: &dyn Session) -> Result<SessionState> 
     Ok(SessionStateBuilder::new_from_existing(state.clone())
         .with_physical_optimizer_rules(rules)
         .build())
-}
-
-fn marked(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    plan.transform_up(|node| match has_same_names(&node) || reads_same_names(&node) {
-        true => Ok(Transformed::yes(Arc::new(SameNamesExec::over(node)) as _)),
-        false => Ok(Transformed::no(node)),
-    })
-    .data()
-}
-
-fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    plan.transform_up(|node| match node.downcast_ref::<SameNamesExec>() {
-        Some(mark) => Ok(Transformed::yes(Arc::clone(mark.input()))),
-        None => Ok(Transformed::no(node)),
-    })
-    .data()
 }
 
 /// Whether two columns of a plan have one name.

@@ -5,8 +5,8 @@
 //! node stands for the join that declares the order of the one that was planned first. A sort above it is dropped, and comes
 //! back only where another node requires the order: below an ORDER BY of the whole, or a LIMIT, nothing does, and a limit
 //! that was moved into the join stays there. It declares constant what is so in one side, too, though an outer join gives NULL
-//! in its place. Every join is therefore planned below a mark that declares neither ([`marked`]). An executor knows the join that it runs: it leaves the marks out ([`without_marks`]) and drops the sorts
-//! that this join makes needless.
+//! in its place. Every join is therefore planned below a mark that declares neither ([`marked`]). An executor knows the join
+//! that it runs: it leaves the marks out ([`without_marks`]) and drops the sorts that this join makes needless.
 //!
 //! An aggregate of GROUPING SETS declares constant what is so below it (DataFusion 55), and gives NULL in its place to the
 //! rows of other sets. The mark above it declares nothing, on executors, too.
@@ -139,9 +139,5 @@ impl PhysicalOptimizerRule for Marks {
 /// # Errors
 /// If a node does not take the joins as they are.
 pub fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    plan.transform_up(|node| match node.downcast_ref::<UnorderedExec>() {
-        Some(mark) if !groups_sets(mark.input()) => Ok(Transformed::yes(Arc::clone(mark.input()))),
-        _ => Ok(Transformed::no(node)),
-    })
-    .data()
+    UnorderedExec::taken_off(plan, |join| !groups_sets(join))
 }

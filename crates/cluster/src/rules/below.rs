@@ -26,7 +26,8 @@ pub(super) fn below<'a>(plan: &'a LogicalPlan, column: &Column) -> Result<Option
     Ok(expr.map(|expr| (input.as_ref(), expr.unalias())))
 }
 
-fn groups_sets(aggregate: &Aggregate) -> bool {
+/// Whether an aggregate is one of GROUPING SETS.
+pub(super) fn groups_sets(aggregate: &Aggregate) -> bool {
     let is_set = |expr: &Expr| matches!(expr, Expr::GroupingSet(_));
     aggregate.group_expr.iter().any(is_set)
 }

@@ -1,17 +1,18 @@
-//! An optimizer rule: a key of a join is a column or computed from some. What has become a constant since it was taken for a key
-//! is a condition: DataFusion 55 drops such a key when it puts joins in another order (`EliminateCrossJoin`), so that all pairs
-//! of rows came out:
+//! An optimizer rule: a key of a join is a column or computed from some. What has become a constant since it was taken for a
+//! key is a condition: DataFusion 55 drops such a key when it puts joins in another order (`EliminateCrossJoin`), so that all
+//! pairs of rows came out:
 //!
 //! ```text
 //! (SELECT upper('a') AS v FROM t) q JOIN u ON CASE WHEN q.v IS NOT NULL THEN 100 END = u.k
 //! ```
 
+use datafusion::common::Result;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{NullEquality, Result};
-use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator, binary_expr};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use super::joins::look_at;
 
 /// Makes conditions of keys without columns.
 #[derive(Debug, Default)]
@@ -34,14 +35,9 @@ impl OptimizerRule for ConstantKeys {
         let (constant, keys): (Vec<_>, Vec<_>) = std::mem::take(&mut join.on).into_iter().partition(is_constant);
         join.on = keys;
         let changed = !constant.is_empty();
-        let equal = match join.null_equality {
-            NullEquality::NullEqualsNothing => Operator::Eq,
-            NullEquality::NullEqualsNull => Operator::IsNotDistinctFrom,
-        };
-        let conditions = constant
-            .into_iter()
-            .map(|(left, right)| binary_expr(left, equal, right));
-        join.filter = conjunction(conditions.chain(join.filter.take()));
+        if changed {
+            look_at(&mut join, constant);
+        }
         Ok(Transformed::new_transformed(LogicalPlan::Join(join), changed))
     }
 }

@@ -1,8 +1,8 @@
 //! An optimizer rule: a window is neither divided nor ordered by what is the same in all rows, nor by anything twice, and
-//! neither an aggregate nor the rows of a query have such an order. The engine asks for no order by a column that it knows to be constant, and may know it no
-//! longer when it looks again: behind an exchange, where DataFusion 55 then cannot read the window's plan on an executor, or
-//! above a join that loses a side, where its check of orders refuses the plan. Of an order by one expression twice it forgets
-//! one on the wire, and then takes the state of an aggregate for another.
+//! neither an aggregate nor the rows of a query have such an order. The engine asks for no order by a column that it knows to
+//! be constant, and may know it no longer when it looks again: behind an exchange, where DataFusion 55 then cannot read the
+//! window's plan on an executor, or above a join that loses a side, where its check of orders refuses the plan. Of an order by
+//! one expression twice it forgets one on the wire, and then takes the state of an aggregate for another.
 
 use std::sync::Arc;
 

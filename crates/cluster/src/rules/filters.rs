@@ -16,6 +16,8 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::push_down_filter::PushDownFilter;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::below::groups_sets;
+
 /// Pushes conditions down.
 #[derive(Debug, Default)]
 pub(super) struct PushedFilters(PushDownFilter);
@@ -59,9 +61,6 @@ impl PushedFilters {
 
 /// Whether the input answers a row though it has none.
 fn is_over_totals(filter: &Filter) -> bool {
-    let answers_always = |aggregate: &Aggregate| {
-        let groups = &aggregate.group_expr;
-        groups.is_empty() || groups.iter().any(|group| matches!(group, Expr::GroupingSet(_)))
-    };
+    let answers_always = |aggregate: &Aggregate| aggregate.group_expr.is_empty() || groups_sets(aggregate);
     matches!(filter.input.as_ref(), LogicalPlan::Aggregate(aggregate) if answers_always(aggregate))
 }

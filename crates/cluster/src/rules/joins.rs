@@ -42,14 +42,19 @@ fn by_patient_alone(mut join: Join) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(LogicalPlan::Join(join)));
     };
     let pair = join.on.remove(patient);
+    let others = std::mem::replace(&mut join.on, vec![pair]);
+    look_at(&mut join, others);
+    Ok(Transformed::yes(LogicalPlan::Join(join)))
+}
+
+/// Makes conditions of a join of what were pairs of its keys.
+pub(super) fn look_at(join: &mut Join, pairs: Vec<(Expr, Expr)>) {
     let equal = match join.null_equality {
         NullEquality::NullEqualsNothing => Operator::Eq,
         NullEquality::NullEqualsNull => Operator::IsNotDistinctFrom,
     };
-    let others = std::mem::replace(&mut join.on, vec![pair]);
-    let others = others.into_iter().map(|(left, right)| binary_expr(left, equal, right));
-    join.filter = conjunction(others.chain(join.filter.take()));
-    Ok(Transformed::yes(LogicalPlan::Join(join)))
+    let pairs = pairs.into_iter().map(|(left, right)| binary_expr(left, equal, right));
+    join.filter = conjunction(pairs.chain(join.filter.take()));
 }
 
 /// Which pair of keys is the patient of one dataset on both sides.

@@ -9,7 +9,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, Sort};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::each::rewrite_plan;
+use super::each::{rewrite_plan, varies};
 
 /// Writes the order of DISTINCT values in terms of the arguments, or refuses it.
 #[derive(Debug)]
@@ -33,18 +33,13 @@ fn by_arguments(expr: Expr) -> Result<Transformed<Expr>> {
     match expr {
         Expr::AggregateFunction(mut aggregate) if aggregate.params.distinct => {
             let order = std::mem::take(&mut aggregate.params.order_by);
-            let order = order.into_iter().filter(|by| !is_constant(&by.expr));
+            let order = order.into_iter().filter(|by| varies(&by.expr));
             let order = order.map(|by| by_argument(by, &aggregate));
             aggregate.params.order_by = order.collect::<Result<_>>()?;
             Ok(Transformed::yes(Expr::AggregateFunction(aggregate)))
         }
         expr => Ok(Transformed::no(expr)),
     }
-}
-
-/// Whether the expression orders nothing.
-fn is_constant(expr: &Expr) -> bool {
-    !expr.any_column_refs() && !expr.contains_outer() && !expr.is_volatile()
 }
 
 fn by_argument(mut by: Sort, aggregate: &AggregateFunction) -> Result<Sort> {

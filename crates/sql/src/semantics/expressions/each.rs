@@ -33,6 +33,11 @@ pub(super) fn any(expr: &Expr, concerned: &impl Fn(&Expr) -> bool) -> Result<boo
     expr.exists(|part| Ok(concerned(part)))
 }
 
+/// Whether the expression may have another value in another row, or when it is computed again.
+pub(super) fn varies(expr: &Expr) -> bool {
+    expr.any_column_refs() || expr.contains_outer() || expr.is_volatile()
+}
+
 /// Returns the type that a CAST or a TRY_CAST asks for; of any other expression `None`.
 pub(super) fn target(expr: &Expr) -> Option<&DataType> {
     match expr {

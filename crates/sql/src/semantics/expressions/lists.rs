@@ -14,7 +14,7 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator, binary_expr, in_list};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::each::rewrite_plan;
+use super::each::{rewrite_plan, varies};
 
 /// Takes elements that are no constants out of lists.
 #[derive(Debug)]
@@ -42,10 +42,6 @@ fn has_varying(expr: &Expr) -> bool {
 /// Whether the list has an element that is no constant. What is volatile on the left is computed once.
 fn is_varying(list: &InList) -> bool {
     !list.expr.is_volatile() && list.list.iter().any(varies)
-}
-
-fn varies(element: &Expr) -> bool {
-    element.any_column_refs() || element.contains_outer() || element.is_volatile()
 }
 
 fn apart(InList { expr, list, negated }: InList) -> Expr {
