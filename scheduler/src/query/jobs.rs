@@ -138,13 +138,18 @@ impl Jobs {
     /// Submits the query's plan to the engine as this attempt and watches it in the background.
     async fn follow(self: &Arc<Self>, query: &Arc<Query>, attempt: usize) -> Result<(), QueryError> {
         let internal = || QueryError::Internal { query: Some(query.id) };
-        let Submission { context, plan, .. } = query.submission.clone().ok_or_else(internal)?;
+        let submission = query.submission.as_ref().ok_or_else(internal)?;
         let planning = query.planning();
-        let plan = planning.over(&plan).map_err(|error| errors::of_planning(&error))?;
+        let plan = planning.over(submission).map_err(|error| errors::of_planning(&error))?;
         let (sender, statuses) = mpsc::channel(64);
         let job = self
             .engine
-            .submit_job(&query.id.to_string(), planning.session(&context), &plan, Some(sender))
+            .submit_job(
+                &query.id.to_string(),
+                planning.session(&submission.context),
+                &plan,
+                Some(sender),
+            )
             .await
             .map_err(|error| errors::of_job(query.id, &error.to_string()))?;
         tracing::info!(query = %query.id, job = %job, attempt, "query submitted");

@@ -10,7 +10,7 @@ use datafusion::common::TableReference;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::context::{SQLOptions, SessionState};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Ast};
@@ -32,9 +32,12 @@ use crate::port::QueryError;
 const INFORMATION_SCHEMA: &str = "information_schema";
 
 /// A plan that was found to be within a grant, and what it reads.
+#[derive(Clone)]
 pub struct Admitted {
     /// The plan, as analysed.
     pub plan: LogicalPlan,
+    /// The plan that was looked at, and runs.
+    pub optimized: LogicalPlan,
     /// What it reads.
     pub touched: Touched,
 }
@@ -78,12 +81,11 @@ impl Planner {
         let run = place(&plan)?;
         let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
         let parameters = parameters(&plan, named)?;
-        let (plan, touched) = if parameters.is_empty() {
-            let admitted = finish(&state, plan, &view.grant)?;
-            (admitted.plan, Some(admitted.touched))
-        } else {
-            (plan, None)
+        let admitted = match parameters.is_empty() {
+            true => Some(finish(&state, plan.clone(), &view.grant)?),
+            false => None,
         };
+        let admitted = admitted.filter(|_| !tells_the_time(&plan));
         let schema = Arc::new(plan.schema().as_arrow().clone());
         Ok(Statement {
             owner: view.who.clone(),
@@ -92,7 +94,7 @@ impl Planner {
             schema,
             parameters,
             run,
-            touched,
+            admitted,
         })
     }
 
@@ -103,9 +105,9 @@ impl Planner {
                 message: "the statement was prepared by somebody else".to_owned(),
             });
         }
-        if let Some(touched) = statement.touched.clone() {
-            touched.admit(&view.grant)?;
-            return Ok(Admitted { plan, touched });
+        if let Some(admitted) = &statement.admitted {
+            admitted.touched.admit(&view.grant)?;
+            return Ok(admitted.clone());
         }
         let context = self
             .sessions
@@ -119,31 +121,50 @@ impl Planner {
 }
 
 /// Admits an analysed plan without parameters, and gives it a total order wherever an order decides.
-fn finish(state: &SessionState, plan: LogicalPlan, grant: &Grant) -> Result<Admitted, QueryError> {
-    let mut reads = touched(state, &plan)?;
-    reads.admit(grant)?;
-    let open = plan.clone();
-    let plan = ties::broken(plan, &mut reads, grant)?;
+fn finish(state: &SessionState, open: LogicalPlan, grant: &Grant) -> Result<Admitted, QueryError> {
+    let (mut optimized, mut touched) = looked_at(state, &open)?;
+    touched.admit(grant)?;
+    let plan = ties::broken(open.clone(), &mut touched, grant)?;
     if plan != open {
         // What breaks ties may be computed in a part of the statement that nothing else needs.
-        reads = touched(state, &plan)?;
+        (optimized, touched) = looked_at(state, &plan)?;
+        touched.admit(grant)?;
     }
-    reads.admit(grant)?;
-    Ok(Admitted { plan, touched: reads })
+    Ok(Admitted {
+        plan,
+        optimized,
+        touched,
+    })
 }
 
-/// The plan as it will run. It is analysed already, and a rule that says what a statement means is applied once.
-fn optimized(state: &SessionState, plan: &LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
-    match plan {
-        LogicalPlan::Explain(explain) => optimized(state, &explain.plan),
-        plan => state.optimizer().optimize(plan.clone(), state, |_, _| {}),
-    }
+/// Whether the plan is another one each time that it is optimized: the time of its statement is put into it then.
+fn tells_the_time(plan: &LogicalPlan) -> bool {
+    let of_statement = |expr: &Expr| matches!(expr, Expr::ScalarFunction(call) if call.func.signature().volatility == Volatility::Stable);
+    let mut found = false;
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|part| Ok(of_statement(part)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    found
 }
 
-fn touched(state: &SessionState, plan: &LogicalPlan) -> Result<Touched, QueryError> {
+/// The plan as it will run, and what it reads. It is analysed already, and a rule that says what a statement means is
+/// applied once.
+fn looked_at(state: &SessionState, plan: &LogicalPlan) -> Result<(LogicalPlan, Touched), QueryError> {
+    let mut plan = plan;
+    while let LogicalPlan::Explain(explain) = plan {
+        plan = &explain.plan;
+    }
     let optimized = optimized(state, plan).map_err(|error| of_planning(&error))?;
     subqueries::refuse_dangling(&optimized)?;
-    admission::touched(&optimized).map_err(|error| of_planning(&error))
+    let touched = admission::touched(&optimized).map_err(|error| of_planning(&error))?;
+    Ok((optimized, touched))
+}
+
+fn optimized(state: &SessionState, plan: &LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+    state.optimizer().optimize(plan.clone(), state, |_, _| {})
 }
 
 fn parse(state: &SessionState, sql: &str) -> Result<Parsed, QueryError> {
@@ -450,5 +471,7 @@ fn parameters(plan: &LogicalPlan, mut named: BTreeSet<usize>) -> Result<Vec<Fiel
     Ok(fields)
 }
 
+#[cfg(test)]
+mod cost;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,8 @@ use datafusion::logical_expr::LogicalPlan;
 use parcours_cluster::placement::PlannedOnce;
 use parcours_tables::SnapshotTable;
 
+use super::standing::Submission;
+
 /// A way to plan a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planning {
@@ -38,7 +40,7 @@ impl Planning {
     /// The session in which the query is planned this way.
     pub fn session(self, context: &Arc<SessionContext>) -> Arc<SessionContext> {
         let mut config = match self {
-            Planning::ByShard => return Arc::clone(context),
+            Planning::ByShard => return Arc::new(as_admitted(context)),
             Planning::Anywhere => context.copied_config(),
             Planning::Once => context
                 .copied_config()
@@ -59,12 +61,21 @@ impl Planning {
     }
 
     /// What is planned: the query over tables that declare as much as this way relies on.
-    pub fn over(self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    pub fn over(self, submission: &Submission) -> Result<LogicalPlan> {
         match self {
-            Planning::ByShard => Ok(plan.clone()),
-            Planning::Anywhere | Planning::Once => plan.clone().transform_down_with_subqueries(undeclared).data(),
+            Planning::ByShard => Ok(submission.optimized.clone()),
+            Planning::Anywhere | Planning::Once => {
+                let plan = submission.plan.clone();
+                plan.transform_down_with_subqueries(undeclared).data()
+            }
         }
     }
+}
+
+/// The session in which a plan runs as it was optimized when it was admitted.
+fn as_admitted(context: &SessionContext) -> SessionContext {
+    let state = SessionStateBuilder::new_from_existing(context.state());
+    SessionContext::new_with_state(state.with_optimizer_rules(Vec::new()).build())
 }
 
 /// A scan of one of our tables that declares no layout; any other node as it is.

@@ -104,6 +104,7 @@ impl QueryPort for Queries {
                 let submission = Submission {
                     context: Arc::new(context),
                     plan: admitted.plan,
+                    optimized: admitted.optimized,
                     opens: terms.datasets,
                     partitions: admitted.touched.partitions(),
                     together: admitted.touched.shards_of_a_task(),

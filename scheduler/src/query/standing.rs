@@ -43,8 +43,10 @@ pub enum Standing {
 pub struct Submission {
     /// The session.
     pub context: Arc<SessionContext>,
-    /// The plan.
+    /// The plan, as analysed.
     pub plan: LogicalPlan,
+    /// The plan that was admitted.
+    pub optimized: LogicalPlan,
     /// What it opens.
     pub opens: Opened,
     /// How many partitions it has.
@@ -228,6 +230,7 @@ mod tests {
         let submission = Submission {
             context: Arc::new(SessionContext::new()),
             plan: LogicalPlanBuilder::empty(true).build().unwrap(),
+            optimized: LogicalPlanBuilder::empty(true).build().unwrap(),
             opens: reading(class),
             partitions: 1,
             together: 1,

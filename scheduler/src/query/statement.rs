@@ -4,7 +4,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use parcours_identity::Principal;
 
-use super::admission::Touched;
+use super::planner::Admitted;
 use crate::port::PlannedStatement;
 
 /// Where a statement's answer is computed.
@@ -25,8 +25,8 @@ pub struct Statement {
     pub(super) schema: SchemaRef,
     pub(super) parameters: Vec<Field>,
     pub(super) run: Where,
-    /// What the plan reads; none before its parameters are bound.
-    pub(super) touched: Option<Touched>,
+    /// The plan as it was admitted; none before its parameters are bound, or if each run has another.
+    pub(super) admitted: Option<Admitted>,
 }
 
 impl std::fmt::Debug for Statement {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
@@ -42,6 +42,8 @@ pub(crate) trait Mark: fmt::Debug + Send + Sync + Sized + 'static {
 pub(crate) struct MarkExec<M> {
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
+    /// What is estimated of all rows of the input. It is asked for again and again, each time from the bottom of the plan.
+    estimated: OnceLock<Arc<Statistics>>,
     mark: PhantomData<M>,
 }
 
@@ -52,6 +54,7 @@ impl<M: Mark> MarkExec<M> {
         Self {
             input,
             properties,
+            estimated: OnceLock::new(),
             mark: PhantomData,
         }
     }
@@ -148,12 +151,16 @@ impl<M: Mark> ExecutionPlan for MarkExec<M> {
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
+        match partition.is_none() && self.estimated.get().is_some() {
+            true => vec![ChildStats::Skip],
+            false => vec![ChildStats::At(partition)],
+        }
     }
 
-    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
+    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
         match inputs {
-            [input] => Ok(Arc::clone(input)),
+            [input] if args.partition().is_some() => Ok(Arc::clone(input)),
+            [input] => Ok(Arc::clone(self.estimated.get_or_init(|| Arc::clone(input)))),
             _ => internal_err!("a {} has one input, not {}", M::NAME, inputs.len()),
         }
     }

@@ -102,18 +102,29 @@ fn is_of_sets(plan: &Arc<dyn ExecutionPlan>) -> bool {
     aggregate.is_some_and(|aggregate| !aggregate.group_expr().is_single())
 }
 
-/// Returns the plan with a mark above every join and every aggregate of sets.
+/// Returns the plan with a mark above every join and every aggregate of sets, or above the projections over it: the engine
+/// moves those below marks.
 ///
 /// # Errors
 /// If a node does not take the marks for its inputs.
 pub(super) fn marked(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let is_mark = |node: &Arc<dyn ExecutionPlan>| node.is::<UnorderedExec>();
-    plan.transform_up(|node| match node.downcast_ref::<UnorderedExec>() {
-        Some(mark) if is_mark(mark.input()) => Ok(Transformed::yes(Arc::clone(mark.input()))),
-        None if is_join(&node) || is_of_sets(&node) => Ok(Transformed::yes(Arc::new(UnorderedExec::over(node)) as _)),
-        _ => Ok(Transformed::no(node)),
+    marked_below(plan, false).data()
+}
+
+/// The same of a part of a plan, which is `covered` if there are only projections between it and a mark above it.
+fn marked_below(node: Arc<dyn ExecutionPlan>, covered: bool) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let mark = node.downcast_ref::<UnorderedExec>();
+    if let Some(mark) = mark.filter(|_| covered) {
+        let below = marked_below(Arc::clone(mark.input()), true)?;
+        return Ok(Transformed::yes(below.data));
+    }
+    let covers = mark.is_some() || covered && node.is::<ProjectionExec>();
+    let needs = !covered && (is_join(&node) || is_of_sets(&node));
+    let node = node.map_children(|input| marked_below(input, covers))?;
+    Ok(match needs {
+        true => Transformed::yes(Arc::new(UnorderedExec::over(node.data))),
+        false => node,
     })
-    .data()
 }
 
 /// The rule that does so. It is the first of all physical rules: none may see what such a node declares.
@@ -140,4 +151,55 @@ impl PhysicalOptimizerRule for Marks {
 /// If a node does not take the joins as they are.
 pub fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     UnorderedExec::taken_off(plan, |join| !groups_sets(join))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::common::{JoinType, NullEquality};
+    use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::physical_plan::expressions::col;
+    use datafusion::physical_plan::joins::PartitionMode;
+
+    use super::*;
+
+    fn join() -> Arc<dyn ExecutionPlan> {
+        let schema = Arc::new(Schema::new(vec![Field::new("p", DataType::Int64, true)]));
+        let side = || Arc::new(EmptyExec::new(Arc::clone(&schema))) as Arc<dyn ExecutionPlan>;
+        let on = vec![(col("p", &schema).unwrap(), col("p", &schema).unwrap())];
+        let mode = PartitionMode::CollectLeft;
+        let equality = NullEquality::NullEqualsNothing;
+        let join = HashJoinExec::try_new(side(), side(), on, None, &JoinType::Inner, None, mode, equality, false);
+        Arc::new(join.unwrap())
+    }
+
+    fn projected(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        let column = col("p", &input.schema()).unwrap();
+        Arc::new(ProjectionExec::try_new(vec![(column, "p".to_owned())], input).unwrap())
+    }
+
+    fn names(plan: &Arc<dyn ExecutionPlan>) -> Vec<&str> {
+        let below = plan.children().into_iter().next();
+        let below = below.filter(|_| !is_join(plan)).map(names).unwrap_or_default();
+        [vec![plan.name()], below].concat()
+    }
+
+    /// A projection that the engine has moved below a mark gives no second mark, how often the rule may run.
+    #[test]
+    fn a_join_has_one_mark() {
+        let over = |plan| Arc::new(UnorderedExec::over(plan)) as Arc<dyn ExecutionPlan>;
+        let expected = ["UnorderedExec", "ProjectionExec", "HashJoinExec"];
+        for plan in [
+            over(projected(join())),
+            over(projected(over(join()))),
+            over(over(projected(join()))),
+        ] {
+            let once = marked(plan).unwrap();
+            assert_eq!(names(&once), expected);
+            assert_eq!(names(&marked(once).unwrap()), expected);
+        }
+        let above = marked(projected(join())).unwrap();
+        assert_eq!(names(&above), ["ProjectionExec", "UnorderedExec", "HashJoinExec"]);
+    }
 }

@@ -28,6 +28,7 @@ fn submission() -> Submission {
     Submission {
         context: Arc::new(SessionContext::new()),
         plan: LogicalPlanBuilder::empty(true).build().unwrap(),
+        optimized: LogicalPlanBuilder::empty(true).build().unwrap(),
         opens: Opened::default(),
         partitions: 1,
         together: 1,

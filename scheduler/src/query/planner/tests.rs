@@ -82,7 +82,7 @@ async fn a_statement_is_admitted_by_the_classes_that_it_reads() {
             .prepare(&view, sql)
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let touched = statement.touched.clone().unwrap();
+        let touched = statement.admitted.clone().unwrap().touched;
         assert_eq!(touched.classes()["claims"], reads.iter().copied().collect(), "{sql}");
         assert_eq!(
             view.opened(&touched).0["claims"].reads,
@@ -171,7 +171,7 @@ async fn no_column_is_read_for_an_order_that_is_not_granted() {
     for classes in [vec![Plain], vec![Plain, Identity], ColumnClass::ALL.to_vec()] {
         let view = claims.view("alice", classes.iter().copied());
         let statement = planner.prepare(&view, sql).await.unwrap();
-        let read = statement.touched.unwrap().classes()["claims"].clone();
+        let read = statement.admitted.unwrap().touched.classes()["claims"].clone();
         assert!(
             read.iter().all(|class| classes.contains(class)),
             "{classes:?}: {read:?}"

@@ -51,19 +51,21 @@ pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(moments::TextsOfMoments),
         Arc::new(floats::OneZero),
         Arc::new(overflow::Checks),
-        Arc::new(guards::Guards),
+        Arc::new(guards::GuardedConditions),
         Arc::new(null_safe::NullSafeConditions),
         Arc::new(outputs::DeclaredNames),
     ]
 }
 
+/// Rules of the optimizer over constants that have been computed and conditions that have been moved, before what occurs
+/// several times is computed once: of that the range is not known.
+pub fn early_optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    vec![Arc::new(overflow::Unchecks)]
+}
+
 /// Rules behind all others of the optimizer.
 pub fn last_optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    vec![
-        Arc::new(overflow::Unchecks),
-        Arc::new(guards::Guards),
-        Arc::new(lossy::LossyCasts),
-    ]
+    vec![Arc::new(guards::GuardedConditions), Arc::new(lossy::LossyCasts)]
 }
 
 /// The functions that the rules put into plans.

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! a AND f     a AND CAST(CASE WHEN a THEN CAST(f AS TINYINT) ELSE 0 END AS BOOLEAN)                  as a condition
+//! a AND f AND g   the same, and CAST(CASE WHEN a THEN CASE WHEN f THEN CAST(g AS TINYINT) ELSE 0 END ELSE 0 END AS BOOLEAN)
 //! a AND f     CAST(CASE WHEN NOT a THEN 0 ELSE CAST(a AND f AS TINYINT) END AS BOOLEAN)              as a value
 //! a OR f      CAST(CASE WHEN a THEN 1 ELSE CAST(a OR f AS TINYINT) END AS BOOLEAN)
 //! ```
@@ -13,12 +14,13 @@
 //! CASE computes a branch for the rows alone that come to it. It is one of numbers, because the engine turns a CASE of
 //! conditions into AND and OR.
 
+mod chains;
 mod fallible;
 mod lowered;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
@@ -38,9 +40,9 @@ const MOST_GUARDS: usize = 3;
 
 /// Guards conditions that may fail by those that do not.
 #[derive(Debug, Default)]
-pub(super) struct Guards;
+pub(super) struct GuardedConditions;
 
-impl AnalyzerRule for Guards {
+impl AnalyzerRule for GuardedConditions {
     fn name(&self) -> &str {
         "guards"
     }
@@ -50,7 +52,7 @@ impl AnalyzerRule for Guards {
     }
 }
 
-impl OptimizerRule for Guards {
+impl OptimizerRule for GuardedConditions {
     fn name(&self) -> &str {
         "guarded_conditions"
     }
@@ -139,73 +141,111 @@ fn is_logical(expr: &Expr) -> bool {
     )
 }
 
-/// Conditions of which all must hold.
+/// Conditions of which all must hold. The guards that this rule has put around them before are taken off first: what was to
+/// be guarded then may be safe by now, and no guard is put around another.
 fn all_of(parts: Vec<Expr>, schema: &DFSchema) -> Result<Transformed<Vec<Expr>>> {
+    let concerned = |found: bool, part: &Expr| -> Result<bool> {
+        Ok(found || is_guarded(part) || risk(part, schema)? > Risk::None)
+    };
+    if !parts.iter().try_fold(false, concerned)? {
+        return Ok(Transformed::no(parts));
+    }
+    let before = parts.clone();
+    let parts = chains::taken_off(parts);
     let risks = parts
         .iter()
         .map(|part| risk(part, schema))
         .collect::<Result<Vec<_>>>()?;
-    if !risks.iter().any(|risk| *risk > Risk::None) {
-        return Ok(Transformed::no(parts));
-    }
-    let (mut all, mut changed, mut trusted) = (Vec::with_capacity(parts.len()), false, 0);
-    let mut guards = Vec::new();
+    let mut guards = Guards::default();
     for (part, risk) in parts.iter().zip(&risks) {
         if is_guard(part, *risk)? {
-            guards.push(part.clone());
+            guards.safe.push(part.clone());
         }
     }
+    let mut all = Vec::with_capacity(parts.len());
     for (part, risk) in parts.into_iter().zip(risks) {
-        if risk == Risk::None {
-            all.push(part);
-            continue;
-        }
-        let inside = nested(part, schema)?;
-        changed |= inside.transformed;
-        let part = inside.data;
-        let guarded = match guard_of(&part, risk, &guards)? {
-            Some(guard) => {
-                changed = true;
-                cast(when(guard, tinyint(part)).otherwise(lit(0i8))?, DataType::Boolean)
-            }
-            None => part,
-        };
-        if trusted < MOST_GUARDS {
-            trusted += 1;
-            guards.push(guarded.clone());
-        }
-        all.push(guarded);
+        all.push(match risk {
+            Risk::None => part,
+            _ => guards.guarded(nested(part, schema)?.data, risk)?,
+        });
     }
+    let changed = all != before;
     Ok(Transformed::new_transformed(all, changed))
 }
 
-/// Whether a condition may be looked at twice, and before others.
+/// Whether a condition is safe, and may be looked at twice.
 fn is_guard(condition: &Expr, risk: Risk) -> Result<bool> {
-    Ok(risk == Risk::None && !condition.is_volatile() && !has_subquery(condition)?)
+    Ok(risk == Risk::None && may_be_repeated(condition)?)
+}
+
+/// Whether a condition may be looked at twice, and before others.
+fn may_be_repeated(condition: &Expr) -> Result<bool> {
+    Ok(!condition.is_volatile() && !has_subquery(condition)?)
 }
 
 fn tinyint(condition: Expr) -> Expr {
     cast(condition, DataType::Int8)
 }
 
-/// Those conditions that look at the same relations as this one, so that it can still be moved to where these are. What two
-/// relations may be joined by stays as it is, and so does what holds a subquery, which is to become a join.
-fn guard_of(part: &Expr, risk: Risk, guards: &[Expr]) -> Result<Option<Expr>> {
-    let relations = relations(part)?;
-    if relations.len() > 1 && (risk < Risk::Likely || joins(part)?) || has_subquery(part)? {
-        return Ok(None);
-    }
-    let columns = part.column_refs();
-    let mut fitting = Vec::new();
-    for guard in guards {
-        let of_guard = self::relations(guard)?;
-        // What a number is compared with may keep it small, but not what another is.
-        let related = risk == Risk::Likely || !columns.is_disjoint(&guard.column_refs());
-        if related && !of_guard.is_empty() && of_guard.is_subset(&relations) {
-            fitting.push(guard.clone());
+/// What guards the conditions of a node.
+#[derive(Default)]
+struct Guards {
+    /// Conditions that cannot fail.
+    safe: Vec<Expr>,
+    /// Conditions that may, each with the guards that it stands under itself.
+    risky: Vec<(Expr, Fitting)>,
+}
+
+/// Guards of a condition, by their places in [`Guards`].
+#[derive(Clone, Default)]
+struct Fitting {
+    safe: BTreeSet<usize>,
+    risky: BTreeSet<usize>,
+}
+
+impl Guards {
+    /// Returns the condition under its guards, and lets it guard those behind it.
+    fn guarded(&mut self, part: Expr, risk: Risk) -> Result<Expr> {
+        let fitting = self.fitting(&part, risk)?;
+        let safe = conjunction(fitting.safe.iter().map(|at| self.safe[*at].clone()));
+        let risky = fitting.risky.iter().map(|at| self.risky[*at].0.clone());
+        let guarded = chains::guarded(part.clone(), safe.into_iter().chain(risky).collect())?;
+        if self.risky.len() < MOST_GUARDS && may_be_repeated(&part)? {
+            self.risky.push((part, fitting));
         }
+        Ok(guarded)
     }
-    Ok(conjunction(fitting))
+
+    /// Those conditions that look at the same relations as this one, so that it can still be moved to where these are, with
+    /// those that guard them. What two relations may be joined by stays as it is, and so does what holds a subquery, which
+    /// is to become a join.
+    fn fitting(&self, part: &Expr, risk: Risk) -> Result<Fitting> {
+        let relations = relations(part)?;
+        if relations.len() > 1 && (risk < Risk::Likely || joins(part)?) || has_subquery(part)? {
+            return Ok(Fitting::default());
+        }
+        let columns = part.column_refs();
+        let fits = |guard: &Expr| -> Result<bool> {
+            let of_guard = self::relations(guard)?;
+            // What a number is compared with may keep it small, but not what another is.
+            let related = risk == Risk::Likely || !columns.is_disjoint(&guard.column_refs());
+            Ok(related && !of_guard.is_empty() && of_guard.is_subset(&relations))
+        };
+        let mut fitting = Fitting::default();
+        for (at, guard) in self.safe.iter().enumerate() {
+            if fits(guard)? {
+                fitting.safe.insert(at);
+            }
+        }
+        for (at, (guard, under)) in self.risky.iter().enumerate() {
+            if fits(guard)? {
+                fitting.safe.extend(&under.safe);
+                fitting.risky.extend(&under.risky);
+                fitting.risky.insert(at);
+            }
+        }
+        Ok(fitting)
+    }
 }
 
 /// Whether it is an equality of one relation with others.

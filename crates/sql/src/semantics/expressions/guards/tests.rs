@@ -117,3 +117,28 @@ async fn filters_stay_at_their_tables() {
     let filter = guarded.find("Filter: n.int != Int32(0) AND CAST(CASE WHEN n.int != Int32(0)");
     assert!(filter.is_some() && !guarded.contains("__common_expr"), "{guarded}");
 }
+
+#[tokio::test]
+async fn guards_do_not_multiply() {
+    let context = numbers(true).await;
+    let conditions: Vec<String> = (1..20).map(|n| format!("{n}0 / int > {n}")).collect();
+    let sql = format!("SELECT id FROM n WHERE {} AND int <> 0", conditions.join(" AND "));
+    let guarded = plan(&context, &sql).await;
+    let most = conditions.len() * (super::MOST_GUARDS + 1);
+    let cases = guarded.matches("CASE").count();
+    assert!(
+        cases > conditions.len() && cases <= most,
+        "{cases} of {most}: {guarded}"
+    );
+    answers(&context, &[(&sql, "")]).await;
+}
+
+#[tokio::test]
+async fn what_turns_out_to_be_safe_loses_its_guards() {
+    let plan = plan(
+        &numbers(true).await,
+        "SELECT y FROM (SELECT y + 1 AS y FROM (SELECT small + 1 AS y FROM n WHERE small + 1 > 2) AS a WHERE y + 1 > 3) AS b WHERE y > 4",
+    )
+    .await;
+    assert!(!plan.contains("CASE"), "{plan}");
+}

@@ -3,7 +3,7 @@
 //!
 //! 1. [`Checks`], an analyzer rule behind type coercion, puts [functions](operation) that fail instead in the place of those
 //!    operators whose [ranges](range) do not exclude it.
-//! 2. [`Unchecks`], the last optimizer rule, puts the operators back where it is excluded once constants have been computed:
+//! 2. [`Unchecks`], an optimizer rule, puts the operators back where it is excluded once constants have been computed:
 //!    the engine knows more of its own operators, and computes them faster.
 //!
 //! Dates are whole numbers of days here: `date ± n` is checked against the calendar in the same way. Division and remainder
