@@ -13,6 +13,9 @@ use parcours_tests::{place, python};
 /// The dataset's names.
 const DATASETS: [&str; 3] = ["corner1", "corner3", "corner16"];
 
+/// How many tasks an executor of the shared clusters runs at once.
+pub const TASKS: usize = 2;
+
 /// A cluster and the connections to its datasets, in the order of [`DATASETS`].
 pub struct Corner {
     cluster: Sandbox,
@@ -27,7 +30,8 @@ impl Corner {
         if python::interpreter()?.is_none() {
             return Ok(None);
         }
-        let started = SHARED[executors - 1].get_or_init(|| start(executors).map_err(|error| format!("{error:#}")));
+        let started =
+            SHARED[executors - 1].get_or_init(|| start(executors, TASKS).map_err(|error| format!("{error:#}")));
         started
             .as_ref()
             .map(Some)
@@ -36,7 +40,12 @@ impl Corner {
 
     /// A cluster for one test, with one executor.
     pub fn alone() -> Result<Option<Self>> {
-        python::interpreter()?.map(|_| start(1)).transpose()
+        Self::of(1, TASKS)
+    }
+
+    /// A cluster for one test, with so many executors and tasks of each at once.
+    pub fn of(executors: usize, tasks: usize) -> Result<Option<Self>> {
+        python::interpreter()?.map(|_| start(executors, tasks)).transpose()
     }
 
     /// The folder of the files that everybody reads.
@@ -66,7 +75,7 @@ impl Corner {
     }
 }
 
-fn start(executors: usize) -> Result<Corner> {
+fn start(executors: usize, tasks: usize) -> Result<Corner> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = place::scratch(&format!("corner-{}", std::process::id()))?.join(number.to_string());
@@ -79,6 +88,7 @@ fn start(executors: usize) -> Result<Corner> {
     python::run("corner.py", &arguments)?;
     let mut cluster = Sandbox::prepare(Plan {
         executors,
+        tasks,
         datasets: DATASETS.to_vec(),
         ..Plan::default()
     })?;

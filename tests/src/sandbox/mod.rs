@@ -43,6 +43,8 @@ const START: Duration = Duration::from_secs(60);
 pub struct Plan {
     /// How many executors.
     pub executors: usize,
+    /// How many tasks each executor runs at once.
+    pub tasks: usize,
     /// The memory of each executor, as configurations say it.
     pub memory: &'static str,
     /// How many bytes of small partitions each executor keeps from the disk.
@@ -70,6 +72,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             executors: 2,
+            tasks: 2,
             memory: "512MiB",
             partition_memory: "64MiB",
             bucket: None,

@@ -181,6 +181,7 @@ impl Sandbox {
                 health: executor.health,
                 keys: self.ports.keys,
                 cache_seconds,
+                tasks: self.plan.tasks,
                 memory: self.plan.memory,
                 partition_memory: self.plan.partition_memory,
             };

@@ -97,11 +97,12 @@ impl Folder {
             health,
             keys,
             cache_seconds,
+            tasks,
             memory,
             partition_memory,
         } = executor;
         let text = format!(
-            "id = {id:?}\nscheduler = \"{scheduler}\"\nadvertise = \"127.0.0.1\"\ntasks = 2\nmemory = {memory:?}\n\
+            "id = {id:?}\nscheduler = \"{scheduler}\"\nadvertise = \"127.0.0.1\"\ntasks = {tasks}\nmemory = {memory:?}\n\
              drain_seconds = 5\n[listen]\npartitions = \"{partitions}\"\nhealth = \"{health}\"\n\
              [keys]\ndaemon = \"{keys}\"\ncache_seconds = {cache_seconds}\n[scratch]\ndir = {:?}\n\
              memory = {partition_memory:?}\n{}{}",
@@ -183,6 +184,8 @@ pub struct ExecutorSettings<'a> {
     pub keys: SocketAddr,
     /// For how long it keeps a data key.
     pub cache_seconds: u64,
+    /// How many tasks it runs at once.
+    pub tasks: usize,
     /// Memory of its tasks.
     pub memory: &'a str,
     /// Memory of its small partitions.

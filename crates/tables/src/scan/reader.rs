@@ -131,7 +131,11 @@ impl DecryptingReader {
                 Err(error) => return Err(refused(error)),
             }
         }
-        let decoded = self.decode().await?;
+        let mut decoded = self.decode().await;
+        if self.was_wrapped_anew().await {
+            decoded = self.decode().await;
+        }
+        let decoded = decoded?;
         let granted = require(&self.columns, &decoded).await;
         if let Err(error) = granted {
             let stale = matches!(error, KeyError::StaleFooter { .. });
@@ -154,6 +158,18 @@ impl DecryptingReader {
         match known.keys.supply(material) {
             true => require(&self.columns, known).await,
             false => granted,
+        }
+    }
+
+    /// Whether a key has gone because keys were wrapped anew after the material was read that was decoded with.
+    async fn was_wrapped_anew(&mut self) -> bool {
+        let has_gone = matches!(self.keys.denial(), Some(KeyError::Unknown { .. }));
+        if !has_gone || !self.keys.refers_outside() {
+            return false;
+        }
+        match self.fetch_material().await {
+            Ok(Some(material)) => self.keys.supply(material),
+            _ => false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::sandbox::service::Counted;
+use crate::sandbox::service::{Counted, Held};
 use crate::sandbox::{Dispensing, Sandbox, all_granted, dispensings, lines, patients, query, shown_sorted};
 use parcours_keys::{KeyAdmin, KeyService, MasterKeyName};
 use parcours_tables::rewrap::{RewrapError, RewrapOptions, RewrapReport, rewrap};
@@ -317,6 +317,27 @@ async fn queries_go_on_while_keys_are_rewrapped() {
     assert!(asked >= 4, "{asked}");
     sandbox.retire_old().await;
     assert_eq!(sandbox.dispensings().await, expected);
+}
+
+/// The old master keys go between the reading of a file's key material and the unwrapping of its keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_overtaken_by_a_rewrapping_reads_the_material_again() {
+    let (sandbox, rows) = two_versions().await;
+    let held = Held::new(&sandbox.keys);
+    let reading = sandbox.reading_with(held.clone());
+    let session = sandbox.session().await;
+    let keys = reading.keys(all_granted());
+    let rewrap = async {
+        held.asked().await;
+        sandbox.rotate_all().await;
+        sandbox.rewrap().await.unwrap();
+        sandbox.retire_old().await;
+        held.let_go();
+    };
+    let (answer, ()) = tokio::join!(query(&session, &keys, "SELECT * FROM dispensing"), rewrap);
+    let mut answered = lines(&answer.unwrap());
+    answered.sort();
+    assert_eq!(answered, shown_sorted(&rows));
 }
 
 /// What a load wrote and a rewrapping renewed, read by pyarrow with the keys; the rows are those of the sources.
