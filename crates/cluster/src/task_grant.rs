@@ -270,17 +270,64 @@ mod tests {
         let token = TaskGrant::sign(&signer, over, "J1", "executor-1:ab").unwrap();
         assert_eq!(TaskGrant::verify(&signatures, &token), Err(GrantError::Expired));
         let early = TaskGrant {
-            iss: signer.principal(),
-            sub: terms().sub,
-            query: terms().query,
-            job: "J1".into(),
-            executor: "executor-1:ab".into(),
             iat: now() + 3600,
-            exp: terms().exp,
-            datasets: terms().datasets,
+            ..written(&signer)
         };
         let token = signer.sign(&serde_json::to_vec(&early).unwrap()).unwrap();
         assert_eq!(TaskGrant::verify(&signatures, &token), Err(GrantError::Early));
+    }
+
+    /// A grant of Alice's, as another signer would write it.
+    fn written(signer: &Signer) -> TaskGrant {
+        let terms = terms();
+        TaskGrant {
+            iss: signer.principal(),
+            sub: terms.sub,
+            query: terms.query,
+            job: "J1".into(),
+            executor: "executor-1:ab".into(),
+            iat: now(),
+            exp: terms.exp,
+            datasets: terms.datasets,
+        }
+    }
+
+    #[test]
+    fn clocks_may_differ_by_so_much() {
+        let (_folder, signer, _) = cluster();
+        let grant = written(&signer);
+        let at = |time: u64| grant.check_time(time);
+        assert_eq!(at(grant.iat - SKEW), Ok(()));
+        assert_eq!(at(grant.iat - SKEW - 1), Err(GrantError::Early));
+        assert_eq!(at(grant.exp + SKEW), Ok(()));
+        assert_eq!(at(grant.exp + SKEW + 1), Err(GrantError::Expired));
+    }
+
+    #[test]
+    fn a_grant_speaks_for_its_signer_and_people_of_its_domain() {
+        let (_folder, signer, signatures) = cluster();
+        let of_another = TaskGrant {
+            iss: Principal::executor(DOMAIN, "executor-1").unwrap(),
+            ..written(&signer)
+        };
+        let of_elsewhere = TaskGrant {
+            sub: Principal::user("elsewhere.example", "alice").unwrap(),
+            ..written(&signer)
+        };
+        for grant in [of_another, of_elsewhere] {
+            let token = signer.sign(&serde_json::to_vec(&grant).unwrap()).unwrap();
+            assert_eq!(TaskGrant::verify(&signatures, &token), Err(GrantError::Unreadable));
+        }
+    }
+
+    #[test]
+    fn terms_are_read_as_they_were_written() {
+        assert_eq!(
+            Terms::decode(&terms().encode()).map(|read| read.datasets),
+            Ok(terms().datasets)
+        );
+        assert_eq!(Terms::decode("").map(drop), Err(GrantError::Missing));
+        assert_eq!(Terms::decode("{").map(drop), Err(GrantError::Unreadable));
     }
 
     #[test]

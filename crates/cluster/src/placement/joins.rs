@@ -78,6 +78,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_together_stays_as_it_is() {
+        let one = gathered(rows(1)).unwrap();
+        assert!(one.children().into_iter().all(|below| below.is::<EmptyExec>()));
+        let of_many = gathered(rows(3)).unwrap();
+        assert!(
+            of_many
+                .children()
+                .into_iter()
+                .all(|below| below.is::<CoalescePartitionsExec>())
+        );
+        for together in [one, of_many] {
+            assert!(Arc::ptr_eq(&together, &gathered(Arc::clone(&together)).unwrap()));
+        }
+        let parts = PlacedUnionExec::again(vec![rows(3), rows(3)], Way::ByShard);
+        let apart: Arc<dyn ExecutionPlan> = Arc::new(parts.unwrap());
+        assert_eq!(gathered(apart).unwrap().output_partitioning().partition_count(), 1);
+    }
+
+    #[test]
     fn a_nested_loop_join_is_split_only_if_it_emits_pairs_alone() {
         assert_eq!(joined(JoinType::Inner).output_partitioning().partition_count(), 4);
         for join_type in [

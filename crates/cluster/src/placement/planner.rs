@@ -80,3 +80,25 @@ impl ExtensionPlanner for Unions {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_longest_way_down_counts() {
+        let context = SessionContext::new();
+        let of = async |sql: &str| {
+            let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+            steps(&plan)
+        };
+        let (one, union) = (
+            of("SELECT 1 AS n").await,
+            of("SELECT 1 AS n UNION ALL SELECT 2 AS n").await,
+        );
+        assert!(one >= 1 && union == one + 1, "{one} {union}");
+    }
+}

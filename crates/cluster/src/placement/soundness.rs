@@ -135,6 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn what_needs_one_partition_has_one() {
+        let join = |left, right| -> Arc<dyn ExecutionPlan> {
+            Arc::new(NestedLoopJoinExec::try_new(left, right, None, &JoinType::Inner, None).unwrap())
+        };
+        for right in [leaf(1), leaf(3)] {
+            assert!(check_inputs(&join(total(), Arc::clone(&right))).is_ok());
+            assert!(check_inputs(&join(leaf(1), Arc::clone(&right))).is_ok());
+            assert!(check_inputs(&join(leaf(2), Arc::clone(&right))).is_err());
+            let above: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(join(leaf(2), right)));
+            assert!(check_inputs(&above).is_err());
+        }
+    }
+
+    #[test]
     fn partitions_are_joined_with_partitions() {
         let split = |left: Arc<dyn ExecutionPlan>, right: Arc<dyn ExecutionPlan>| {
             let on = vec![(col("n", &left.schema()).unwrap(), col("n", &right.schema()).unwrap())];
