@@ -58,7 +58,7 @@ slt every="1":
     PARCOURS_EVERY={{ every }} cargo test --release --workspace --test all slt:: -- --nocapture
 
 # Ask this many statements that leave a choice five times each, of clusters of 1 and 2 executors with 1, 2 and 4 tasks
-same statements="300":
+same statements="400":
     PARCOURS_ROUNDS={{ statements }} cargo test --release --workspace --test all same:: -- --nocapture
 
 # Look at this many random conditions three ways; other ones each time
