@@ -4,8 +4,8 @@
 
 Each file of tests/faults is a patch that makes one kind of answer wrong. The repository's last commit is checked out
 beside it, each patch is applied there in turn, `parcours` is built from it into TARGET, and the tests of this
-repository (one answer to one statement, kinds and joins, SQLite's queries, random, metamorphic and wide statements)
-are run against that binary, the quick ones first, until one fails over an answer. First they are run against a binary
+repository (wide and metamorphic statements, kinds and joins, random ones, one answer to one statement, SQLite's
+queries) are run against that binary, the quick ones first, until one fails over an answer. First they are run against a binary
 without a fault: none may fail. A test that fails for another reason, as over a cluster that does not start, finds
 nothing. Prints which test found which fault, and fails if a fault was found by none. Nothing that is built here is
 called finished: the patches are in no branch and in no build but these.
@@ -23,7 +23,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 FAULTS = REPOSITORY / "tests" / "faults"
 
 # What is asked, quickest first, and how much of it: of how many statements one, and how many random ones.
-TESTS = ["same::", "kinds::", "slt::", "random::", "metamorphic::", "wide::"]
+TESTS = ["wide::", "metamorphic::", "kinds::", "random::", "same::", "slt::"]
 AMOUNT = {"PARCOURS_EVERY": "5", "PARCOURS_ROUNDS": "200", "PARCOURS_SEED": "planted"}
 
 # What the scripts say where an answer is another one than it should be.

@@ -54,12 +54,10 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     // Behind the one that finds keys in conditions, which would undo it.
     let at = place(&rules, "eliminate_group_by_constant");
     rules.insert(at, Arc::new(joins::PatientJoins));
-    let at = place(&rules, "common_sub_expression_eliminate");
-    rules.splice(at..at, parcours_sql::semantics::expressions::early_optimizer_rules());
     // Where constants have been computed, and conditions are where they stay.
     rules.push(Arc::new(constants::VaryingOrders));
     rules.push(Arc::new(keys::ComputedKeys));
-    rules.extend(parcours_sql::semantics::expressions::last_optimizer_rules());
+    parcours_sql::semantics::expressions::add_optimizer_rules(&mut rules);
     rules.push(Arc::new(series::WholeSeries));
     // Last, since the engine's rules see through its own union only.
     rules.push(Arc::new(unions::PlacedUnions));

@@ -152,10 +152,7 @@ impl DecryptingReader {
         if !granted.as_ref().is_err_and(KeyError::is_denial) || !known.keys.refers_outside() {
             return granted;
         }
-        let Ok(Some(material)) = self.fetch_material().await else {
-            return granted;
-        };
-        match known.keys.supply(material) {
+        match self.has_other_material(&known.keys).await {
             true => require(&self.columns, known).await,
             false => granted,
         }
@@ -164,13 +161,14 @@ impl DecryptingReader {
     /// Whether a key has gone because keys were wrapped anew after the material was read that was decoded with.
     async fn was_wrapped_anew(&mut self) -> bool {
         let has_gone = matches!(self.keys.denial(), Some(KeyError::Unknown { .. }));
-        if !has_gone || !self.keys.refers_outside() {
-            return false;
-        }
-        match self.fetch_material().await {
-            Ok(Some(material)) => self.keys.supply(material),
-            _ => false,
-        }
+        let keys = Arc::clone(&self.keys);
+        has_gone && keys.refers_outside() && self.has_other_material(&keys).await
+    }
+
+    /// Reads the key material again, and gives it to the keys; true if it is not what they knew.
+    async fn has_other_material(&mut self, keys: &FileKeys) -> bool {
+        let material = self.fetch_material().await;
+        material.is_ok_and(|material| material.is_some_and(|material| keys.supply(material)))
     }
 
     async fn decode(&mut self) -> ParquetResult<Footer> {

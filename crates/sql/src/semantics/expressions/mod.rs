@@ -57,15 +57,14 @@ pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     ]
 }
 
-/// Rules of the optimizer over constants that have been computed and conditions that have been moved, before what occurs
-/// several times is computed once: of that the range is not known.
-pub fn early_optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    vec![Arc::new(overflow::Unchecks)]
-}
-
-/// Rules behind all others of the optimizer.
-pub fn last_optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    vec![Arc::new(guards::GuardedConditions), Arc::new(lossy::LossyCasts)]
+/// Adds the rules of the optimizer to others: one over constants that have been computed and conditions that have been
+/// moved, before what occurs several times is computed once (of that the range is not known), and two behind all of them.
+pub fn add_optimizer_rules(rules: &mut Vec<Arc<dyn OptimizerRule + Send + Sync>>) {
+    let common = |rule: &Arc<dyn OptimizerRule + Send + Sync>| rule.name() == "common_sub_expression_eliminate";
+    let before = rules.iter().position(common).unwrap_or(rules.len());
+    rules.insert(before, Arc::new(overflow::Unchecks));
+    rules.push(Arc::new(guards::GuardedConditions));
+    rules.push(Arc::new(lossy::LossyCasts));
 }
 
 /// The functions that the rules put into plans.

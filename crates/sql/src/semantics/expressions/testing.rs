@@ -25,12 +25,7 @@ fn with_rules(builder: SessionStateBuilder) -> SessionStateBuilder {
         .chain(super::after_coercion());
     let mut optimizer = Optimizer::new().rules;
     optimizer.retain(|rule| rule.name() != "eliminate_duplicated_expr");
-    let common = optimizer
-        .iter()
-        .position(|rule| rule.name() == "common_sub_expression_eliminate");
-    let at = common.unwrap_or(optimizer.len());
-    optimizer.splice(at..at, super::early_optimizer_rules());
-    optimizer.extend(super::last_optimizer_rules());
+    super::add_optimizer_rules(&mut optimizer);
     let mut builder = builder.with_type_planner(super::type_planner());
     let planners = builder.expr_planners().take().unwrap_or_default();
     let planners = super::expression_planners().into_iter().chain(planners);
