@@ -6,9 +6,9 @@ Each file of tests/faults is a patch that makes one kind of answer wrong. The re
 beside it, each patch is applied there in turn, `parcours` is built from it into TARGET, and the tests of this
 repository (wide and metamorphic statements, kinds and joins, random ones, one answer to one statement, SQLite's
 queries) are run against that binary, each as much as a run of CI asks, the quick ones first, until one fails over an
-answer. First they are run against a binary without a fault: none may fail. A test that fails for another reason, as over a cluster that does not start, finds
-nothing. Prints which test found which fault, and fails if a fault was found by none. Nothing that is built here is
-called finished: the patches are in no branch and in no build but these.
+answer. First they are run against a binary without a fault: none may fail. A test that fails for another reason, as
+over a cluster that does not start, finds nothing. Prints which test found which fault, and fails if a fault was found
+by none. Nothing that is built here is called finished: the patches are in no branch and in no build but these.
 """
 
 import argparse
