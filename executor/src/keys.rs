@@ -247,11 +247,22 @@ mod tests {
             });
         };
         let soon = || tokio::time::timeout(Duration::from_millis(200), granted.usable.revoked());
+        let waiting = site
+            .keys
+            .of_task(&site.token("J1", EXECUTOR), "J1", EXECUTOR)
+            .unwrap()
+            .usable;
+        let waiting = tokio::spawn(async move { waiting.revoked().await.to_string() });
         assert!(soon().await.is_err(), "the daemon has not said anything yet");
         told(&[Health, Identity]);
         assert!(soon().await.is_err(), "plain is granted and not read");
         told(&[Plain, Identity]);
         let revoked = soon().await.unwrap().to_string();
         assert!(revoked.contains("class health of dataset claims"), "{revoked}");
+        let told = tokio::time::timeout(Duration::from_secs(5), waiting)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(told, revoked, "who waited since before is told");
     }
 }

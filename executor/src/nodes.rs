@@ -103,9 +103,67 @@ pub(crate) fn fitting(metrics: Vec<MetricsSet>, nodes: usize) -> Vec<MetricsSet>
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use datafusion::arrow::datatypes::Schema;
+    use datafusion::arrow::compute::SortOptions;
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::common::{JoinSide, NullEquality};
+    use datafusion::physical_expr::PhysicalExpr;
+    use datafusion::physical_expr::expressions::{Column, lit};
     use datafusion::physical_plan::empty::EmptyExec;
     use datafusion::physical_plan::explain::ExplainExec;
+    use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
+    use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
+    use datafusion::physical_plan::union::UnionExec;
+
+    fn empty() -> Arc<dyn ExecutionPlan> {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+        Arc::new(EmptyExec::new(Arc::new(schema)))
+    }
+
+    #[test]
+    fn a_merge_join_with_a_condition_is_an_inner_one() {
+        let refused = |join_type, filter: Option<JoinFilter>| {
+            let key = || Arc::new(Column::new("n", 0)) as Arc<dyn PhysicalExpr>;
+            let join = SortMergeJoinExec::try_new(
+                empty(),
+                empty(),
+                vec![(key(), key())],
+                filter,
+                join_type,
+                vec![SortOptions::default()],
+                NullEquality::NullEqualsNothing,
+            );
+            check(&(Arc::new(join.unwrap()) as _)).is_err()
+        };
+        let filter = || {
+            let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+            let of = ColumnIndex {
+                index: 0,
+                side: JoinSide::Left,
+            };
+            Some(JoinFilter::new(lit(true), vec![of], Arc::new(schema)))
+        };
+        assert!(refused(JoinType::Left, filter()) && refused(JoinType::RightAnti, filter()));
+        assert!(!refused(JoinType::Inner, filter()) && !refused(JoinType::Left, None));
+    }
+
+    #[test]
+    fn there_are_as_many_metrics_as_nodes() {
+        let union = UnionExec::try_new(vec![empty(), empty()]).unwrap();
+        assert_eq!((count(&empty()), count(&union)), (1, 3));
+        let filled = || {
+            let metrics = ExecutionPlanMetricsSet::new();
+            MetricBuilder::new(&metrics).counter("rows", 0).add(7);
+            vec![metrics.clone_inner()]
+        };
+        let rows = |metrics: Vec<MetricsSet>| -> Vec<usize> {
+            let rows = metrics
+                .iter()
+                .map(|set| set.sum_by_name("rows").map_or(0, |value| value.as_usize()));
+            rows.collect()
+        };
+        assert_eq!(rows(fitting(filled(), 1)), [7]);
+        assert_eq!(rows(fitting(filled(), 3)), [0, 0, 0]);
+    }
 
     #[test]
     fn an_unknown_node_is_refused_by_name() {

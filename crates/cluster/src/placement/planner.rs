@@ -35,14 +35,20 @@ impl QueryPlanner for Planner {
         // Ballista plans with rules of its own, and has joins decided later.
         let plan = marked(joins::in_one_task(plan)?)?;
         let plan = settled(plan, session.config_options())?;
-        if steps(&plan) > MAX_STEPS {
-            let too_deep = "the steps of the query are nested too deeply, nest fewer subqueries or joins";
-            let too_deep = Failure::new(Cause::Invalid, too_deep);
-            return Err(DataFusionError::Execution(too_deep.to_string()));
-        }
+        check_steps(steps(&plan))?;
         let plan = if once { limits::marked(plan)? } else { plan };
         Ok(Arc::new(RootExec::over(plan)))
     }
+}
+
+/// Refuses a plan that is too deep.
+fn check_steps(steps: usize) -> Result<()> {
+    if steps <= MAX_STEPS {
+        return Ok(());
+    }
+    let too_deep = "the steps of the query are nested too deeply, nest fewer subqueries or joins";
+    let too_deep = Failure::new(Cause::Invalid, too_deep);
+    Err(DataFusionError::Execution(too_deep.to_string()))
 }
 
 /// Whether the query is planned once, before it runs.
@@ -84,7 +90,7 @@ impl ExtensionPlanner for Unions {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use datafusion::prelude::SessionContext;
+    use datafusion::prelude::{SessionConfig, SessionContext};
 
     use super::*;
 
@@ -100,5 +106,16 @@ mod tests {
             of("SELECT 1 AS n UNION ALL SELECT 2 AS n").await,
         );
         assert!(one >= 1 && union == one + 1, "{one} {union}");
+        assert!(check_steps(MAX_STEPS).is_ok());
+        assert!(check_steps(MAX_STEPS + 1).is_err() && check_steps(2 * MAX_STEPS).is_err());
+    }
+
+    #[test]
+    fn a_session_says_whether_its_queries_are_planned_once() {
+        let session = |config: SessionConfig| SessionContext::new_with_config(config).state();
+        assert!(!is_once(&session(SessionConfig::new())));
+        assert!(is_once(&session(
+            SessionConfig::new().with_extension(Arc::new(PlannedOnce))
+        )));
     }
 }

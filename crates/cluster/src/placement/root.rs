@@ -28,3 +28,18 @@ impl Mark for Root {
 pub fn is_root(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<RootExec>()
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::Schema;
+    use datafusion::physical_plan::empty::EmptyExec;
+
+    use super::*;
+
+    #[test]
+    fn a_root_is_what_is_marked() {
+        let empty: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+        assert!(!is_root(&empty));
+        assert!(is_root(&(Arc::new(RootExec::over(empty)) as _)));
+    }
+}

@@ -84,12 +84,104 @@ fn reads_same_names(plan: &Arc<dyn ExecutionPlan>) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_expr::expressions::Column;
     use datafusion::physical_plan::displayable;
+    use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::physical_plan::limit::LocalLimitExec;
+    use datafusion::physical_plan::projection::ProjectionExec;
     use datafusion::prelude::{SessionConfig, SessionContext};
 
     use super::*;
 
     const CONDITIONS: [&str; 3] = ["t.g IS NULL", "t.g IS NULL OR t.g = 3", "array_has([t.g, 1], 2)"];
+
+    /// Notes the plans that it is given.
+    #[derive(Debug, Default)]
+    struct Notes(parking_lot::Mutex<Vec<String>>);
+
+    impl PhysicalOptimizerRule for Notes {
+        fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+            self.0.lock().push(displayable(plan.as_ref()).indent(true).to_string());
+            Ok(plan)
+        }
+
+        fn name(&self) -> &str {
+            MOVES_FILTERS
+        }
+
+        fn schema_check(&self) -> bool {
+            true
+        }
+    }
+
+    fn leaf(names: &[&str]) -> Arc<dyn ExecutionPlan> {
+        let fields: Vec<Field> = names
+            .iter()
+            .map(|name| Field::new(*name, DataType::Int64, true))
+            .collect();
+        Arc::new(EmptyExec::new(Arc::new(Schema::new(fields))))
+    }
+
+    /// A mark stands above what has a name twice, and above what reads it, and nowhere else.
+    #[test]
+    fn what_has_or_reads_a_name_twice_is_marked() {
+        let notes = Arc::new(Notes::default());
+        let rule = SafePushdown(Arc::clone(&notes) as _);
+        let limited = |plan| Arc::new(LocalLimitExec::new(plan, 3)) as Arc<dyn ExecutionPlan>;
+        let first = |plan: Arc<dyn ExecutionPlan>| {
+            let column = Arc::new(Column::new("g", 0)) as _;
+            Arc::new(ProjectionExec::try_new(vec![(column, "h".to_owned())], plan).unwrap()) as Arc<dyn ExecutionPlan>
+        };
+        let plans = [limited(first(leaf(&["g", "p"]))), limited(first(leaf(&["g", "g"])))];
+        for plan in plans {
+            let optimized = rule.optimize(Arc::clone(&plan), &ConfigOptions::default()).unwrap();
+            let shown = |plan: &Arc<dyn ExecutionPlan>| displayable(plan.as_ref()).indent(true).to_string();
+            assert_eq!(shown(&optimized), shown(&plan));
+        }
+        let marks = |shown: &String| -> Vec<String> {
+            let names = shown
+                .lines()
+                .map(|line| line.trim().split([':', ' ']).next().unwrap().to_owned());
+            names.collect()
+        };
+        let noted = notes.0.lock();
+        let marked: Vec<Vec<String>> = noted.iter().map(marks).collect();
+        assert_eq!(marked[0], ["LocalLimitExec", "ProjectionExec", "EmptyExec"]);
+        let both = [
+            "LocalLimitExec",
+            "SameNamesExec",
+            "ProjectionExec",
+            "SameNamesExec",
+            "EmptyExec",
+        ];
+        assert_eq!(marked[1], both);
+    }
+
+    #[test]
+    fn the_engines_rule_is_the_one_that_is_guarded() {
+        let state = SessionContext::new().state();
+        let guarded = with_safe_pushdown(&state).unwrap();
+        let told = |state: &SessionState| -> Vec<String> {
+            state
+                .physical_optimizers()
+                .iter()
+                .map(|rule| format!("{rule:?}"))
+                .collect()
+        };
+        let (before, after) = (told(&state), told(&guarded));
+        assert_eq!(before.len(), after.len());
+        let changed: Vec<&String> = after
+            .iter()
+            .zip(&before)
+            .filter(|(a, b)| a != b)
+            .map(|(a, _)| a)
+            .collect();
+        assert!(
+            changed.len() == 1 && changed[0].starts_with("SafePushdown"),
+            "{changed:?}"
+        );
+    }
 
     async fn planned(ctx: &SessionContext, sql: &str) -> Result<Arc<dyn ExecutionPlan>> {
         let state = with_safe_pushdown(&ctx.state())?;

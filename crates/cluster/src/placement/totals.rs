@@ -64,3 +64,68 @@ pub(super) fn aligned_children(plan: &Arc<dyn ExecutionPlan>) -> Vec<&Arc<dyn Ex
         .map(|(_, child)| child)
         .collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+    use datafusion::common::JoinType;
+    use datafusion::physical_plan::aggregates::{AggregateMode, PhysicalGroupBy};
+    use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::physical_plan::limit::LocalLimitExec;
+
+    use super::*;
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
+    }
+
+    fn rows(partitions: usize) -> Arc<dyn ExecutionPlan> {
+        Arc::new(EmptyExec::new(schema()).with_partitions(partitions))
+    }
+
+    fn grouped(partitions: usize) -> Arc<dyn ExecutionPlan> {
+        let (mode, keys) = (AggregateMode::Partial, PhysicalGroupBy::default());
+        let aggregate = AggregateExec::try_new(mode, keys, vec![], vec![], rows(partitions), schema());
+        Arc::new(aggregate.unwrap())
+    }
+
+    #[test]
+    fn leaves_that_every_task_reads_are_whole() {
+        let series: Arc<dyn ExecutionPlan> = Arc::new(LazyMemoryExec::try_new(schema(), vec![]).unwrap());
+        assert!(is_total(&series) && may_be_total(&series));
+        let read = |broadcast| -> Arc<dyn ExecutionPlan> {
+            let mut reader = ShuffleReaderExec::try_new(
+                1,
+                vec![vec![]; 2],
+                schema(),
+                datafusion::physical_plan::Partitioning::UnknownPartitioning(2),
+            )
+            .unwrap();
+            reader.broadcast = broadcast;
+            Arc::new(reader)
+        };
+        assert!(is_total(&read(true)) && may_be_total(&read(true)));
+        assert!(!is_total(&read(false)) && !may_be_total(&read(false)));
+        assert!(!is_total(&rows(4)) && !may_be_total(&rows(4)));
+    }
+
+    #[test]
+    fn what_may_be_grouped_in_one_step_may_be_a_total() {
+        assert!(may_be_total(&grouped(1)) && !may_be_total(&grouped(4)));
+        // No other node does so for having one partition below it.
+        let limited: Arc<dyn ExecutionPlan> = Arc::new(LocalLimitExec::new(rows(1), 3));
+        assert!(!may_be_total(&limited));
+    }
+
+    #[test]
+    fn either_side_of_a_join_that_may_be_swapped_counts() {
+        let total = || Arc::new(CoalescePartitionsExec::new(rows(4))) as Arc<dyn ExecutionPlan>;
+        let crossed: Arc<dyn ExecutionPlan> = Arc::new(CrossJoinExec::new(total(), rows(4)));
+        let looped = NestedLoopJoinExec::try_new(total(), rows(4), None, &JoinType::Inner, None);
+        let looped: Arc<dyn ExecutionPlan> = Arc::new(looped.unwrap());
+        for join in [crossed, looped] {
+            assert!(may_be_total(&join) && !is_total(&join));
+        }
+    }
+}

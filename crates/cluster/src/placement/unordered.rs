@@ -157,9 +157,10 @@ pub fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPl
 #[allow(clippy::unwrap_used)]
 mod tests {
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
-    use datafusion::common::{JoinType, NullEquality};
+    use datafusion::common::{JoinType, NullEquality, ScalarValue};
+    use datafusion::physical_plan::aggregates::{AggregateMode, PhysicalGroupBy};
     use datafusion::physical_plan::empty::EmptyExec;
-    use datafusion::physical_plan::expressions::col;
+    use datafusion::physical_plan::expressions::{col, lit};
     use datafusion::physical_plan::joins::PartitionMode;
 
     use super::*;
@@ -183,6 +184,52 @@ mod tests {
         let below = plan.children().into_iter().next();
         let below = below.filter(|_| !is_join(plan)).map(names).unwrap_or_default();
         [vec![plan.name()], below].concat()
+    }
+
+    /// An aggregate of two sets of keys, or of one.
+    fn grouped(sets: bool) -> Arc<dyn ExecutionPlan> {
+        let schema = Arc::new(Schema::new(vec![Field::new("p", DataType::Int64, true)]));
+        let key = || vec![(col("p", &schema).unwrap(), "p".to_owned())];
+        let null = vec![(lit(ScalarValue::Int64(None)), "p".to_owned())];
+        let keys = match sets {
+            true => PhysicalGroupBy::new(key(), null, vec![vec![false], vec![true]], true),
+            false => PhysicalGroupBy::new_single(key()),
+        };
+        let input = Arc::new(EmptyExec::new(Arc::clone(&schema)));
+        Arc::new(AggregateExec::try_new(AggregateMode::Partial, keys, vec![], vec![], input, schema).unwrap())
+    }
+
+    /// Marks of sets stay on executors, those of joins go.
+    #[test]
+    fn sets_are_marked_for_good_and_joins_until_they_run() {
+        let once = marked(projected(grouped(true))).unwrap();
+        assert_eq!(
+            names(&once),
+            ["ProjectionExec", "UnorderedExec", "AggregateExec", "EmptyExec"]
+        );
+        assert_eq!(names(&without_marks(once).unwrap()).len(), 4);
+        let below: Arc<dyn ExecutionPlan> = Arc::new(UnorderedExec::over(projected(grouped(true))));
+        assert_eq!(names(&without_marks(below).unwrap())[0], "UnorderedExec");
+        assert_eq!(names(&marked(grouped(false)).unwrap()), ["AggregateExec", "EmptyExec"]);
+        let joined = marked(projected(join())).unwrap();
+        assert_eq!(
+            names(&without_marks(joined).unwrap()),
+            ["ProjectionExec", "HashJoinExec"]
+        );
+    }
+
+    /// What is known of a join stays known, and of sets nothing is.
+    #[test]
+    fn columns_that_a_join_makes_alike_stay_alike() {
+        let alike = |plan| {
+            UnorderedExec::over(plan)
+                .properties()
+                .equivalence_properties()
+                .eq_group()
+                .len()
+        };
+        assert_eq!(alike(join()), 1);
+        assert_eq!(alike(grouped(true)), 0);
     }
 
     /// A projection that the engine has moved below a mark gives no second mark, how often the rule may run.

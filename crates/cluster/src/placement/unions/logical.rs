@@ -66,3 +66,37 @@ impl UserDefinedLogicalNodeCore for PlacedUnion {
         Some(vec![output_columns.to_vec(); self.parts.len()])
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion::common::DFSchema;
+    use datafusion::logical_expr::{LogicalPlanBuilder, lit};
+
+    use super::*;
+
+    fn part() -> LogicalPlan {
+        let values = LogicalPlanBuilder::values(vec![vec![lit(1), lit("a")]]);
+        values.and_then(LogicalPlanBuilder::build).unwrap()
+    }
+
+    fn union(parts: usize) -> PlacedUnion {
+        let schema = Arc::new(DFSchema::clone(part().schema()));
+        let inputs = (0..parts).map(|_| Arc::new(part())).collect();
+        PlacedUnion::of(Union { inputs, schema })
+    }
+
+    #[test]
+    fn a_union_is_made_again_of_as_many_parts() {
+        let again = |exprs, parts: usize| union(2).with_exprs_and_inputs(exprs, vec![part(); parts]);
+        assert_eq!(again(vec![], 2).unwrap().inputs().len(), 2);
+        assert!(again(vec![], 1).is_err() && again(vec![], 3).is_err());
+        assert!(again(vec![lit(1)], 2).is_err() && again(vec![lit(1)], 3).is_err());
+    }
+
+    #[test]
+    fn each_part_is_asked_for_the_columns_that_are_read() {
+        assert_eq!(union(3).necessary_children_exprs(&[1]), Some(vec![vec![1]; 3]));
+        assert!(union(3).expressions().is_empty());
+    }
+}

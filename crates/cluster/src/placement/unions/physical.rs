@@ -233,6 +233,7 @@ mod tests {
     use datafusion::physical_expr::{PhysicalSortExpr, RangePartitioning, SplitPoint};
     use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
     use datafusion::physical_plan::joins::CrossJoinExec;
+    use datafusion::physical_plan::limit::LocalLimitExec;
     use datafusion::physical_plan::repartition::RepartitionExec;
 
     fn rows(columns: usize) -> Arc<dyn ExecutionPlan> {
@@ -244,6 +245,52 @@ mod tests {
 
     fn total(columns: usize) -> Arc<dyn ExecutionPlan> {
         Arc::new(CoalescePartitionsExec::new(rows(columns)))
+    }
+
+    #[test]
+    fn a_way_is_known_by_its_name() {
+        for way in [Way::ByShard, Way::InOneTask] {
+            assert_eq!(Way::named(way.name().as_bytes()), Some(way));
+        }
+        assert_eq!(Way::named(b"UnionExec"), None);
+    }
+
+    #[test]
+    fn empty_parts_are_left_out_only_where_counts_differ() {
+        let with = |partitions: usize| -> Arc<dyn ExecutionPlan> {
+            Arc::new(EmptyExec::new(rows(1).schema()).with_partitions(partitions))
+        };
+        let full = || Arc::new(LocalLimitExec::new(rows(1), 3)) as Arc<dyn ExecutionPlan>;
+        let parts = |parts| {
+            PlacedUnionExec::again(parts, Way::ByShard)
+                .map(|union| union.children().len())
+                .ok()
+        };
+        assert_eq!(parts(vec![full(), with(4)]), Some(2));
+        assert_eq!(parts(vec![full(), with(1)]), Some(1));
+        assert_eq!(parts(vec![with(4), with(1)]), None);
+        assert_eq!(parts(vec![full(), total(1)]), None);
+    }
+
+    #[test]
+    fn a_union_in_one_task_reads_parts_of_one_partition() {
+        let context = || Arc::new(datafusion::execution::TaskContext::default());
+        let of = |parts, way| PlacedUnionExec::again(parts, way).unwrap();
+        assert!(
+            of(vec![total(1), total(1)], Way::InOneTask)
+                .execute(0, context())
+                .is_ok()
+        );
+        assert!(
+            of(vec![total(1), rows(1)], Way::InOneTask)
+                .execute(0, context())
+                .is_err()
+        );
+        assert!(of(vec![rows(1), rows(1)], Way::ByShard).execute(3, context()).is_ok());
+        assert_eq!(
+            of(vec![rows(1), rows(1)], Way::ByShard).maintains_input_order(),
+            [false, false]
+        );
     }
 
     #[test]
