@@ -66,15 +66,23 @@ fn operators(sandbox: &Sandbox) -> Result<()> {
     Ok(())
 }
 
+/// What an explanation says of exchanges where there are none.
+const NONE: &str = "none: every step runs inside the shards";
+
 /// What explanations say of exchanges, of a query that keeps to its shards, one that groups by something else, and one that
 /// loses its shards over a computed patient.
 fn explanations(sandbox: &Sandbox) -> Result<()> {
     let join = "SELECT count(*) AS n FROM pharmacie AS p JOIN ald AS a ON a.ben_idt_ano = p.ben_idt_ano GROUP BY";
+    let on = |keys| format!("SELECT a.ben_idt_ano FROM pharmacie AS p JOIN ald AS a ON {keys}");
     let computed = "SELECT count(*) FROM pharmacie AS p JOIN ald AS a ON upper(a.ben_idt_ano) = upper(p.ben_idt_ano)";
     for (query, said) in [
+        (format!("{join} p.ben_idt_ano"), NONE),
+        // Among several keys the patient is found wherever it stands, and only where it is one on both sides.
+        (on("a.ben_idt_ano = p.ben_idt_ano AND a.med_mtf_cod = p.atc"), NONE),
+        (on("a.med_mtf_cod = p.atc AND a.ben_idt_ano = p.ben_idt_ano"), NONE),
         (
-            format!("{join} p.ben_idt_ano"),
-            "none: every step runs inside the shards",
+            on("a.ben_idt_ano = p.atc AND a.med_mtf_cod = p.ben_idt_ano AND a.ben_idt_ano = p.ben_idt_ano"),
+            NONE,
         ),
         (format!("{join} p.atc"), "groups by (atc) are brought together"),
         (computed.to_owned(), "rows leave their shards for the join on (upper("),

@@ -26,8 +26,8 @@ pub struct Peer {
     pub presence: Presence,
 }
 
-/// Whether a connection is still open, for those who keep something for the peer at its other end.
-#[derive(Clone, Debug)]
+/// Whether a connection is still open, for those who keep something for the peer at its other end. By default it is not.
+#[derive(Clone, Debug, Default)]
 pub struct Presence(Weak<()>);
 
 impl Presence {

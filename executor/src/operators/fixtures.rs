@@ -103,12 +103,18 @@ pub(super) fn with_stays(context: &SessionContext) {
         .unwrap();
 }
 
-/// Two tables of patients, `t` and `s`, whose joins are planned as hash joins or as merge joins.
+/// Two tables of patients, `t` and `s`, whose joins are planned as hash joins of one partition, or as merge joins of two.
 pub(super) async fn both_tables(patients: usize, batch_rows: usize, hash: bool) -> SessionContext {
     let context = context(rows(9, patients), batch_rows, 1 << 30);
     with_stays(&context);
-    let prefer = format!("SET datafusion.optimizer.prefer_hash_join = {hash}");
-    context.sql(&prefer).await.unwrap().collect().await.unwrap();
+    let partitions = if hash { 1 } else { 2 };
+    for option in [
+        format!("optimizer.prefer_hash_join = {hash}"),
+        format!("execution.target_partitions = {partitions}"),
+    ] {
+        let set = context.sql(&format!("SET datafusion.{option}")).await.unwrap();
+        set.collect().await.unwrap();
+    }
     context
 }
 

@@ -179,3 +179,29 @@ impl Waiting {
         late.into_iter().map(|(query, unread)| (query, unread.who)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::datatypes::Schema;
+
+    use super::*;
+
+    #[test]
+    fn results_wait_as_long_as_they_were_given() {
+        let (waiting, query, long) = (Waiting::default(), QueryId::new(), Duration::from_secs(60));
+        let asker = Peer {
+            principal: Principal::user("hospital.example", "alice").unwrap(),
+            address: ([127, 0, 0, 1], 1).into(),
+            presence: Presence::default(),
+        };
+        waiting.admit(query, &asker, Arc::new(Schema::empty()), Duration::ZERO);
+        waiting.extend(&query, &Presence::default(), long).unwrap();
+        assert!(
+            waiting.expired(long).is_empty(),
+            "it was extended, and its asker has just left"
+        );
+        assert_eq!(waiting.expired(Duration::ZERO), [(query, asker.principal)]);
+        assert!(matches!(waiting.redeem(&query), Err(TicketError::Spent)));
+    }
+}

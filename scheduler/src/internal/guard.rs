@@ -56,14 +56,18 @@ impl GuardedScheduler {
     }
 
     fn check<T>(&self, request: &Request<T>, id: &str) -> Result<(), Status> {
-        named_by(&executor_of(request)?, id)?;
-        if self.members.contains(id) {
-            Ok(())
-        } else {
-            Err(Status::failed_precondition(
-                "open the control stream before asking for work",
-            ))
-        }
+        is_of_a_member(&self.members, request, id)
+    }
+}
+
+/// Whether a request comes from the executor that `id` names, and it is a member.
+fn is_of_a_member<T>(members: &Members, request: &Request<T>, id: &str) -> Result<(), Status> {
+    named_by(&executor_of(request)?, id)?;
+    match members.contains(id) {
+        true => Ok(()),
+        false => Err(Status::failed_precondition(
+            "open the control stream before asking for work",
+        )),
     }
 }
 
@@ -324,7 +328,40 @@ impl SchedulerGrpc for GuardedScheduler {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use parcours_identity::{Peer, Presence, Principal};
+    use tonic::Code;
+
     use super::*;
+
+    #[test]
+    fn a_member_asks_for_work_under_its_certificates_name() {
+        let from = |principal: Option<&str>| {
+            let mut request = Request::new(());
+            let peer = principal.map(|principal| Peer {
+                principal: principal.parse::<Principal>().unwrap(),
+                address: ([127, 0, 0, 1], 1).into(),
+                presence: Presence::default(),
+            });
+            peer.into_iter()
+                .for_each(|peer| drop(request.extensions_mut().insert(peer)));
+            request
+        };
+        let members = Members::default();
+        let _orders = members.join("one:ab12").unwrap();
+        let code = |principal, id| is_of_a_member(&members, &from(principal), id).map_err(|status| status.code());
+        let (one, two) = (
+            Some("spiffe://hospital.example/executor/one"),
+            Some("spiffe://hospital.example/executor/two"),
+        );
+        assert_eq!(code(one, "one:ab12"), Ok(()));
+        assert_eq!(code(one, "one:cd34"), Err(Code::FailedPrecondition));
+        assert_eq!(code(two, "two:ab12"), Err(Code::FailedPrecondition));
+        assert_eq!(code(two, "one:ab12"), Err(Code::PermissionDenied));
+        let alice = Some("spiffe://hospital.example/user/one");
+        assert_eq!(code(alice, "one:ab12"), Err(Code::PermissionDenied));
+        assert_eq!(code(None, "one:ab12"), Err(Code::Unauthenticated));
+    }
 
     #[test]
     fn an_executor_speaks_for_itself_only() {

@@ -25,6 +25,7 @@ macro_rules! own_order {
 mod avg;
 mod calendar;
 mod columnar;
+mod concat;
 mod conditional;
 mod contains;
 mod counts;
@@ -69,6 +70,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain(date_parts::parts())
         .chain(intervals::made());
     let functions = functions
+        .chain(concat::concatenations())
         .chain(contains::contains())
         .chain([strip_accents::strip_accents()])
         .chain(to_char::to_char())

@@ -117,7 +117,53 @@ impl KeyService for GrantedService {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use parcours_keys::{Keyring, Unlock, class_key, create_key_file, ensure_dataset_keys};
+
     use super::*;
+
+    async fn keyring(folder: &std::path::Path) -> Arc<dyn KeyService> {
+        let unlock = folder.join("keys.key");
+        create_key_file(&unlock).unwrap();
+        let keys = Keyring::create(folder.join("keys.ring"), Unlock::key_file(&unlock)).unwrap();
+        ensure_dataset_keys(&keys, "claims").await.unwrap();
+        Arc::new(keys)
+    }
+
+    #[tokio::test]
+    async fn keys_of_granted_classes_alone_are_opened() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let (first, second) = (keyring(folders[0].path()).await, keyring(folders[1].path()).await);
+        let grants = Grants::none().with("claims", [ColumnClass::Health]);
+        let granted = GrantedService::new(&first, &Arc::new(grants));
+        let [health, plain] =
+            [ColumnClass::Health, ColumnClass::Plain].map(|class| class_key("claims", class).unwrap());
+        let key = DataKey::random().unwrap();
+        let wrapped = async |keys: &Arc<dyn KeyService>, name| keys.wrap(name, &key, b"place").await.unwrap();
+        let of_health = wrapped(&first, &health).await;
+        let of_plain = wrapped(&first, &plain).await;
+        granted.unwrap(&of_health, b"place").await.unwrap();
+        granted.current(&health).await.unwrap();
+        for refused in [
+            granted.unwrap(&of_plain, b"place").await.map(drop),
+            granted.current(&plain).await.map(drop),
+            granted.wrap(&health, &key, b"place").await.map(drop),
+        ] {
+            assert!(refused.unwrap_err().is_denial());
+        }
+        // From now on the other one is asked, whose keys these are not.
+        granted.ask_through(&second);
+        assert!(granted.unwrap(&of_health, b"place").await.is_err());
+        let of_second = wrapped(&second, &health).await;
+        granted.unwrap(&of_second, b"place").await.unwrap();
+    }
+
+    #[test]
+    fn holders_share_nothing() {
+        let of = |holder| Grants::none().with("claims", [ColumnClass::Health]).held_by(holder);
+        assert_ne!(of("alice"), of("bob"));
+        assert!(of("alice").allow("claims", ColumnClass::Health));
+    }
 
     #[test]
     fn only_what_is_named_is_granted() {

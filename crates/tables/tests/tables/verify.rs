@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
-use datafusion::arrow::compute::{concat_batches, take_record_batch};
-use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::compute::{cast, concat_batches, take_record_batch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use parcours_tables::verify::{FaultKind, Verified, VerifyError, VerifyOptions, verify};
 
 use crate::sandbox::{Sandbox, dispensings, patients};
@@ -262,6 +262,48 @@ async fn altered_bytes_and_lost_keys_are_found() {
         report.faults.iter().all(|fault| fault.kind == FaultKind::Closed),
         "{report:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_not_the_logs_is_found() {
+    let sandbox = loaded().await;
+    let longer = file_of_shard(&sandbox, "dispensing", 0);
+    let bytes = [std::fs::read(&longer).unwrap(), vec![0]].concat();
+    std::fs::write(&longer, bytes).unwrap();
+    let other = file_of_shard(&sandbox, "dispensing", 1);
+    sandbox.falsify("dispensing", &other, with_wide_quantity).await;
+    let report = verified(&sandbox).await;
+    assert_eq!(
+        faults(&report),
+        [(FaultKind::Size, None, None, 0), (FaultKind::Schema, None, None, 0)]
+    );
+    assert_eq!(report.faults[1].column.as_deref(), Some("quantity"));
+}
+
+/// The same rows, whose quantity is of another type.
+fn with_wide_quantity(rows: RecordBatch) -> RecordBatch {
+    let at = rows.schema().index_of("quantity").unwrap();
+    let mut columns = rows.columns().to_vec();
+    columns[at] = cast(&columns[at], &DataType::Int64).unwrap();
+    let mut fields: Vec<Field> = rows.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields[at] = fields[at].clone().with_data_type(DataType::Int64);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_in_the_folder_of_another_shard_is_found() {
+    let sandbox = loaded().await;
+    let log = sandbox.dir.path().join("tables/claims/patient/_delta_log");
+    let log = log.join(format!("{:020}.json", 0));
+    let text = std::fs::read_to_string(&log).unwrap();
+    let told = text.replace(
+        r#""partitionValues":{"shard":"1"}"#,
+        r#""partitionValues":{"shard":"2"}"#,
+    );
+    assert_ne!(told, text);
+    std::fs::write(&log, told).unwrap();
+    let kinds: Vec<FaultKind> = verified(&sandbox).await.faults.iter().map(|fault| fault.kind).collect();
+    assert_eq!(kinds, [FaultKind::Place, FaultKind::WrongShard]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

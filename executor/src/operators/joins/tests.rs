@@ -3,21 +3,35 @@
 
 use std::sync::Arc;
 
-use arrow::compute::concat_batches;
+use arrow::array::RecordBatch;
+use arrow::compute::{SortOptions, concat_batches};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::row::{RowConverter, SortField};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, collect, displayable};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinSide, JoinType, NullEquality};
+use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, collect_partitioned, displayable};
 use datafusion::prelude::SessionContext;
 
-use crate::operators::fixtures::{answer, both_tables, plan};
+use crate::operators::fixtures::{answer, both_tables, context, plan, rows};
 use crate::operators::put_into;
 
-/// Whether rows come in the order that their plan declares.
+/// Whether the rows of each partition come in the order that their plan declares.
 async fn in_declared_order(plan: &Arc<dyn ExecutionPlan>, context: &SessionContext) -> bool {
+    let partitions = collect_partitioned(Arc::clone(plan), context.task_ctx()).await.unwrap();
+    partitions.iter().all(|rows| is_in_declared_order(plan, rows))
+}
+
+fn is_in_declared_order(plan: &Arc<dyn ExecutionPlan>, rows: &[RecordBatch]) -> bool {
     let Some(order) = plan.output_ordering() else {
         return true;
     };
-    let rows = collect(Arc::clone(plan), context.task_ctx()).await.unwrap();
-    let rows = concat_batches(&plan.schema(), &rows).unwrap();
+    let rows = concat_batches(&plan.schema(), rows).unwrap();
     let by = order.iter().map(|by| by.evaluate_to_sort_column(&rows).unwrap());
     let (fields, columns): (Vec<_>, Vec<_>) = by
         .map(|by| {
@@ -37,7 +51,7 @@ async fn joined(sql: &str, hash: bool, batch_rows: usize) {
     let plan = plan(&context, sql).await;
     let ours = put_into(Arc::clone(&plan)).unwrap();
     let shown = displayable(ours.as_ref()).indent(false).to_string();
-    assert!(shown.contains("PatientJoin"), "{sql}\n{shown}");
+    assert!(!patient_joins(&ours).is_empty(), "{sql}\n{shown}");
     assert_eq!(ours.schema(), plan.schema());
     assert!(in_declared_order(&ours, &context).await, "{sql}\n{shown}");
     assert_eq!(
@@ -97,10 +111,101 @@ async fn other_joins_stay_the_engines() {
         "s.p = t.p AND arrow_cast(s.n, 'UInt64') < arrow_cast(t.n, 'UInt64')",
     ] {
         let sql = format!("SELECT t.n FROM t JOIN s ON {on}");
-        let plan = plan(&context, &sql).await;
-        let shown = displayable(put_into(plan).unwrap().as_ref()).indent(false).to_string();
-        assert!(!shown.contains("PatientJoin"), "{sql}\n{shown}");
+        let ours = put_into(plan(&context, &sql).await).unwrap();
+        assert!(patient_joins(&ours).is_empty(), "{sql}");
     }
+}
+
+#[tokio::test]
+async fn joins_of_unordered_sides_stay_the_engines() {
+    let context = both_tables(10, 64, true).await;
+    for sides in [
+        "t JOIN (SELECT * FROM s ORDER BY n LIMIT 1000000) AS s",
+        "(SELECT * FROM t ORDER BY n LIMIT 1000000) AS t JOIN s",
+    ] {
+        let sql = format!("SELECT t.n FROM {sides} ON s.p = t.p AND s.d > t.d");
+        let ours = put_into(plan(&context, &sql).await).unwrap();
+        assert!(patient_joins(&ours).is_empty(), "{sql}");
+    }
+}
+
+/// The joins by patient of a plan.
+fn patient_joins(plan: &Arc<dyn ExecutionPlan>) -> Vec<Arc<dyn ExecutionPlan>> {
+    let mut found = Vec::new();
+    plan.apply(|node| {
+        if node.name() == "PatientJoin" {
+            found.push(Arc::clone(node));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .unwrap();
+    found
+}
+
+#[tokio::test]
+async fn a_join_has_two_inputs_and_keeps_the_order_of_the_leading_one() {
+    let context = both_tables(10, 64, false).await;
+    for (kind, kept) in [
+        ("JOIN", [true, false]),
+        ("LEFT JOIN", [true, false]),
+        ("RIGHT JOIN", [false, true]),
+        ("FULL JOIN", [false, false]),
+    ] {
+        let sql = format!("SELECT t.n, s.n AS m FROM t {kind} s ON s.p = t.p AND s.d > t.d");
+        let ours = put_into(plan(&context, &sql).await).unwrap();
+        let found = patient_joins(&ours);
+        let join = found.first().expect(kind);
+        assert_eq!(join.maintains_input_order(), kept, "{kind}");
+        let inputs: Vec<_> = join.children().into_iter().map(Arc::clone).collect();
+        assert_eq!(inputs.len(), 2, "{kind}");
+        assert!(Arc::clone(join).with_new_children(inputs[..1].to_vec()).is_err());
+        assert!(Arc::clone(join).with_new_children(inputs).is_ok());
+    }
+}
+
+/// A join of `p` to `p` where the left `n` is less than the right one, over two sides of two partitions in order.
+fn of_two_partitions(mode: PartitionMode) -> Arc<dyn ExecutionPlan> {
+    let side = |seeds: [u64; 2]| {
+        let partitions = seeds.map(|seed| rows(seed, 30));
+        let schema = partitions[0][0].schema();
+        let by_patient = PhysicalSortExpr::new(Arc::new(Column::new("p", 0)), SortOptions::new(false, false));
+        let source = MemorySourceConfig::try_new(&partitions, schema, None).unwrap();
+        let order = LexOrdering::new([by_patient]).unwrap();
+        DataSourceExec::from_data_source(source.try_with_sort_information(vec![order]).unwrap())
+    };
+    let column = |name: &str, at| Arc::new(Column::new(name, at)) as Arc<dyn PhysicalExpr>;
+    let of = |side| ColumnIndex { index: 3, side };
+    let numbers = ["left", "right"].map(|name| Field::new(name, DataType::Int64, true));
+    let filter = JoinFilter::new(
+        Arc::new(BinaryExpr::new(column("left", 0), Operator::Lt, column("right", 1))),
+        vec![of(JoinSide::Left), of(JoinSide::Right)],
+        Arc::new(Schema::new(numbers.to_vec())),
+    );
+    let join = HashJoinExec::try_new(
+        side([1, 2]),
+        side([3, 4]),
+        vec![(column("p", 0), column("p", 0))],
+        Some(filter),
+        &JoinType::Left,
+        None,
+        mode,
+        NullEquality::NullEqualsNothing,
+        false,
+    );
+    Arc::new(join.unwrap())
+}
+
+#[tokio::test]
+async fn partitions_are_joined_one_by_one() {
+    let context = context(rows(1, 1), 64, 1 << 30);
+    let theirs = of_two_partitions(PartitionMode::Partitioned);
+    let ours = put_into(Arc::clone(&theirs)).unwrap();
+    assert_eq!(patient_joins(&ours).len(), 1);
+    assert!(in_declared_order(&ours, &context).await);
+    assert_eq!(answer(ours, &context).await, answer(theirs, &context).await);
+    // One left side for all partitions of the right one.
+    let collected = put_into(of_two_partitions(PartitionMode::CollectLeft)).unwrap();
+    assert!(patient_joins(&collected).is_empty());
 }
 
 #[tokio::test]
@@ -111,7 +216,6 @@ async fn what_fails_for_nobody_does_not_fail() {
                LEFT JOIN (SELECT * FROM s WHERE p <> 'p000010') AS s ON s.p = t.p AND s.n >= 10 / t.z";
     let plan = plan(&context, sql).await;
     let ours = put_into(Arc::clone(&plan)).unwrap();
-    let shown = displayable(ours.as_ref()).indent(false).to_string();
-    assert!(shown.contains("PatientJoin"), "{shown}");
+    assert_eq!(patient_joins(&ours).len(), 1);
     assert_eq!(answer(ours, &context).await, answer(plan, &context).await);
 }

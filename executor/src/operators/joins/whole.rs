@@ -141,3 +141,42 @@ impl Whole {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::{Int64Array, StringArray};
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+    use datafusion::physical_expr::expressions::Column;
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+
+    use super::*;
+
+    fn rows(patients: &[&str]) -> RecordBatch {
+        let numbers: Int64Array = (0..patients.len() as i64).collect();
+        let columns: [(&str, ArrayRef); 2] = [
+            ("p", Arc::new(StringArray::from(patients.to_vec()))),
+            ("n", Arc::new(numbers)),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    /// Of a patient who goes on, the batches behind the first are counted, as long as their rows are here.
+    #[tokio::test]
+    async fn a_patient_of_several_batches_is_counted() {
+        let batches = [rows(&["a", "b"]), rows(&["b", "b", "b"]), rows(&["b", "c"])];
+        let behind = [batches[1].clone(), batches[2].slice(0, 1)];
+        let counted: usize = behind.iter().map(|rows| size(rows) + BESIDE * rows.num_rows()).sum();
+        let schema = batches[0].schema();
+        let input = RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches.map(Ok)));
+        let pool = Arc::new(GreedyMemoryPool::new(1 << 20)) as Arc<dyn MemoryPool>;
+        let memory = MemoryConsumer::new("test").register(&pool);
+        let mut whole = Whole::new(Box::pin(input), Arc::new(Column::new("p", 0)), memory);
+        for (rows, held) in [(1, 0), (5, counted), (1, 0)] {
+            let patients = whole.next().await.unwrap().unwrap();
+            assert_eq!((patients.rows.num_rows(), patients.ranges.len()), (rows, 1));
+            assert_eq!(pool.reserved(), held);
+        }
+        assert!(whole.next().await.unwrap().is_none());
+    }
+}

@@ -57,3 +57,38 @@ async fn classes_of_another_dataset_are_no_classes_of_this_one() {
     other.allow("omop", ColumnClass::ALL);
     assert!(touched.admit(&other).is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filters_columns_are_known_to_be_read() {
+    let claims = Claims::load().await;
+    let view = claims.view("alice", ColumnClass::ALL);
+    let table = view.datasets["claims"].tables["dispensing"].table();
+    let touched = touched(&scan(Some(vec![4])).await).unwrap();
+    assert!(touched.reads(table, "quantity") && touched.reads(table, "site"));
+    assert!(!touched.reads(table, "code"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_are_those_of_all_tables_together() {
+    let one = scan(Some(vec![4])).await;
+    let bytes = |plan: &LogicalPlan| touched(plan).unwrap().bytes;
+    let both = LogicalPlanBuilder::from(one.clone()).cross_join(one.clone()).unwrap();
+    assert!(bytes(&one) > 0);
+    assert_eq!(bytes(&both.build().unwrap()), 2 * bytes(&one));
+}
+
+#[test]
+fn small_shards_are_handed_out_together() {
+    let shards = |bytes, partitions| {
+        let touched = Touched {
+            bytes,
+            partitions,
+            ..Touched::default()
+        };
+        touched.shards_of_a_task()
+    };
+    assert_eq!(shards(64 << 20, 16), 4);
+    assert_eq!(shards(3 << 20, 1), 5);
+    assert_eq!(shards(1 << 40, 16), 1, "a shard is worth a task");
+    assert_eq!(shards(0, 16), 16 << 20, "all of them");
+}

@@ -120,4 +120,6 @@ async fn what_is_no_longer_granted_is_ended() {
     }
     assert!(plain.runs(), "it reads nothing of the class");
     kept.abort();
+    jobs.withdraw(&plain, "the project has ended".into()).await;
+    assert!(!plain.runs(), "it ends at the first word of it");
 }

@@ -201,6 +201,48 @@ async fn what_is_not_a_query_is_named_and_refused() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_runs_nothing() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", ColumnClass::ALL);
+    let sql = "EXPLAIN ANALYZE SELECT max(code) AS m FROM claims.dispensing";
+    let refusal = planner.prepare(&view, sql).await.err().unwrap();
+    assert_eq!(refusal.to_string(), "EXPLAIN ANALYZE is not available, use EXPLAIN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalog_and_functions_are_found_as_tables() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", ColumnClass::ALL);
+    for sql in [
+        "SELECT table_name FROM information_schema.tables",
+        "SELECT value FROM generate_series(1, 3)",
+    ] {
+        planner
+            .prepare(&view, sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    let refusal = planner.prepare(&view, "SELECT * FROM claims.dispensings").await;
+    assert!(matches!(refusal, Err(QueryError::NotFound { kind: "table", .. })));
+}
+
+/// What is optimized, and looked at, is the statement with its ties broken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_is_optimized_with_its_ties_broken() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", ColumnClass::ALL);
+    let state = claims.sessions.context(&view, "planning", 1, None).unwrap().state();
+    let sql = "SELECT site FROM claims.dispensing ORDER BY site LIMIT 3";
+    let statement = planner.prepare(&view, sql).await.unwrap();
+    let admitted = statement.admitted.unwrap();
+    assert_ne!(admitted.plan, statement.plan);
+    assert_eq!(admitted.optimized, optimized(&state, &admitted.plan).unwrap());
+}
+
 /// `INTERSECT` takes NULL for the same as NULL. By patient and more, it is a join by patient whose other keys still are.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_keys_of_a_join_by_patient_are_compared_as_they_were() {
