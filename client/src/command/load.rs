@@ -11,6 +11,7 @@ use parcours_cluster::bytesize::ByteSize;
 use parcours_keys::KeyService;
 use parcours_tables::Stores;
 use parcours_tables::load::{LoadError, LoadOptions, LoadReport, Progress, Step, TableReport};
+use parcours_tables::source::RejectLimit;
 use parcours_tables::spec::Dataset;
 use url::Url;
 
@@ -33,9 +34,15 @@ pub struct LoadArgs {
     /// List bad rows in this file and load the others; without it the first bad row stops the load
     #[arg(long, value_name = "FILE")]
     reject_to: Option<PathBuf>,
-    /// Build tables whose sources have changed anew instead of refusing them
+    /// How many bad rows of a source may be set aside: rows, or a share of them
+    #[arg(long, value_name = "ROWS|PERCENT%", default_value = "1%", requires = "reject_to")]
+    reject_limit: RejectLimit,
+    /// Build tables anew whose sources, or how the description reads them, have changed, instead of refusing them
     #[arg(long)]
     replace: bool,
+    /// Leave out the rows of sources that are no longer there, where a table is built anew
+    #[arg(long, requires = "replace")]
+    forget_missing: bool,
     /// Memory for sorting and writing; what does not fit is spilled, encrypted
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     memory: ByteSize,
@@ -77,7 +84,8 @@ pub async fn run(args: LoadArgs) -> Result<(), Failure> {
         ..LoadOptions::default()
     };
     (options.memory_bytes, options.replace) = (args.memory.as_usize(), args.replace);
-    options.reject_to = args.reject_to.clone();
+    options.forget_missing = args.forget_missing;
+    (options.reject_to, options.reject_limit) = (args.reject_to.clone(), args.reject_limit);
     options.spill_dir = args.spill_dir.clone().unwrap_or(options.spill_dir);
     let load = Load {
         dataset,

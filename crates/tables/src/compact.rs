@@ -18,7 +18,7 @@ use crate::load::{LoadError, LoadOptions, Step, sort_error};
 use crate::reread::Reread;
 use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot};
 use crate::store::Stores;
-use crate::version::DatasetVersion;
+use crate::version::{DatasetVersion, TableVersion};
 use crate::writing::commit::{NewTable, commit_table, create_version};
 use crate::writing::shape::TableShape;
 use crate::writing::shards;
@@ -208,7 +208,7 @@ impl Compaction<'_> {
             let anew = NewTable {
                 shape: &table.shape,
                 files: &table.files,
-                sources: known.map(|table| table.sources.clone()).unwrap_or_default(),
+                origin: known.map(TableVersion::origin).unwrap_or_default(),
             };
             let entry = commit_table(&self.root, self.snapshot.splits(), anew).await?;
             tables.insert(table.shape.name.clone(), entry);

@@ -1,18 +1,17 @@
 //! What happens to each table of a load: which of its sources are new, whether it is built anew, and which columns it has, in
 //! view of what was loaded before and of the table that it is flattened with.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use super::LoadError;
 use super::flatten::FlattenPlan;
 use super::plan::TablePlan;
+use super::{LoadError, LoadOptions};
 use crate::snapshot::TableSnapshot;
 use crate::source::{self, SourceFile};
-use crate::spec::{SpecFault, Table};
-use crate::version::SourceRecord;
+use crate::spec::{Reading, SpecFault, Table};
+use crate::version::{Origin, SourceRecord};
 use crate::writing::shape::TableShape;
 
 /// A table, and what is known of it before it is decided what happens to it.
@@ -22,8 +21,10 @@ pub(super) struct Draft<'a> {
     pub(super) schema: SchemaRef,
     /// The sources there are now, with their digests.
     pub(super) sources: Vec<(SourceFile, String)>,
-    /// The sources loaded before.
-    pub(super) known: &'a [SourceRecord],
+    /// How they are read.
+    pub(super) reading: Reading,
+    /// The sources loaded before, and how they were read.
+    pub(super) known: Origin,
     /// The table as it was before.
     pub(super) before: Option<Arc<TableSnapshot>>,
 }
@@ -31,15 +32,15 @@ pub(super) struct Draft<'a> {
 /// The tables of a description, which depend on each other where one is flattened with another.
 pub(super) struct Drafts<'a> {
     patient_id: &'a str,
-    may_replace: bool,
+    options: &'a LoadOptions,
     drafts: &'a [Draft<'a>],
 }
 
 impl<'a> Drafts<'a> {
-    pub(super) fn new(patient_id: &'a str, may_replace: bool, drafts: &'a [Draft<'a>]) -> Self {
+    pub(super) fn new(patient_id: &'a str, options: &'a LoadOptions, drafts: &'a [Draft<'a>]) -> Self {
         Self {
             patient_id,
-            may_replace,
+            options,
             drafts,
         }
     }
@@ -50,9 +51,12 @@ impl<'a> Drafts<'a> {
 
     fn plan(&self, draft: &Draft<'_>) -> Result<TablePlan, LoadError> {
         let replace = self.replaces(draft)?;
-        let kept = if replace { Vec::new() } else { draft.known.to_vec() };
-        let mut seen: BTreeSet<String> = kept.iter().map(|record| record.sha256.clone()).collect();
-        let is_new = |(_, sha256): &&(SourceFile, String)| seen.insert(sha256.clone());
+        if replace && !self.options.forget_missing {
+            draft.check_nothing_is_missing()?;
+        }
+        let kept = if replace { Origin::default() } else { draft.known.clone() };
+        // A copy of what an earlier load read is known by its bytes; two equal files of one load are two files.
+        let is_new = |(_, sha256): &&(SourceFile, String)| !kept.sources.iter().any(|record| record.sha256 == *sha256);
         let new: Vec<_> = draft.sources.iter().filter(is_new).cloned().collect();
         let (shape, flatten) = self.shape(draft)?;
         Ok(TablePlan {
@@ -62,26 +66,30 @@ impl<'a> Drafts<'a> {
             flatten,
             skipped: draft.sources.len() - new.len(),
             new,
+            reading: draft.reading.clone(),
             kept,
             before: draft.before.clone(),
             replace,
         })
     }
 
-    /// Whether the table is built anew: a source of it has changed, or of the table that its patients come from.
+    /// Whether the table is built anew: a source of it has changed, or how they are read, or the table that its patients
+    /// come from; or rows were set aside and are tried again.
     fn replaces(&self, draft: &Draft<'_>) -> Result<bool, LoadError> {
-        let changed = draft.sources.iter().find_map(|source| changed(source, draft.known));
-        if let (Some(record), false) = (changed, self.may_replace) {
-            let (table, path, version) = (draft.table.name.clone(), record.path.clone(), record.version);
-            return Err(LoadError::SourceChanged { table, path, version });
-        }
         let main = draft
             .table
             .flatten
             .as_ref()
             .and_then(|flatten| self.draft(&flatten.with));
         let of_main = main.map_or(Ok(false), |main| self.replaces(main))?;
-        Ok(changed.is_some() || of_main)
+        let changed = draft.source_changed().or_else(|| draft.reading_changed());
+        match (changed, self.options.replace) {
+            (Some(change), false) => Err(change),
+            (changed, replace) => {
+                let again = replace && draft.known.sources.iter().any(|record| record.rejected > 0);
+                Ok(changed.is_some() || again || of_main)
+            }
+        }
     }
 
     fn draft(&self, name: &str) -> Option<&Draft<'_>> {
@@ -113,10 +121,54 @@ impl<'a> Drafts<'a> {
     }
 }
 
-/// The record of this source's path, if its bytes were never loaded but the path was.
-fn changed<'a>((file, sha256): &(SourceFile, String), known: &'a [SourceRecord]) -> Option<&'a SourceRecord> {
-    if known.iter().any(|record| record.sha256 == *sha256) {
-        return None;
+impl Draft<'_> {
+    /// A source that was loaded under its path with other bytes.
+    fn source_changed(&self) -> Option<LoadError> {
+        let known = &self.known.sources;
+        let changed = |(file, sha256): &(SourceFile, String)| match known.iter().any(|record| record.sha256 == *sha256) {
+            true => None,
+            false => known.iter().rev().find(|record| record.path == file.url.as_str()),
+        };
+        let record = self.sources.iter().find_map(changed)?;
+        Some(LoadError::SourceChanged {
+            table: self.table.name.clone(),
+            path: record.path.clone(),
+            version: record.version,
+        })
     }
-    known.iter().rev().find(|record| record.path == file.url.as_str())
+
+    /// Rows that were read as another description said.
+    fn reading_changed(&self) -> Option<LoadError> {
+        let now = self.reading.digest();
+        let other = |record: &&SourceRecord| record.reading.as_ref().is_some_and(|reading| *reading != now);
+        let record = self.known.sources.iter().find(other)?;
+        let before = record.reading.as_ref().and_then(|reading| self.known.readings.get(reading));
+        let changes = before.map(|before| self.reading.changes_from(before)).unwrap_or_default();
+        Some(LoadError::ReadingChanged {
+            table: self.table.name.clone(),
+            version: record.version,
+            changes,
+        })
+    }
+
+    /// Refuses to build a table anew without the rows of sources that are no longer there.
+    fn check_nothing_is_missing(&self) -> Result<(), LoadError> {
+        let present = |record: &&SourceRecord| {
+            let same = |(file, sha256): &(SourceFile, String)| {
+                *sha256 == record.sha256 || file.url.as_str() == record.path
+            };
+            self.sources.iter().any(same)
+        };
+        let missing: Vec<&str> = (self.known.sources.iter().filter(|record| !present(record)))
+            .map(|record| record.path.as_str())
+            .collect();
+        match missing.first() {
+            None => Ok(()),
+            Some(first) => Err(LoadError::SourcesMissing {
+                table: self.table.name.clone(),
+                count: missing.len(),
+                first: (*first).to_owned(),
+            }),
+        }
+    }
 }

@@ -56,6 +56,7 @@ pub async fn load(
     options: &LoadOptions,
 ) -> Result<LoadReport, LoadError> {
     options.check()?;
+    options.check_rejects(dataset)?;
     let root = DatasetRoot::new(into, &dataset.name, stores)?;
     let plan = plan::make(dataset, &root, into, stores, options).await?;
     if plan.is_empty() {

@@ -10,15 +10,16 @@ use url::Url;
 
 use super::draft::{Draft, Drafts};
 use super::flatten::FlattenPlan;
+use super::options::Rejects;
 use super::report::TableReport;
 use super::{LoadError, LoadOptions, Step, sample};
 use crate::delta::{CLASS_METADATA, LoggedFile};
 use crate::snapshot::{DatasetRoot, Snapshot, TableSnapshot, latest_version};
 use crate::source::{self, SourceFile};
-use crate::spec::{Dataset, Table};
+use crate::spec::{Dataset, Reading, Table};
 use crate::splits::{Splits, hex};
 use crate::store::Stores;
-use crate::version::SourceRecord;
+use crate::version::{Origin, SourceRecord, TableVersion};
 use crate::writing::shape::TableShape;
 
 /// Everything that a load is going to do.
@@ -42,8 +43,10 @@ pub(super) struct TablePlan {
     pub(super) flatten: Option<FlattenPlan>,
     pub(super) new: Vec<(SourceFile, String)>,
     pub(super) skipped: usize,
-    /// Sources of the version before that stay.
-    pub(super) kept: Vec<SourceRecord>,
+    /// How its sources are read.
+    pub(super) reading: Reading,
+    /// Where the rows of the version before come from that stay.
+    pub(super) kept: Origin,
     /// The table as it was before.
     pub(super) before: Option<Arc<TableSnapshot>>,
     pub(super) replace: bool,
@@ -80,11 +83,12 @@ pub(super) async fn make(
             table,
             schema,
             sources: digest(files, stores, options, &mut digested).await?,
-            known: known.map(|entry| entry.sources.as_slice()).unwrap_or_default(),
+            reading: Reading::of(table),
+            known: known.map(TableVersion::origin).unwrap_or_default(),
             before: base.as_ref().and_then(|base| base.table(&table.name)).cloned(),
         });
     }
-    let tables = Drafts::new(&dataset.patient_id, options.replace, &drafts).plans()?;
+    let tables = Drafts::new(&dataset.patient_id, options, &drafts).plans()?;
     let plan = LoadPlan {
         dataset: dataset.name.clone(),
         patient_id: dataset.patient_id.clone(),
@@ -147,6 +151,22 @@ impl TablePlan {
             Some(before) if !self.replace => before.files().iter().map(|file| file.logged().clone()).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Where the rows of version `number` come from.
+    pub(super) fn origin(&self, number: u64, rejects: &Rejects) -> Origin {
+        let reading = self.reading.digest();
+        let mut origin = self.kept.clone();
+        let loaded = self.new.iter().map(|(file, sha256)| SourceRecord {
+            path: file.url.to_string(),
+            sha256: sha256.clone(),
+            version: number,
+            reading: Some(reading.clone()),
+            rejected: rejects.of(file.url.as_str()),
+        });
+        origin.sources.extend(loaded);
+        origin.readings.insert(reading, self.reading.to_json());
+        origin
     }
 
     pub(super) fn report(&self, files: &[LoggedFile]) -> TableReport {

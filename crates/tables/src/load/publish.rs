@@ -11,7 +11,7 @@ use super::{LoadError, LoadOptions, LoadReport, Step};
 use crate::delta::LoggedFile;
 use crate::snapshot::DatasetRoot;
 use crate::splits::Splits;
-use crate::version::{self, DatasetVersion, SourceRecord, SplitSet, TableVersion};
+use crate::version::{self, DatasetVersion, SplitSet, TableVersion};
 use crate::writing::commit::{NewTable, commit_table, create_version};
 
 /// A table whose files are all safely in the store.
@@ -42,7 +42,7 @@ pub(super) async fn publish(
         let files = added.remove(table.name());
         reports.push(table.report(files.as_deref().unwrap_or_default()));
         if let Some(files) = files {
-            let entry = commit(root, splits, table, files, number).await?;
+            let entry = commit(root, splits, table, files, number, rejects).await?;
             tables.insert(table.name().to_string(), entry);
         }
     }
@@ -63,18 +63,14 @@ async fn commit(
     table: &TablePlan,
     added: Vec<LoggedFile>,
     number: u64,
+    rejects: &Rejects,
 ) -> Result<TableVersion, LoadError> {
     let mut files = table.kept_files();
     files.extend(added);
-    let loaded = table.new.iter().map(|(file, sha256)| SourceRecord {
-        path: file.url.to_string(),
-        sha256: sha256.clone(),
-        version: number,
-    });
     let table = NewTable {
         shape: &table.shape,
         files: &files,
-        sources: table.kept.iter().cloned().chain(loaded).collect(),
+        origin: table.origin(number, rejects),
     };
     commit_table(root, splits, table).await
 }

@@ -1,19 +1,25 @@
 //! How a source writes dates, and which dates can be true. A date outside its column's bounds makes its row bad.
 
-use chrono::NaiveDate;
-use chrono::format::{Item, StrftimeItems};
+use std::fmt;
+use std::str::FromStr;
 
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono_tz::Tz;
+
+use super::column_type::ColumnType;
+use super::date_pattern::DatePattern;
 use super::error::SpecFault;
 
 /// How a source writes a date or a timestamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DateFormat {
-    /// `2008-11-29`, and for timestamps `2008-11-29 10:20:30.123456` with a space or a `T`; the default.
+    /// `2008-11-29`; for timestamps that or `2008-11-29 10:20`, with seconds, up to six digits of a fraction and an offset
+    /// where they are written, and a `T` for the blank; for dates midnight may follow. The default.
     Iso,
-    /// `20081129`, for dates only.
+    /// `20081129`; of a timestamp, its midnight.
     Compact,
     /// Any other pattern of `strftime`, such as `%d/%m/%Y`.
-    Pattern(String),
+    Pattern(DatePattern),
 }
 
 impl DateFormat {
@@ -22,10 +28,9 @@ impl DateFormat {
         match pattern {
             "%Y-%m-%d" | "%F" => Ok(Self::Iso),
             "%Y%m%d" => Ok(Self::Compact),
-            _ if is_pattern(pattern) => Ok(Self::Pattern(pattern.to_owned())),
-            _ => Err(SpecFault::DateFormat {
-                written: pattern.to_owned(),
-            }),
+            _ => DatePattern::parse(pattern)
+                .map(Self::Pattern)
+                .map_err(|reason| fault(pattern, reason)),
         }
     }
 
@@ -34,18 +39,59 @@ impl DateFormat {
         match self {
             Self::Iso => "%Y-%m-%d",
             Self::Compact => "%Y%m%d",
-            Self::Pattern(pattern) => pattern,
+            Self::Pattern(pattern) => pattern.written(),
+        }
+    }
+
+    /// Whether it reads the whole of a value of this type; an instant needs the zone whose clock the table shows.
+    pub(super) fn check(&self, column_type: ColumnType, bounds: DateBounds, zone: Option<Zone>) -> Result<(), SpecFault> {
+        let Self::Pattern(pattern) = self else { return Ok(()) };
+        pattern
+            .check(column_type, bounds)
+            .map_err(|reason| fault(pattern.written(), reason))?;
+        match zone {
+            None if pattern.reads_offset() => Err(fault(
+                pattern.written(),
+                "it reads instants: say the zone whose clock the table shows, such as zone = \"Europe/Paris\"".to_owned(),
+            )),
+            _ => Ok(()),
         }
     }
 }
 
-/// Whether a pattern is understood and reads at least one field.
-fn is_pattern(pattern: &str) -> bool {
-    let items: Vec<_> = StrftimeItems::new(pattern).collect();
-    let reads = items
-        .iter()
-        .any(|item| matches!(item, Item::Numeric(..) | Item::Fixed(_)));
-    reads && !items.contains(&Item::Error)
+fn fault(pattern: &str, reason: String) -> SpecFault {
+    SpecFault::DateFormat {
+        written: pattern.to_owned(),
+        reason,
+    }
+}
+
+/// The zone whose clock a column of timestamps shows, where its source has instants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Zone(Tz);
+
+impl Zone {
+    /// What its clock shows at an instant, given as UTC.
+    pub(crate) fn clock(self, utc: NaiveDateTime) -> NaiveDateTime {
+        DateTime::from_timestamp(utc.and_utc().timestamp(), utc.and_utc().timestamp_subsec_nanos())
+            .map_or(utc, |instant| instant.with_timezone(&self.0).naive_local())
+    }
+}
+
+impl FromStr for Zone {
+    type Err = SpecFault;
+
+    fn from_str(name: &str) -> Result<Self, SpecFault> {
+        name.parse().map(Self).map_err(|_| SpecFault::Zone {
+            written: name.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())
+    }
 }
 
 /// The first and the last day that a column's values may have, both included.

@@ -5,9 +5,9 @@
 //! Every column of every row is decrypted. Files are read side by side as streams; of each, the encoded row group that is
 //! being read and one batch of its rows are in memory. Nothing is written.
 
+mod disclosed;
 mod file;
 mod report;
-mod statistics;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,7 @@
 //! CSV files as batches: bytes in chunks, chunks to rows, rows to typed columns. Rows may lie across chunks and lines;
 //! every row knows the physical line and the byte it begins at.
 
+mod decoded;
 mod header;
 mod rows;
 mod tokenizer;
@@ -31,7 +32,7 @@ pub(super) fn stream(
 ) -> BoxStream<'static, Result<RecordBatch, SourceError>> {
     let reader = CsvReader {
         file: bytes.name.clone(),
-        chunks: bytes.chunks(options.chunk_bytes),
+        chunks: decoded::chunks(bytes, &table.csv, options.chunk_bytes),
         chunk: Bytes::new(),
         started: false,
         tokenizer: Tokenizer::new(&table.csv),
@@ -103,38 +104,32 @@ impl CsvReader {
         self.chunk = chunk;
         if !self.started {
             self.started = true;
-            self.skip_byte_order_mark()?;
+            self.skip_byte_order_mark();
         }
         Ok(true)
     }
 
-    fn skip_byte_order_mark(&mut self) -> Result<(), SourceError> {
-        match self.chunk.as_ref() {
-            [0xef, 0xbb, 0xbf, ..] => {
-                self.chunk.advance(3);
-                self.tokenizer.skip(3);
-                Ok(())
-            }
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(SourceError::Encoding {
-                file: self.file.clone(),
-                found: "it begins like utf-16".to_owned(),
-            }),
-            _ => Ok(()),
+    fn skip_byte_order_mark(&mut self) {
+        if self.chunk.starts_with(&[0xef, 0xbb, 0xbf]) {
+            self.chunk.advance(3);
+            self.tokenizer.skip(3);
         }
     }
 
     /// Finds each column's field, by the header's names or by order.
     async fn read_header(&mut self) -> Result<(), SourceError> {
         if !self.table.csv.header {
-            self.rows.expect_fields(self.table.columns.len());
-            self.fields = Some((0..self.table.columns.len()).collect());
+            let fields = self.table.columns.len();
+            self.rows.expect_fields(fields, self.table.csv.trailing_delimiter);
+            self.fields = Some((0..fields).collect());
             return Ok(());
         }
         self.rows.expect_header();
         self.fill().await?;
-        let names = header::names(&self.rows, &self.file)?;
+        let trailing = self.table.csv.trailing_delimiter;
+        let names = header::names(&self.rows, &self.file, trailing)?;
         self.rows.clear();
-        self.rows.expect_fields(names.len());
+        self.rows.expect_fields(names.len(), trailing);
         self.fields = Some(super::mapping::positions(&self.table, &self.file, &names)?);
         Ok(())
     }
@@ -170,7 +165,7 @@ impl CsvReader {
                 file,
                 line,
                 byte,
-                problem,
+                problem: problem.text(),
             },
             Broken::TooLong { line, byte, limit } => SourceError::RowTooLong {
                 file,
