@@ -54,7 +54,11 @@ impl<'a> Drafts<'a> {
         if replace && !self.options.forget_missing {
             draft.check_nothing_is_missing()?;
         }
-        let kept = if replace { Origin::default() } else { draft.known.clone() };
+        let kept = if replace {
+            Origin::default()
+        } else {
+            draft.known.clone()
+        };
         // A copy of what an earlier load read is known by its bytes; two equal files of one load are two files.
         let is_new = |(_, sha256): &&(SourceFile, String)| !kept.sources.iter().any(|record| record.sha256 == *sha256);
         let new: Vec<_> = draft.sources.iter().filter(is_new).cloned().collect();
@@ -125,7 +129,8 @@ impl Draft<'_> {
     /// A source that was loaded under its path with other bytes.
     fn source_changed(&self) -> Option<LoadError> {
         let known = &self.known.sources;
-        let changed = |(file, sha256): &(SourceFile, String)| match known.iter().any(|record| record.sha256 == *sha256) {
+        let changed = |(file, sha256): &(SourceFile, String)| match known.iter().any(|record| record.sha256 == *sha256)
+        {
             true => None,
             false => known.iter().rev().find(|record| record.path == file.url.as_str()),
         };
@@ -142,8 +147,13 @@ impl Draft<'_> {
         let now = self.reading.digest();
         let other = |record: &&SourceRecord| record.reading.as_ref().is_some_and(|reading| *reading != now);
         let record = self.known.sources.iter().find(other)?;
-        let before = record.reading.as_ref().and_then(|reading| self.known.readings.get(reading));
-        let changes = before.map(|before| self.reading.changes_from(before)).unwrap_or_default();
+        let before = record
+            .reading
+            .as_ref()
+            .and_then(|reading| self.known.readings.get(reading));
+        let changes = before
+            .map(|before| self.reading.changes_from(before))
+            .unwrap_or_default();
         Some(LoadError::ReadingChanged {
             table: self.table.name.clone(),
             version: record.version,
@@ -154,9 +164,8 @@ impl Draft<'_> {
     /// Refuses to build a table anew without the rows of sources that are no longer there.
     fn check_nothing_is_missing(&self) -> Result<(), LoadError> {
         let present = |record: &&SourceRecord| {
-            let same = |(file, sha256): &(SourceFile, String)| {
-                *sha256 == record.sha256 || file.url.as_str() == record.path
-            };
+            let same =
+                |(file, sha256): &(SourceFile, String)| *sha256 == record.sha256 || file.url.as_str() == record.path;
             self.sources.iter().any(same)
         };
         let missing: Vec<&str> = (self.known.sources.iter().filter(|record| !present(record)))

@@ -280,9 +280,7 @@ fn without_index(metadata: ParquetMetaData) -> ParquetResult<ParquetMetaData> {
             true => column.into_builder(),
             false => column.into_builder().clear_statistics(),
         };
-        let column = column
-            .set_column_index_offset(None)
-            .set_column_index_length(None);
+        let column = column.set_column_index_offset(None).set_column_index_length(None);
         column
             .set_offset_index_offset(None)
             .set_offset_index_length(None)

@@ -78,9 +78,7 @@ pub enum SourceError {
     Characters { file: String, encoding: &'static str },
     #[error("{file} is not utf-8: {found}: say csv = {{ encoding = \"windows-1252\" }} or another, or convert it")]
     Encoding { file: String, found: String },
-    #[error(
-        "{file} line {line} (byte {byte}): {problem}; if the file does not quote, say csv = {{ quote = \"\" }}"
-    )]
+    #[error("{file} line {line} (byte {byte}): {problem}; if the file does not quote, say csv = {{ quote = \"\" }}")]
     Quotes {
         file: String,
         line: u64,
@@ -234,7 +232,9 @@ pub enum Reason {
     NotATimestamp,
     #[error("no day of the calendar, or no time of the day")]
     ImpossibleDate,
-    #[error("a date outside date_min and date_max of its column, which are 1800-01-01 and 2200-12-31 unless they are said")]
+    #[error(
+        "a date outside date_min and date_max of its column, which are 1800-01-01 and 2200-12-31 unless they are said"
+    )]
     OutsideBounds,
     #[error("a date with a time of day: say timestamp(us), or a format")]
     HasATime,

@@ -49,7 +49,9 @@ async fn local(stores: &Stores, pattern: &str) -> Result<Vec<SourceFile>, Source
         reason,
     };
     if std::path::Path::new(pattern).is_dir() {
-        return Err(refuse("it is a folder: say which of its files, such as *.csv".to_owned()));
+        return Err(refuse(
+            "it is a folder: say which of its files, such as *.csv".to_owned(),
+        ));
     }
     let mut found = Vec::new();
     for path in local_paths(pattern).map_err(&refuse)? {
@@ -95,7 +97,9 @@ pub fn matches(table: &Table, path: &std::path::Path) -> bool {
         let matcher = Pattern::new(pattern).ok();
         paths.iter().any(|path| {
             let named = path == std::path::Path::new(pattern);
-            let matched = matcher.as_ref().is_some_and(|matcher| matcher.matches_path_with(path, MATCHING));
+            let matched = matcher
+                .as_ref()
+                .is_some_and(|matcher| matcher.matches_path_with(path, MATCHING));
             named || matched && !is_left_beside(pattern, &path.to_string_lossy())
         })
     })

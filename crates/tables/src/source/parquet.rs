@@ -191,7 +191,9 @@ async fn load(reader: &mut BytesReader, file: &str) -> Result<ArrowReaderMetadat
     let error = |source| parquet_error(file, source);
     // Some types that the reader does not know make it panic.
     let loading = AssertUnwindSafe(ArrowReaderMetadata::load_async(reader, ArrowReaderOptions::new())).catch_unwind();
-    let metadata = loading.await.map_err(|_| SourceError::ParquetType { file: file.to_owned() })?;
+    let metadata = loading
+        .await
+        .map_err(|_| SourceError::ParquetType { file: file.to_owned() })?;
     let metadata = metadata.map_err(error)?;
     let wide = microseconds(&metadata);
     if &wide == metadata.schema() {
@@ -216,10 +218,14 @@ fn is_int96(root: &TypePtr) -> bool {
 fn microseconds(metadata: &ArrowReaderMetadata) -> SchemaRef {
     let schema = metadata.schema();
     let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let fields = schema.fields().iter().zip(roots(metadata)).map(|(field, root)| match is_int96(root) {
-        true => Arc::new(Field::clone(field).with_data_type(instant.clone())),
-        false => field.clone(),
-    });
+    let fields = schema
+        .fields()
+        .iter()
+        .zip(roots(metadata))
+        .map(|(field, root)| match is_int96(root) {
+            true => Arc::new(Field::clone(field).with_data_type(instant.clone())),
+            false => field.clone(),
+        });
     Arc::new(Schema::new_with_metadata(
         fields.collect::<Vec<_>>(),
         schema.metadata().clone(),

@@ -229,7 +229,9 @@ fn is_list(path: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     let mut first = Vec::new();
-    File::open(path)?.take(HEADER.len() as u64 + 1).read_to_end(&mut first)?;
+    File::open(path)?
+        .take(HEADER.len() as u64 + 1)
+        .read_to_end(&mut first)?;
     Ok(first.is_empty() || first == format!("{HEADER}\n").as_bytes())
 }
 

@@ -111,11 +111,11 @@ impl DatePattern {
     pub(super) fn check(&self, column_type: ColumnType, bounds: DateBounds) -> Result<(), String> {
         self.check_day(bounds)?;
         match column_type {
-            ColumnType::Date32 if self.reads_clock() || self.reads_offset() => {
-                Err("a date32 would drop the time that it reads: say timestamp(us), or write 00:00:00 as it stands in \
+            ColumnType::Date32 if self.reads_clock() || self.reads_offset() => Err(
+                "a date32 would drop the time that it reads: say timestamp(us), or write 00:00:00 as it stands in \
                      the source"
-                    .to_owned())
-            }
+                    .to_owned(),
+            ),
             ColumnType::Date32 => Ok(()),
             _ => self.check_clock(),
         }
@@ -149,11 +149,20 @@ impl DatePattern {
         let hour = self.has(Field::Hour) || self.has(Field::HourOfHalf);
         let fraction = |part: &Part| matches!(part, Part::Fraction { .. } | Part::PointAndFraction);
         let said = [
-            (self.has(Field::Hour) && self.has(Field::HourOfHalf), "it says the hour twice"),
-            (self.has(Field::HourOfHalf) && !half, "%I needs %p: twelve hours come twice a day"),
+            (
+                self.has(Field::Hour) && self.has(Field::HourOfHalf),
+                "it says the hour twice",
+            ),
+            (
+                self.has(Field::HourOfHalf) && !half,
+                "%I needs %p: twelve hours come twice a day",
+            ),
             (half && !self.has(Field::HourOfHalf), "%p needs %I"),
             (self.has(Field::Minute) && !hour, "it says minutes and no hours"),
-            (self.has(Field::Second) && !self.has(Field::Minute), "it says seconds and no minutes"),
+            (
+                self.has(Field::Second) && !self.has(Field::Minute),
+                "it says seconds and no minutes",
+            ),
             (
                 self.parts.iter().any(fraction) && !self.has(Field::Second),
                 "it says a fraction and no seconds",
@@ -168,10 +177,7 @@ impl DatePattern {
 
     fn reads_clock(&self) -> bool {
         let clock = |part: &Part| match part {
-            Part::Number(field, _) => matches!(
-                field,
-                Field::Hour | Field::HourOfHalf | Field::Minute | Field::Second
-            ),
+            Part::Number(field, _) => matches!(field, Field::Hour | Field::HourOfHalf | Field::Minute | Field::Second),
             Part::HalfOfDay | Part::Fraction { .. } | Part::PointAndFraction => true,
             Part::Text(_) | Part::MonthName { .. } | Part::Offset => false,
         };

@@ -44,7 +44,12 @@ impl DateFormat {
     }
 
     /// Whether it reads the whole of a value of this type; an instant needs the zone whose clock the table shows.
-    pub(super) fn check(&self, column_type: ColumnType, bounds: DateBounds, zone: Option<Zone>) -> Result<(), SpecFault> {
+    pub(super) fn check(
+        &self,
+        column_type: ColumnType,
+        bounds: DateBounds,
+        zone: Option<Zone>,
+    ) -> Result<(), SpecFault> {
         let Self::Pattern(pattern) = self else { return Ok(()) };
         pattern
             .check(column_type, bounds)
@@ -52,7 +57,8 @@ impl DateFormat {
         match zone {
             None if pattern.reads_offset() => Err(fault(
                 pattern.written(),
-                "it reads instants: say the zone whose clock the table shows, such as zone = \"Europe/Paris\"".to_owned(),
+                "it reads instants: say the zone whose clock the table shows, such as zone = \"Europe/Paris\""
+                    .to_owned(),
             )),
             _ => Ok(()),
         }

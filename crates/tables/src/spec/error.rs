@@ -116,7 +116,9 @@ pub enum SpecFault {
     CsvCharacter { option: &'static str },
     #[error("csv delimiter, quote, escape, decimal and thousands must differ")]
     CsvAmbiguous,
-    #[error("csv booleans need texts for true and others for false, such as booleans = {{ true = [\"O\"], false = [\"N\"] }}")]
+    #[error(
+        "csv booleans need texts for true and others for false, such as booleans = {{ true = [\"O\"], false = [\"N\"] }}"
+    )]
     CsvBooleans,
     #[error("csv thousands must be one character that is no part of a number, such as a blank or a point")]
     CsvThousands,

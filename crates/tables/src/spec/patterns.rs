@@ -23,7 +23,9 @@ pub(super) fn absolute(expanded: &str, folder: &Path) -> Result<String, SpecFaul
         Some(_) => Err(refuse("say a local path or s3://bucket/path")),
         None => {
             let folder = folder.to_str().ok_or_else(|| refuse("its folder is not utf-8"))?;
-            Ok(upwards(&Path::new(&Pattern::escape(folder)).join(expanded)).display().to_string())
+            Ok(upwards(&Path::new(&Pattern::escape(folder)).join(expanded))
+                .display()
+                .to_string())
         }
     }
 }

@@ -60,7 +60,11 @@ fn differences(at: &str, before: &Value, now: &Value, changes: &mut Vec<String>)
         (Value::Object(before), Value::Object(now)) => {
             let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
             for key in keys {
-                let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                let at = if at.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{at}.{key}")
+                };
                 let of = |object: &Map<String, Value>| object.get(key).cloned().unwrap_or_default();
                 differences(&at, &of(before), &of(now), changes);
             }

@@ -327,7 +327,9 @@ fn csv_characters(document: &CsvDocument) -> Result<CsvOptions, SpecFault> {
     let groups = options
         .thousands
         .is_some_and(|thousands| thousands == char::from(options.decimal));
-    let escaped = options.escape.is_some_and(|escape| Some(escape) == options.quote || escape == options.delimiter);
+    let escaped = options
+        .escape
+        .is_some_and(|escape| Some(escape) == options.quote || escape == options.delimiter);
     let both = options.booleans.as_ref().is_some_and(|booleans| {
         booleans.yes.is_empty() || booleans.no.is_empty() || booleans.yes.iter().any(|text| booleans.no.contains(text))
     });

@@ -8,7 +8,9 @@ use serde_json::Value;
 /// The columns of which a file's statistics, which are Delta's JSON, give bounds.
 pub(super) fn disclosed(statistics: &str) -> BTreeSet<String> {
     let statistics: Value = serde_json::from_str(statistics).unwrap_or_default();
-    let bounds = ["minValues", "maxValues"].into_iter().filter_map(|name| statistics.get(name)?.as_object());
+    let bounds = ["minValues", "maxValues"]
+        .into_iter()
+        .filter_map(|name| statistics.get(name)?.as_object());
     bounds.flat_map(|bounds| bounds.keys().cloned()).collect()
 }
 

@@ -17,8 +17,8 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 
 use super::VerifyError;
-use super::report::{Fault, FaultKind};
 use super::disclosed::disclosed;
+use super::report::{Fault, FaultKind};
 use crate::order::RowOrder;
 use crate::scan::{ScanKeys, open_file};
 use crate::snapshot::{DataFile, TableSnapshot};
@@ -152,7 +152,8 @@ impl FileCheck {
     fn row_checks(&mut self) -> Result<RowChecks, Stop> {
         let schema = Arc::clone(self.table.schema());
         for column in disclosed(&self.file.logged().stats) {
-            let problem = "the log, which is in clear, gives bounds of its values: write the file anew with parcours compact";
+            let problem =
+                "the log, which is in clear, gives bounds of its values: write the file anew with parcours compact";
             self.whole(FaultKind::Disclosure, Some(column), problem);
         }
         let order = RowOrder::new(&schema, self.table.sorted_by()).map_err(|error| self.stop(error.into()))?;

@@ -146,10 +146,13 @@ impl<'a> TableWriter<'a> {
 /// which is greater than all others in a condition, so that rows would be passed over that a condition keeps.
 fn exact_statistics(builder: WriterPropertiesBuilder, schema: &SchemaRef) -> WriterPropertiesBuilder {
     let floats = schema.fields().iter().filter(|field| field.data_type().is_floating());
-    floats.fold(builder.set_statistics_enabled(EnabledStatistics::Page), |builder, field| {
-        let column = ColumnPath::from(vec![field.name().clone()]);
-        builder.set_column_statistics_enabled(column, EnabledStatistics::None)
-    })
+    floats.fold(
+        builder.set_statistics_enabled(EnabledStatistics::Page),
+        |builder, field| {
+            let column = ColumnPath::from(vec![field.name().clone()]);
+            builder.set_column_statistics_enabled(column, EnabledStatistics::None)
+        },
+    )
 }
 
 /// A file being written.

@@ -168,7 +168,10 @@ async fn every_kind_of_bad_row_is_named_with_its_line() {
         (b"d,99999999999999999999,2008-01-04,y", "column n: value out of range"),
         (b"d,4,SECRET,y", "column d: not a date"),
         (b"d,4,2008-1-4,y", "column d: not a date"),
-        (b"d,4,2008-02-30,y", "column d: no day of the calendar, or no time of the day"),
+        (
+            b"d,4,2008-02-30,y",
+            "column d: no day of the calendar, or no time of the day",
+        ),
         (b"d,4,1600-01-01,y", OUTSIDE),
         (b"d,4,2208-01-04,y", OUTSIDE),
         (b"d,4,,y", "column d: missing value"),
@@ -275,7 +278,10 @@ async fn date_bounds_of_the_table_and_of_a_column_hold() {
     let late = Fixture::csv("id,d,w\na,2000-01-01,2021-01-01\n", columns, options)
         .error()
         .await;
-    assert_eq!(late, format!("t.csv line 2 (byte 7), {}", OUTSIDE.replace("column d", "column w")));
+    assert_eq!(
+        late,
+        format!("t.csv line 2 (byte 7), {}", OUTSIDE.replace("column d", "column w"))
+    );
 }
 
 #[tokio::test]
@@ -400,7 +406,7 @@ async fn broken_quotes_stop_the_file_whatever_the_policy() {
         ),
         (
             "id,s\nx,\"abc,1\ny,\"def\",2\n",
-            "t.csv line 2 (byte 5): text follows a closing quote",
+            "t.csv line 2 (byte 5): a quote is not closed at the end of the line",
         ),
     ];
     for (content, expected) in cases {
@@ -443,11 +449,17 @@ async fn other_encodings_are_named() {
         .flat_map(u16::to_le_bytes)
         .collect();
     // A byte order mark says it.
-    assert_eq!(rows(&Fixture::csv(utf16, &column("n", "int32"), "")).await, [["a", "1"]]);
+    assert_eq!(
+        rows(&Fixture::csv(utf16, &column("n", "int32"), "")).await,
+        [["a", "1"]]
+    );
     let error = Fixture::csv(b"id,pr\xe9nom\na,1\n", &column("n", "int32"), "")
         .error()
         .await;
-    assert_eq!(error, "t.csv is not utf-8: its header is not: say csv = { encoding = \"windows-1252\" } or another, or convert it");
+    assert_eq!(
+        error,
+        "t.csv is not utf-8: its header is not: say csv = { encoding = \"windows-1252\" } or another, or convert it"
+    );
 }
 
 #[tokio::test]
@@ -587,7 +599,9 @@ async fn a_list_of_bad_rows_destroys_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let refused = |name: &str| {
-        let error = RejectFile::create(path(name), RejectLimit::default()).unwrap_err().to_string();
+        let error = RejectFile::create(path(name), RejectLimit::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(name) && error.contains("no list of bad rows"), "{error}");
     };
     std::fs::write(path("source.csv"), "id,n\na,1\n").unwrap();
@@ -596,7 +610,10 @@ async fn a_list_of_bad_rows_destroys_nothing() {
     refused("same.csv");
     std::fs::create_dir(path("folder")).unwrap();
     refused("folder");
-    RejectFile::create(path("rejects.csv"), RejectLimit::default()).unwrap().finish().unwrap();
+    RejectFile::create(path("rejects.csv"), RejectLimit::default())
+        .unwrap()
+        .finish()
+        .unwrap();
     std::os::unix::fs::symlink(path("rejects.csv"), path("link.csv")).unwrap();
     refused("link.csv");
     // An earlier list is written anew.
@@ -615,7 +632,10 @@ async fn more_bad_rows_than_may_be_set_aside_stop_the_load() {
             on_bad: OnBad::SetAside(rejects.clone()),
             ..ReadOptions::default()
         };
-        let read = fixture.rows(options).await.and_then(|rows| rejects.finish().map(|()| rows.len()));
+        let read = fixture
+            .rows(options)
+            .await
+            .and_then(|rows| rejects.finish().map(|()| rows.len()));
         match stops {
             true => assert!(read.unwrap_err().to_string().contains("2 of the 100 rows"), "{limit}"),
             false => assert_eq!(read.unwrap(), 98, "{limit}"),
@@ -638,7 +658,10 @@ async fn files_are_read_as_people_have_them() {
             "delimiter = \";\", decimal = \",\", thousands = \" \", skip_lines = 2, trailing_delimiter = true, trim = true, \
              booleans = { true = [\"O\"], false = [\"N\"] }",
         ),
-        ("id\tn\tm\tb\r\na\t1234.0\t1234567.5\t1\r\nb\t\t\t0\r\n", "delimiter = \"\\t\""),
+        (
+            "id\tn\tm\tb\r\na\t1234.0\t1234567.5\t1\r\nb\t\t\t0\r\n",
+            "delimiter = \"\\t\"",
+        ),
     ];
     for (content, options) in cases {
         let fixture = Fixture::csv(content, &columns, &format!("csv = {{ {options} }}"));
@@ -650,7 +673,10 @@ async fn files_are_read_as_people_have_them() {
 async fn delimiters_behind_the_last_column_are_said() {
     let n = column("n", "int32");
     let error = Fixture::csv("id,n,\na,1,\n", &n, "").error().await;
-    assert!(error.starts_with("t.csv has a delimiter behind the last column"), "{error}");
+    assert!(
+        error.starts_with("t.csv has a delimiter behind the last column"),
+        "{error}"
+    );
     let said = "csv = { trailing_delimiter = true }";
     assert_eq!(rows(&Fixture::csv("id,n,\na,1,\n", &n, said)).await, [["a", "1"]]);
     for (content, problem) in [
@@ -676,7 +702,10 @@ async fn every_encoding_and_compression_is_read() {
     let expected = [["à", "œuvre €"], ["b", "été"]];
     let (windows, _, _) = encoding_rs::WINDOWS_1252.encode(text);
     let (latin9, _, _) = encoding_rs::ISO_8859_15.encode(text);
-    let utf16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let utf16: Vec<u8> = format!("\u{feff}{text}")
+        .encode_utf16()
+        .flat_map(u16::to_be_bytes)
+        .collect();
     let cases: [(&str, Vec<u8>); 4] = [
         ("utf-8", text.into()),
         ("windows-1252", windows.into()),
@@ -690,13 +719,23 @@ async fn every_encoding_and_compression_is_read() {
             assert_eq!(rows(&fixture).await, expected, "{encoding}");
         }
     }
-    let latin1 = Fixture::csv(b"id,s\na,\xe9t\xe9\n", &column("s", "utf8"), "csv = { encoding = \"iso-8859-1\" }");
+    let latin1 = Fixture::csv(
+        b"id,s\na,\xe9t\xe9\n",
+        &column("s", "utf8"),
+        "csv = { encoding = \"iso-8859-1\" }",
+    );
     assert_eq!(rows(&latin1).await, [["a", "été"]]);
-    let undefined = Fixture::csv(b"id,s\na,\x81\n", &column("s", "utf8"), "csv = { encoding = \"windows-1252\" }");
+    let undefined = Fixture::csv(
+        b"id,s\na,\x81\n",
+        &column("s", "utf8"),
+        "csv = { encoding = \"windows-1252\" }",
+    );
     let error = undefined.error().await;
     assert!(error.starts_with("t.csv is not written in windows-1252"), "{error}");
     let cut = gzip(text.as_bytes());
-    let cut = Fixture::csv(&cut[..cut.len() - 9], &column("s", "utf8"), "").error().await;
+    let cut = Fixture::csv(&cut[..cut.len() - 9], &column("s", "utf8"), "")
+        .error()
+        .await;
     assert!(cut.starts_with("t.csv cannot be decompressed"), "{cut}");
 }
 

@@ -249,7 +249,10 @@ async fn patients_missing_values_and_bad_rows_are_as_in_csv() {
         .skip(1)
         .map(|line| line.split_once("\",").unwrap().1)
         .collect();
-    assert_eq!(places, [",,2,id,\"missing patient id\"", ",,3,id,\"missing patient id\""]);
+    assert_eq!(
+        places,
+        [",,2,id,\"missing patient id\"", ",,3,id,\"missing patient id\""]
+    );
     assert!(fixture.error().await.ends_with("row 2, column id: missing patient id"));
 }
 
@@ -293,14 +296,21 @@ async fn old_timestamps_reach_back_to_1600() {
         fixture.rows(ReadOptions::default()).await.unwrap(),
         [["a", "∅"], ["b", "2008-11-29T01:00:00"]]
     );
-    let unsaid = Fixture::of("t.parquet", content, "{ name = \"v\", class = \"plain\" }", "").error().await;
+    let unsaid = Fixture::of("t.parquet", content, "{ name = \"v\", class = \"plain\" }", "")
+        .error()
+        .await;
     assert!(unsaid.contains("holds instants"), "{unsaid}");
 }
 
 #[tokio::test]
 async fn old_timestamps_keep_their_digits_or_are_bad_rows() {
     let column = "{ name = \"v\", class = \"plain\", date_min = 0001-01-01, zone = \"UTC\" }";
-    let fixture = Fixture::of("t.parquet", old_timestamps([(1_721_426, 1_000), (2_305_448, 1_001)]), column, "");
+    let fixture = Fixture::of(
+        "t.parquet",
+        old_timestamps([(1_721_426, 1_000), (2_305_448, 1_001)]),
+        column,
+        "",
+    );
     let error = fixture.error().await;
     assert!(error.ends_with("row 2, column v: value would lose digits"), "{error}");
 }
@@ -313,9 +323,15 @@ async fn instants_are_shown_on_the_clock_of_the_zone() {
         let column = format!("{{ name = \"v\", class = \"plain\", type = \"{kind}\"{zone} }}");
         let options = if zone.is_empty() { "zone = \"Europe/Paris\"" } else { "" };
         let fixture = Fixture::of("t.parquet", file(Arc::new(summer())), &column, options);
-        fixture.rows(ReadOptions::default()).await.map(|rows| rows[0][1].clone())
+        fixture
+            .rows(ReadOptions::default())
+            .await
+            .map(|rows| rows[0][1].clone())
     };
-    assert_eq!(read(", zone = \"UTC\"", "timestamp(us)").await.unwrap(), "2021-07-01T12:00:00");
+    assert_eq!(
+        read(", zone = \"UTC\"", "timestamp(us)").await.unwrap(),
+        "2021-07-01T12:00:00"
+    );
     assert_eq!(read("", "timestamp(us)").await.unwrap(), "2021-07-01T14:00:00");
     let cut = read("", "date32").await.unwrap_err().to_string();
     assert!(cut.ends_with("row 1, column v: value would lose digits"), "{cut}");
@@ -325,14 +341,25 @@ async fn instants_are_shown_on_the_clock_of_the_zone() {
 async fn other_kinds_of_columns_are_read_where_the_table_says_what_they_are() {
     let one = |values: Result<Vec<String>, String>| values.map(|values| values.join(" "));
     assert_eq!(one(values(NullArray::new(2), "int32").await), Ok("∅ ∅".to_owned()));
-    assert_eq!(one(values(Int32Array::from(vec![7, -1]), "utf8").await), Ok("7 -1".to_owned()));
-    assert_eq!(one(values(Int8Array::from(vec![0, 1]), "bool").await), Ok("false true".to_owned()));
+    assert_eq!(
+        one(values(Int32Array::from(vec![7, -1]), "utf8").await),
+        Ok("7 -1".to_owned())
+    );
+    assert_eq!(
+        one(values(Int8Array::from(vec![0, 1]), "bool").await),
+        Ok("false true".to_owned())
+    );
     let two = values(Int8Array::from(vec![2]), "bool").await.unwrap_err();
     assert_eq!(two, " row 1, column v: not a boolean");
     let bytes = FixedSizeBinaryArray::try_from_iter([b"abc", b"def"].into_iter()).unwrap();
     assert_eq!(one(values(bytes, "utf8").await), Ok("abc def".to_owned()));
     let column = "{ name = \"v\", class = \"plain\", type = \"date32\", format = \"%Y%m%d\" }";
-    let days = Fixture::of("t.parquet", file(Arc::new(Int32Array::from(vec![20081129]))), column, "");
+    let days = Fixture::of(
+        "t.parquet",
+        file(Arc::new(Int32Array::from(vec![20081129]))),
+        column,
+        "",
+    );
     assert_eq!(days.rows(ReadOptions::default()).await.unwrap(), [["p1", "2008-11-29"]]);
 }
 

@@ -284,19 +284,37 @@ fn every_fault_is_named_with_its_line() {
 fn patterns_read_the_whole_of_a_value() {
     let described = |column_type: &str, format: &str, more: &str| {
         let old = "{ name = \"day\", class = \"quasi\", type = \"date32\", missing = [1600-01-01] }";
-        let new = format!("{{ name = \"day\", class = \"quasi\", type = \"{column_type}\", format = '{format}'{more} }}");
+        let new =
+            format!("{{ name = \"day\", class = \"quasi\", type = \"{column_type}\", format = '{format}'{more} }}");
         assert!(GOOD.contains(old));
-        parse(&GOOD.replacen(old, &new, 1)).map(|_| ()).map_err(|error| error.to_string())
+        parse(&GOOD.replacen(old, &new, 1))
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     };
     let refused = [
         ("date32", "%d/%m", "", "it has to say year, month and day"),
         ("date32", "%Y %j %m", "", "%j says month and day already"),
-        ("date32", "%d/%m/%Y %H:%M", "", "a date32 would drop the time that it reads"),
+        (
+            "date32",
+            "%d/%m/%Y %H:%M",
+            "",
+            "a date32 would drop the time that it reads",
+        ),
         ("date32", "%d/%m/%Y%z", "", "a date32 would drop the time that it reads"),
-        ("date32", "%d/%m/%y", "", "two digits say which year it is only within a hundred years"),
+        (
+            "date32",
+            "%d/%m/%y",
+            "",
+            "two digits say which year it is only within a hundred years",
+        ),
         ("date32", "%d/%m/%Y %d", "", "it says something twice"),
         ("date32", "%d/%m/%b/%Y", "", "it says something twice"),
-        ("date32", "%-d%-m%Y", "", "a number without a fixed width is followed by digits"),
+        (
+            "date32",
+            "%-d%-m%Y",
+            "",
+            "a number without a fixed width is followed by digits",
+        ),
         ("date32", "%A %F", "", "it may have %Y"),
         ("timestamp(us)", "%F %I:%M", "", "%I needs %p"),
         ("timestamp(us)", "%F %H %p", "", "%p needs %I"),
@@ -305,13 +323,26 @@ fn patterns_read_the_whole_of_a_value() {
         ("timestamp(us)", "%F %H:%M.%f", "", "it says a fraction and no seconds"),
         ("timestamp(us)", "%F %T %Z", "", "it may have %Y"),
         ("timestamp(us)", "%F%z", "", "it says an offset and no time"),
-        ("timestamp(us)", "%F %T%z", "", "it reads instants: say the zone whose clock the table shows"),
+        (
+            "timestamp(us)",
+            "%F %T%z",
+            "",
+            "it reads instants: say the zone whose clock the table shows",
+        ),
         ("timestamp(us)", "%F %T%z", ", zone = \"Mars\"", "zone Mars is unknown"),
-        ("date32", "%d/%m/%Y", ", zone = \"UTC\"", "zone on column day of table care, which is no timestamp"),
+        (
+            "date32",
+            "%d/%m/%Y",
+            ", zone = \"UTC\"",
+            "zone on column day of table care, which is no timestamp",
+        ),
     ];
     for (column_type, format, more, reason) in refused {
         let error = described(column_type, format, more).unwrap_err();
-        assert!(error.starts_with("line 14: ") && error.contains(reason), "{format}: {error}");
+        assert!(
+            error.starts_with("line 14: ") && error.contains(reason),
+            "{format}: {error}"
+        );
     }
     let taken = [
         ("date32", "%d/%m/%Y 00:00:00", ""),
@@ -337,12 +368,18 @@ fn csv_options_that_contradict_each_other_are_refused() {
         ("escape = \"\\\"\"", "must differ"),
         ("thousands = \"12\"", "csv thousands must be one character"),
         ("thousands = \"-\"", "csv thousands must be one character"),
-        ("booleans = { true = [\"O\"], false = [\"O\"] }", "csv booleans need texts"),
+        (
+            "booleans = { true = [\"O\"], false = [\"O\"] }",
+            "csv booleans need texts",
+        ),
         ("booleans = { true = [], false = [\"N\"] }", "csv booleans need texts"),
         ("encoding = \"ebcdic\"", "unknown variant"),
     ] {
         let error = refused(option);
-        assert!(error.starts_with("line 11") && error.contains(reason), "{option}: {error}");
+        assert!(
+            error.starts_with("line 11") && error.contains(reason),
+            "{option}: {error}"
+        );
     }
 }
 

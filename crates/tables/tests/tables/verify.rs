@@ -275,7 +275,10 @@ async fn bounds_in_the_log_are_told() {
     let log = log.join(format!("{:020}.json", 0));
     let text = std::fs::read_to_string(&log).unwrap();
     // What a log in clear must not say, whether it is true or not.
-    let told = text.replace(r#"{\"numRecords\":"#, r#"{\"minValues\":{\"quantity\":0},\"numRecords\":"#);
+    let told = text.replace(
+        r#"{\"numRecords\":"#,
+        r#"{\"minValues\":{\"quantity\":0},\"numRecords\":"#,
+    );
     assert_ne!(told, text);
     std::fs::write(&log, told).unwrap();
     let report = verified(&sandbox).await;

@@ -278,7 +278,9 @@ impl Merge {
         }
         // The rows of each file were counted as they were read.
         let mut by_file = by_file.into_iter();
-        by_file.try_for_each(|(file, rows)| on_bad.take(&file, 0, rows)).map_err(external)
+        by_file
+            .try_for_each(|(file, rows)| on_bad.take(&file, 0, rows))
+            .map_err(external)
     }
 }
 

@@ -99,7 +99,10 @@ fn own_error(file: &str) -> impl Fn(io::Error) -> SourceError + Send + 'static {
 fn check_kind(file: &str, first: &[u8]) -> Result<(), SourceError> {
     let (found, remedy) = match first {
         [b'P', b'A', b'R', b'1', ..] => ("parquet", "say format = \"parquet\""),
-        [b'P', b'K', 3, 4, ..] => ("a zip archive, or a workbook of a spreadsheet", "unpack it, or save it as csv"),
+        [b'P', b'K', 3, 4, ..] => (
+            "a zip archive, or a workbook of a spreadsheet",
+            "unpack it, or save it as csv",
+        ),
         [0xd0, 0xcf, 0x11, 0xe0, ..] => ("a workbook of a spreadsheet", "save it as csv"),
         [0xfd, b'7', b'z', b'X', ..] => ("compressed with xz", "use gzip, zstd or bzip2, or decompress it"),
         _ => return Ok(()),
@@ -144,7 +147,10 @@ fn decoded(file: String, first: &[u8], text: Chunks, encoding: Encoding) -> Resu
 enum Characters {
     /// Each byte is the character of its number.
     Latin1,
-    Decoded { name: &'static str, decoder: Decoder },
+    Decoded {
+        name: &'static str,
+        decoder: Decoder,
+    },
 }
 
 impl Characters {
@@ -178,11 +184,17 @@ impl Transcoding {
         }
         let chunk = chunk.unwrap_or_default();
         match &mut self.characters {
-            Characters::Latin1 => Ok(Some(chunk.iter().map(|byte| char::from(*byte)).collect::<String>().into())),
+            Characters::Latin1 => Ok(Some(
+                chunk.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
+            )),
             Characters::Decoded { name, decoder } => {
                 let undefined = *name == "windows-1252" && chunk.iter().any(|byte| NOT_WINDOWS_1252.contains(byte));
                 let mut text = String::new();
-                text.reserve(decoder.max_utf8_buffer_length_without_replacement(chunk.len()).unwrap_or(0));
+                text.reserve(
+                    decoder
+                        .max_utf8_buffer_length_without_replacement(chunk.len())
+                        .unwrap_or(0),
+                );
                 let (result, _) = decoder.decode_to_string_without_replacement(&chunk, &mut text, self.ended);
                 match result == DecoderResult::InputEmpty && !undefined {
                     true => Ok(Some(text.into())),

@@ -4,7 +4,7 @@
 //! faults could swallow rows and still leave the right number of fields, so all of them stop the file. Empty lines are
 //! skipped; lines end in LF, CRLF or CR.
 
-use memchr::{memchr, memchr2, memchr3, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 use super::super::error::Position;
 use super::rows::Rows;
@@ -16,16 +16,8 @@ pub(super) const ROW_BYTES: usize = 16 << 20;
 /// Why a file's rows cannot be told apart.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Broken {
-    Quotes {
-        line: u64,
-        byte: u64,
-        problem: Problem,
-    },
-    TooLong {
-        line: u64,
-        byte: u64,
-        limit: usize,
-    },
+    Quotes { line: u64, byte: u64, problem: Problem },
+    TooLong { line: u64, byte: u64, limit: usize },
 }
 
 /// What is wrong with the quotes of a row.

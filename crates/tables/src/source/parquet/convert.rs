@@ -116,7 +116,11 @@ impl Conversion {
                 ))
             }
             Self::Encoding => {
-                let texts = cast_with_options(array, &target, &NULL_ON_FAILURE)?;
+                let bytes = match array.data_type() {
+                    DataType::FixedSizeBinary(_) => &cast_with_options(array, &DataType::Binary, &NULL_ON_FAILURE)?,
+                    _ => array,
+                };
+                let texts = cast_with_options(bytes, &target, &NULL_ON_FAILURE)?;
                 mark_lost(array, &texts, Reason::NotUtf8, rule, marks);
                 Ok(texts)
             }
@@ -138,7 +142,11 @@ fn is_bytes(data_type: &DataType) -> bool {
 
 /// The texts of UUIDs.
 fn uuids(array: &ArrayRef) -> ArrayRef {
-    let text = |bytes: &[u8]| uuid::Uuid::from_slice(bytes).map(|uuid| uuid.hyphenated().to_string()).ok();
+    let text = |bytes: &[u8]| {
+        uuid::Uuid::from_slice(bytes)
+            .map(|uuid| uuid.hyphenated().to_string())
+            .ok()
+    };
     let texts: StringArray = array
         .as_fixed_size_binary()
         .iter()

@@ -71,6 +71,5 @@ impl Nanos {
 fn lossy<'a>(micros: &'a ArrayRef, nanos: &'a ArrayRef) -> impl Iterator<Item = usize> + 'a {
     let micros = micros.as_primitive::<TimestampMicrosecondType>();
     let nanos = nanos.as_primitive::<TimestampNanosecondType>();
-    (0..micros.len())
-        .filter(|row| micros.is_valid(*row) && micros.value(*row).wrapping_mul(1000) != nanos.value(*row))
+    (0..micros.len()).filter(|row| micros.is_valid(*row) && micros.value(*row).wrapping_mul(1000) != nanos.value(*row))
 }

@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn separators_stand_between_groups_of_three() {
-        let read = |text: &str| plain(text.as_bytes(), '\u{202f}', b',').map(|text| String::from_utf8(text.into()).unwrap());
+        let read =
+            |text: &str| plain(text.as_bytes(), '\u{202f}', b',').map(|text| String::from_utf8(text.into()).unwrap());
         let blank = |text: &str| read(&text.replace(' ', "\u{202f}"));
         for (text, wanted) in [
             ("1 234 567,50", "1234567,50"),

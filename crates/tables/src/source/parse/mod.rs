@@ -44,7 +44,9 @@ impl Notation {
     }
 
     fn boolean(&self, text: &[u8]) -> Result<bool, Reason> {
-        let Some(Booleans { yes, no }) = &self.booleans else { return boolean(text) };
+        let Some(Booleans { yes, no }) = &self.booleans else {
+            return boolean(text);
+        };
         let is = |texts: &[String]| texts.iter().any(|one| one.as_bytes() == text);
         match (is(yes), is(no)) {
             (true, _) => Ok(true),
@@ -91,18 +93,36 @@ pub(super) fn column<C: Cells>(
     let column = Texts { cells, index };
     match column_type {
         ColumnType::Bool => column.booleans(marks, notation),
-        ColumnType::Int8 => column.values::<Int8Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal)),
-        ColumnType::Int16 => column.values::<Int16Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal)),
-        ColumnType::Int32 => column.values::<Int32Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal)),
-        ColumnType::Int64 => column.values::<Int64Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal)),
-        ColumnType::UInt8 => column.values::<UInt8Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal)),
-        ColumnType::UInt16 => column.values::<UInt16Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal)),
-        ColumnType::UInt32 => column.values::<UInt32Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal)),
-        ColumnType::UInt64 => {
-            column.values::<UInt64Type>(marks, |text| number::unsigned_long(&notation.plain(text)?, notation.decimal))
-        },
-        ColumnType::Float32 => column.values::<Float32Type>(marks, |text| number::float32(&notation.plain(text)?, notation.decimal)),
-        ColumnType::Float64 => column.values::<Float64Type>(marks, |text| number::float64(&notation.plain(text)?, notation.decimal)),
+        ColumnType::Int8 => {
+            column.values::<Int8Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::Int16 => {
+            column.values::<Int16Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::Int32 => {
+            column.values::<Int32Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::Int64 => {
+            column.values::<Int64Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::UInt8 => {
+            column.values::<UInt8Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::UInt16 => {
+            column.values::<UInt16Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::UInt32 => {
+            column.values::<UInt32Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::UInt64 => column.values::<UInt64Type>(marks, |text| {
+            number::unsigned_long(&notation.plain(text)?, notation.decimal)
+        }),
+        ColumnType::Float32 => {
+            column.values::<Float32Type>(marks, |text| number::float32(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::Float64 => {
+            column.values::<Float64Type>(marks, |text| number::float64(&notation.plain(text)?, notation.decimal))
+        }
         ColumnType::Utf8 => column.texts(marks),
         ColumnType::Date32 => column.values::<Date32Type>(marks, |text| notation.dates.date(text)),
         ColumnType::Timestamp => {
@@ -144,7 +164,14 @@ impl<C: Cells> Texts<C> {
     }
 
     fn decimals(self, marks: &mut Marks, precision: u8, scale: i8, notation: &Notation) -> ArrayRef {
-        let parse = |text: &[u8]| decimal::decimal(&notation.plain(text)?, notation.decimal, precision, scale.unsigned_abs());
+        let parse = |text: &[u8]| {
+            decimal::decimal(
+                &notation.plain(text)?,
+                notation.decimal,
+                precision,
+                scale.unsigned_abs(),
+            )
+        };
         let array = self.primitive::<Decimal128Type>(marks, parse);
         Arc::new(array.with_data_type(arrow::datatypes::DataType::Decimal128(precision, scale)))
     }

@@ -157,10 +157,22 @@ mod tests {
             "000000000000000000000000000001",
         ];
         for text in texts {
-            assert_eq!(integer::<i8>(text.as_bytes(), b'.').ok(), text.parse().ok(), "i8 {text}");
+            assert_eq!(
+                integer::<i8>(text.as_bytes(), b'.').ok(),
+                text.parse().ok(),
+                "i8 {text}"
+            );
             assert_eq!(integer::<u16>(text.as_bytes(), b'.').ok(), unsigned(text), "u16 {text}");
-            assert_eq!(integer::<i32>(text.as_bytes(), b'.').ok(), text.parse().ok(), "i32 {text}");
-            assert_eq!(integer::<i64>(text.as_bytes(), b'.').ok(), text.parse().ok(), "i64 {text}");
+            assert_eq!(
+                integer::<i32>(text.as_bytes(), b'.').ok(),
+                text.parse().ok(),
+                "i32 {text}"
+            );
+            assert_eq!(
+                integer::<i64>(text.as_bytes(), b'.').ok(),
+                text.parse().ok(),
+                "i64 {text}"
+            );
             assert_eq!(unsigned_long(text.as_bytes(), b'.').ok(), unsigned(text), "u64 {text}");
         }
     }
@@ -188,7 +200,11 @@ mod tests {
         assert_eq!(integer::<i32>(b"-12,000", b','), Ok(-12));
         assert_eq!(unsigned_long(b"12.0", b'.'), Ok(12));
         for text in ["12.", "12.01", ".0", "1.0.0", "12.0e1"] {
-            assert_eq!(integer::<i32>(text.as_bytes(), b'.'), Err(Reason::NotAnInteger), "{text}");
+            assert_eq!(
+                integer::<i32>(text.as_bytes(), b'.'),
+                Err(Reason::NotAnInteger),
+                "{text}"
+            );
         }
     }
 

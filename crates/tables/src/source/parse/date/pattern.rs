@@ -250,7 +250,10 @@ mod tests {
         assert_eq!(read("%F %T%.f", "2020-01-02 03:04:05"), at("2020-01-02 03:04:05"));
         assert_eq!(read("%F %T,%3f", "2020-01-02 03:04:05,500"), half);
         assert_eq!(read("%F %T,%3f", "2020-01-02 03:04:05,5"), Err(Reason::NotATimestamp));
-        assert_eq!(read("%F %T.%f", "2020-01-02 03:04:05.1234567"), Err(Reason::LosesDigits));
+        assert_eq!(
+            read("%F %T.%f", "2020-01-02 03:04:05.1234567"),
+            Err(Reason::LosesDigits)
+        );
     }
 
     #[test]
@@ -277,7 +280,11 @@ mod tests {
             ("%F %I:%M %p", "2008-11-29 10:00 XM", Reason::NotATimestamp),
         ];
         for (pattern, text, reason) in refused {
-            assert_eq!(reader(pattern).timestamp(text.as_bytes()), Err(reason), "{pattern}: {text}");
+            assert_eq!(
+                reader(pattern).timestamp(text.as_bytes()),
+                Err(reason),
+                "{pattern}: {text}"
+            );
         }
     }
 
@@ -313,6 +320,9 @@ mod tests {
             assert_eq!(iso.timestamp(text.as_bytes()), summer, "{text}");
         }
         let unsaid = DateReader::new(&DateFormat::Iso, DateBounds::default(), None);
-        assert_eq!(unsaid.timestamp(b"2021-07-01T12:00:00Z"), Err(Reason::OffsetWithoutZone));
+        assert_eq!(
+            unsaid.timestamp(b"2021-07-01T12:00:00Z"),
+            Err(Reason::OffsetWithoutZone)
+        );
     }
 }
