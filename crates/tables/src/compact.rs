@@ -95,7 +95,7 @@ pub async fn compact(
 
 fn chosen<'a>(snapshot: &'a Snapshot, names: &[String]) -> Result<Vec<&'a Arc<TableSnapshot>>, LoadError> {
     if names.is_empty() {
-        return Ok(snapshot.tables().collect());
+        return Ok(snapshot.all_tables().collect());
     }
     let find = |name: &String| {
         let unknown = || LoadError::Option {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use super::flatten::FlattenPlan;
+use super::growth::{self, Change};
 use super::plan::TablePlan;
 use super::{LoadError, LoadOptions};
 use crate::snapshot::TableSnapshot;
@@ -59,26 +60,35 @@ impl<'a> Drafts<'a> {
         } else {
             draft.known.clone()
         };
-        // A copy of what an earlier load read is known by its bytes; two equal files of one load are two files.
-        let is_new = |(_, sha256): &&(SourceFile, String)| !kept.sources.iter().any(|record| record.sha256 == *sha256);
-        let new: Vec<_> = draft.sources.iter().filter(is_new).cloned().collect();
+        let new: Vec<_> = draft.new_sources(&kept).cloned().collect();
         let (shape, flatten) = self.shape(draft)?;
+        let files = draft
+            .before
+            .iter()
+            .filter(|_| !replace)
+            .flat_map(|before| before.files());
         Ok(TablePlan {
             spec: draft.table.clone(),
-            shape,
             source_schema: Arc::clone(&draft.schema),
             flatten,
             skipped: draft.sources.len() - new.len(),
             new,
             reading: draft.reading.clone(),
             kept,
+            kept_files: files.map(|file| file.logged().clone()).collect(),
+            grows: !replace
+                && draft
+                    .before
+                    .as_ref()
+                    .is_some_and(|before| *before.schema() != shape.schema),
+            shape,
             before: draft.before.clone(),
             replace,
         })
     }
 
-    /// Whether the table is built anew: a source of it has changed, or how they are read, or the table that its patients
-    /// come from; or rows were set aside and are tried again.
+    /// Whether the table is built anew: a source of it has changed, or how they are read, or a column otherwise than by
+    /// growing, or the table that its patients come from; or rows were set aside and are tried again.
     fn replaces(&self, draft: &Draft<'_>) -> Result<bool, LoadError> {
         let main = draft
             .table
@@ -87,6 +97,10 @@ impl<'a> Drafts<'a> {
             .and_then(|flatten| self.draft(&flatten.with));
         let of_main = main.map_or(Ok(false), |main| self.replaces(main))?;
         let changed = draft.source_changed().or_else(|| draft.reading_changed());
+        let changed = match changed {
+            None => self.columns_changed(draft)?,
+            changed => changed,
+        };
         match (changed, self.options.replace) {
             (Some(change), false) => Err(change),
             (changed, replace) => {
@@ -94,6 +108,31 @@ impl<'a> Drafts<'a> {
                 Ok(changed.is_some() || again || of_main)
             }
         }
+    }
+
+    /// What is different about the table's columns.
+    pub(super) fn column_changes(&self, draft: &Draft<'_>) -> Result<Vec<Change>, LoadError> {
+        let Some(before) = &draft.before else {
+            return Ok(Vec::new());
+        };
+        let (shape, _) = self.shape(draft)?;
+        let taken = draft.table.flatten.as_ref().map(|flatten| flatten.columns.as_slice());
+        Ok(growth::changes(
+            before.schema(),
+            &shape.schema,
+            taken.unwrap_or_default(),
+        ))
+    }
+
+    /// Columns that have not only grown.
+    fn columns_changed(&self, draft: &Draft<'_>) -> Result<Option<LoadError>, LoadError> {
+        let changes = self.column_changes(draft)?;
+        let others = changes.iter().filter(|change| !change.is_growth());
+        let changes: Vec<String> = others.map(Change::to_string).collect();
+        Ok((!changes.is_empty()).then(|| LoadError::ColumnsChanged {
+            table: draft.table.name.clone(),
+            changes,
+        }))
     }
 
     fn draft(&self, name: &str) -> Option<&Draft<'_>> {
@@ -126,15 +165,23 @@ impl<'a> Drafts<'a> {
 }
 
 impl Draft<'_> {
-    /// A source that was loaded under its path with other bytes.
-    fn source_changed(&self) -> Option<LoadError> {
+    /// The sources that are not among those of `kept`. A copy of what an earlier load read is known by its bytes; two equal
+    /// files of one load are two files.
+    pub(super) fn new_sources<'b>(&'b self, kept: &'b Origin) -> impl Iterator<Item = &'b (SourceFile, String)> {
+        let is_known = |sha256: &String| kept.sources.iter().any(|record| record.sha256 == *sha256);
+        self.sources.iter().filter(move |(_, sha256)| !is_known(sha256))
+    }
+
+    /// The sources that were loaded under their paths with other bytes.
+    pub(super) fn changed_sources(&self) -> Vec<&SourceRecord> {
         let known = &self.known.sources;
-        let changed = |(file, sha256): &(SourceFile, String)| match known.iter().any(|record| record.sha256 == *sha256)
-        {
-            true => None,
-            false => known.iter().rev().find(|record| record.path == file.url.as_str()),
-        };
-        let record = self.sources.iter().find_map(changed)?;
+        let of_path =
+            |(file, _): &(SourceFile, String)| known.iter().rev().find(|record| record.path == file.url.as_str());
+        self.new_sources(&self.known).filter_map(of_path).collect()
+    }
+
+    fn source_changed(&self) -> Option<LoadError> {
+        let record = *self.changed_sources().first()?;
         Some(LoadError::SourceChanged {
             table: self.table.name.clone(),
             path: record.path.clone(),
@@ -142,41 +189,45 @@ impl Draft<'_> {
         })
     }
 
-    /// Rows that were read as another description said.
-    fn reading_changed(&self) -> Option<LoadError> {
+    /// What the description says otherwise of values than when a source was loaded, and the version that loaded it.
+    pub(super) fn reading_changes(&self) -> Option<(u64, Vec<String>)> {
         let now = self.reading.digest();
-        let other = |record: &&SourceRecord| record.reading.as_ref().is_some_and(|reading| *reading != now);
-        let record = self.known.sources.iter().find(other)?;
-        let before = record
-            .reading
-            .as_ref()
-            .and_then(|reading| self.known.readings.get(reading));
-        let changes = before
-            .map(|before| self.reading.changes_from(before))
-            .unwrap_or_default();
+        let mut others = self.known.sources.iter().filter_map(|record| {
+            let reading = record.reading.as_ref().filter(|reading| **reading != now)?;
+            let before = self.known.readings.get(reading)?;
+            Some((record.version, self.reading.changes_from(before)))
+        });
+        others.find(|(_, changes)| !changes.is_empty())
+    }
+
+    fn reading_changed(&self) -> Option<LoadError> {
+        let (version, changes) = self.reading_changes()?;
         Some(LoadError::ReadingChanged {
             table: self.table.name.clone(),
-            version: record.version,
+            version,
             changes,
         })
     }
 
-    /// Refuses to build a table anew without the rows of sources that are no longer there.
-    fn check_nothing_is_missing(&self) -> Result<(), LoadError> {
+    /// The sources that were loaded and are no longer there.
+    pub(super) fn missing_sources(&self) -> Vec<&SourceRecord> {
         let present = |record: &&SourceRecord| {
             let same =
                 |(file, sha256): &(SourceFile, String)| *sha256 == record.sha256 || file.url.as_str() == record.path;
             self.sources.iter().any(same)
         };
-        let missing: Vec<&str> = (self.known.sources.iter().filter(|record| !present(record)))
-            .map(|record| record.path.as_str())
-            .collect();
+        self.known.sources.iter().filter(|record| !present(record)).collect()
+    }
+
+    /// Refuses to build a table anew without the rows of sources that are no longer there.
+    fn check_nothing_is_missing(&self) -> Result<(), LoadError> {
+        let missing = self.missing_sources();
         match missing.first() {
             None => Ok(()),
             Some(first) => Err(LoadError::SourcesMissing {
                 table: self.table.name.clone(),
                 count: missing.len(),
-                first: (*first).to_owned(),
+                first: first.path.clone(),
             }),
         }
     }

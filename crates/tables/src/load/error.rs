@@ -54,6 +54,18 @@ pub enum LoadError {
         /// What has changed, as far as it is known.
         changes: Vec<String>,
     },
+    /// Columns are described otherwise than the version before has them, and have not only grown.
+    #[error(
+        "columns of table {table} are described otherwise than it has them ({}): describe them as before, or load with \
+         --replace to build the table anew from its present sources",
+        changes.join(", ")
+    )]
+    ColumnsChanged {
+        /// The table.
+        table: String,
+        /// What has changed, in words.
+        changes: Vec<String>,
+    },
     /// A table would be built anew without rows that it has.
     #[error(
         "table {table} would be built anew without the rows of {count} sources that are no longer there, the first of them \

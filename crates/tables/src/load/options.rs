@@ -1,11 +1,12 @@
 //! What a load may use and whom it tells.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::LoadError;
-use crate::source::{self, OnBad, RejectFile, RejectLimit, SourceError};
+use crate::source::{self, OnBad, Reason, RejectFile, RejectLimit, SourceError};
 use crate::spec::Dataset;
 
 /// The least memory that sorting can work in.
@@ -162,6 +163,18 @@ impl Rejects {
         self.file
             .as_ref()
             .map_or(OnBad::Stop, |file| OnBad::SetAside(Arc::clone(file)))
+    }
+
+    /// No list.
+    pub(super) fn none() -> Self {
+        Self { file: None }
+    }
+
+    /// Bad rows of one source, by reason.
+    pub(super) fn reasons(&self, source: &str) -> BTreeMap<Reason, u64> {
+        let counts = self.file.as_ref().map(|file| file.counts()).unwrap_or_default();
+        let of_source = counts.into_iter().filter(|((file, _), _)| file == source);
+        of_source.map(|((_, reason), rows)| (reason, rows)).collect()
     }
 
     /// Bad rows of one source.

@@ -34,7 +34,7 @@ pub enum SourceError {
         table: String,
         columns: Vec<String>,
     },
-    #[error("{file} lacks columns of table {table}: {}: check names, or say from", columns.join(", "))]
+    #[error("{file} lacks columns of table {table}: {}: check names, say from, or optional = true if others have them", columns.join(", "))]
     MissingColumns {
         file: String,
         table: String,

@@ -14,7 +14,7 @@ use ::parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use ::parquet::basic::{LogicalType, Type as PhysicalType};
 use ::parquet::errors::ParquetError;
 use ::parquet::schema::types::TypePtr;
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -63,8 +63,8 @@ pub(super) async fn file_schema(bytes: SourceBytes) -> Result<SchemaRef, SourceE
 struct ParquetReader {
     file: String,
     stream: ParquetRecordBatchStream<BytesReader>,
-    /// For every column of the table, its place in a batch and how it becomes the table's type.
-    columns: Vec<(usize, Conversion)>,
+    /// For every column of the table, its place in a batch and how it becomes the table's type, if the file has it.
+    columns: Vec<Option<(usize, Conversion)>>,
     rules: Rules,
     on_bad: OnBad,
     /// The digits that reading INT96 in microseconds leaves out.
@@ -85,7 +85,7 @@ impl ParquetReader {
         let nanos = Nanos::open(bytes, &metadata, &positions, options.batch_rows.max(1));
         let nanos = nanos.map_err(|source| parquet_error(&file, source))?;
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), positions);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), positions.into_iter().flatten());
         let built = builder
             .with_projection(mask)
             .with_batch_size(options.batch_rows.max(1))
@@ -127,7 +127,11 @@ impl ParquetReader {
     /// The batch as the table has it; `marks` has what is known of its rows already.
     fn convert(&mut self, batch: &RecordBatch, mut marks: Marks) -> Result<RecordBatch, SourceError> {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
-        for (rule, (at, conversion)) in self.rules.columns.iter().zip(&self.columns) {
+        for (rule, column) in self.rules.columns.iter().zip(&self.columns) {
+            let Some((at, conversion)) = column else {
+                arrays.push(new_null_array(&rule.column_type.data_type(), batch.num_rows()));
+                continue;
+            };
             let converted = conversion.apply(batch.column(*at), rule, &mut marks);
             let checked = converted.and_then(|array| check::column(array, rule, &mut marks));
             arrays.push(checked.map_err(|source| SourceError::Build {
@@ -154,13 +158,14 @@ fn conversions(
     rules: &Rules,
     file: &str,
     metadata: &ArrowReaderMetadata,
-    positions: &[usize],
-) -> Result<Vec<(usize, Conversion)>, SourceError> {
+    positions: &[Option<usize>],
+) -> Result<Vec<Option<(usize, Conversion)>>, SourceError> {
     let (schema, roots) = (metadata.schema(), roots(metadata));
-    let mut read = positions.to_vec();
+    let mut read: Vec<usize> = positions.iter().copied().flatten().collect();
     read.sort_unstable();
     let pairs = rules.columns.iter().zip(positions);
     let convert = pairs.map(|(rule, position)| {
+        let Some(position) = position else { return Ok(None) };
         let found = FileColumn {
             data_type: schema.field(*position).data_type(),
             is_uuid: roots[*position].get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid),
@@ -180,7 +185,7 @@ fn conversions(
         };
         let conversion = Conversion::plan(&found, rule).map_err(refuse)?;
         // A projected batch keeps the file's order of columns.
-        Ok((read.partition_point(|other| other < position), conversion))
+        Ok(Some((read.partition_point(|other| other < position), conversion)))
     });
     convert.collect()
 }

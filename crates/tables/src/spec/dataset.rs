@@ -89,6 +89,9 @@ pub struct Column {
     pub from: Option<String>,
     /// Whether it may hold NULL; a patient id never may.
     pub nullable: bool,
+    /// Whether a source may lack it, as those of earlier years do: it is NULL then. False by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub optional: bool,
     /// Values that stand for NULL, besides the CSV options' `null` texts. Dates are written `1600-01-01`.
     pub missing: Vec<String>,
     /// How a CSV source writes its dates or timestamps.

@@ -1,9 +1,10 @@
 //! How a source writes dates, and which dates can be true. A date outside its column's bounds makes its row bad.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 
 use super::column_type::ColumnType;
@@ -79,9 +80,25 @@ pub struct Zone(Tz);
 impl Zone {
     /// What its clock shows at an instant, given as UTC.
     pub(crate) fn clock(self, utc: NaiveDateTime) -> NaiveDateTime {
-        DateTime::from_timestamp(utc.and_utc().timestamp(), utc.and_utc().timestamp_subsec_nanos())
-            .map_or(utc, |instant| instant.with_timezone(&self.0).naive_local())
+        let known = alike_in_table(utc);
+        let shown = known.and_utc().with_timezone(&self.0).naive_local();
+        utc + (shown - known)
     }
+}
+
+/// The years at the end of the table of zones, of which there are all kinds, each with the rules that hold from then on.
+const LAST_YEARS: Range<i32> = 2072..2100;
+
+/// The same moment of a year that begins on the same day of the week and is as long, where the table ends before: it has no
+/// daylight saving time from then on.
+fn alike_in_table(moment: NaiveDateTime) -> NaiveDateTime {
+    let year = moment.year();
+    if year < LAST_YEARS.end {
+        return moment;
+    }
+    let kind = |year| NaiveDate::from_ymd_opt(year, 1, 1).map(|first| (first.weekday(), first.leap_year()));
+    let alike = LAST_YEARS.into_iter().find(|other| kind(*other) == kind(year));
+    alike.and_then(|year| moment.with_year(year)).unwrap_or(moment)
 }
 
 impl FromStr for Zone {
@@ -123,4 +140,34 @@ impl Default for DateBounds {
 /// A day that is known to exist.
 fn day(year: i32, month: u32, day: u32) -> NaiveDate {
     NaiveDate::from_ymd_opt(year, month, day).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn summer_comes_in_every_year() {
+        let paris: Zone = "Europe/Paris".parse().unwrap();
+        for year in [2024, 2037, 2038, 2099, 2100, 2124, 2200, 9998] {
+            for (month, hours) in [(1, 1), (7, 2), (12, 1)] {
+                let utc = NaiveDate::from_ymd_opt(year, month, 15)
+                    .unwrap()
+                    .and_hms_opt(23, 30, 0)
+                    .unwrap();
+                assert_eq!((paris.clock(utc) - utc).num_hours(), hours, "{utc}");
+            }
+        }
+        // The last Sunday of October 2200 is the 26th.
+        let change = NaiveDate::from_ymd_opt(2200, 10, 26)
+            .unwrap()
+            .and_hms_opt(0, 59, 0)
+            .unwrap();
+        let later = change + chrono::TimeDelta::minutes(2);
+        assert_eq!(
+            paris.clock(later) - paris.clock(change),
+            chrono::TimeDelta::minutes(-58)
+        );
+    }
 }

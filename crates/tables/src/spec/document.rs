@@ -93,6 +93,8 @@ pub(super) struct ColumnDocument {
     pub from: Option<Spanned<String>>,
     pub nullable: Option<bool>,
     #[serde(default)]
+    pub optional: bool,
+    #[serde(default)]
     pub missing: Vec<Spanned<Value>>,
     pub format: Option<Spanned<String>>,
     pub date_min: Option<Spanned<Value>>,

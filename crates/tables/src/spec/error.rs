@@ -138,6 +138,8 @@ pub enum SpecFault {
     Zone { written: String },
     #[error("zone on column {column} of table {table}, which is no timestamp: remove it")]
     ZoneOnOther { table: String, column: String },
+    #[error("column {column} of table {table} is optional, so that it can be NULL: leave nullable = false out")]
+    OptionalNotNullable { table: String, column: String },
     #[error("format on column {column} of table {table}, which is no date or timestamp: remove it")]
     FormatOnOther { table: String, column: String },
     #[error("date bounds on column {column} of table {table}, which is no date or timestamp: remove them")]

@@ -38,11 +38,22 @@ impl Reading {
         self.0.clone()
     }
 
-    /// The keys whose values are others than in an earlier one, such as `csv.null` or `columns.born.format`.
+    /// The keys whose values are others than in an earlier one, such as `csv.null` or `columns.born.format`. Which columns
+    /// there are, their types and classes, and where NULL may be, is seen by the table that they make.
     pub(crate) fn changes_from(&self, before: &Value) -> Vec<String> {
         let mut changes = Vec::new();
         differences("", before, &self.0, &mut changes);
+        changes.retain(|change| !is_of_the_table(change));
         changes
+    }
+}
+
+/// Whether a change is one of the table that a description makes.
+fn is_of_the_table(change: &str) -> bool {
+    match change.split('.').collect::<Vec<_>>().as_slice() {
+        ["columns", _] => true,
+        ["columns", _, key] => ["class", "type", "nullable", "optional"].contains(key),
+        _ => false,
     }
 }
 

@@ -88,6 +88,7 @@ fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Resu
         column_type,
         from: document.from.as_ref().map(|from| from.get_ref().clone()),
         nullable: document.nullable.unwrap_or(!patient),
+        optional: document.optional,
         missing: document
             .missing
             .iter()
@@ -98,6 +99,10 @@ fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Resu
         zone: zone(document.zone.as_ref())?.or(context.zone),
         name,
     };
+    if column.optional && !column.nullable {
+        let (table, column) = context.named(&column.name);
+        return Err((document.name.span(), SpecFault::OptionalNotNullable { table, column }));
+    }
     check_dates(context, document, &column)?;
     if patient {
         check_patient(context, &column).map_err(|fault| (spanned.span(), fault))?;

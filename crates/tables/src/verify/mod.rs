@@ -121,7 +121,7 @@ pub async fn verify(
 
 fn chosen<'a>(snapshot: &'a Snapshot, names: &[String]) -> Result<Vec<&'a Arc<TableSnapshot>>, VerifyError> {
     if names.is_empty() {
-        return Ok(snapshot.tables().collect());
+        return Ok(snapshot.all_tables().collect());
     }
     let find = |name: &String| {
         let unknown = || VerifyError::NoTable {

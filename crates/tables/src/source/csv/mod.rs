@@ -6,7 +6,7 @@ mod header;
 mod rows;
 mod tokenizer;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use bytes::{Buf, Bytes};
 use futures::stream::{self, BoxStream, StreamExt};
 
@@ -57,8 +57,8 @@ struct CsvReader {
     started: bool,
     tokenizer: Tokenizer,
     rows: Rows,
-    /// For every column of the table its field in a row; known after the header.
-    fields: Option<Vec<usize>>,
+    /// For every column of the table its field in a row, if it has one; known after the header.
+    fields: Option<Vec<Option<usize>>>,
     table: Table,
     rules: Rules,
     on_bad: OnBad,
@@ -121,7 +121,7 @@ impl CsvReader {
         if !self.table.csv.header {
             let fields = self.table.columns.len();
             self.rows.expect_fields(fields, self.table.csv.trailing_delimiter);
-            self.fields = Some((0..fields).collect());
+            self.fields = Some((0..fields).map(Some).collect());
             return Ok(());
         }
         self.rows.expect_header();
@@ -139,6 +139,10 @@ impl CsvReader {
         let mut marks = Marks::default();
         let mut arrays = Vec::with_capacity(self.rules.columns.len());
         for (rule, field) in self.rules.columns.iter().zip(self.fields.iter().flatten()) {
+            let Some(field) = field else {
+                arrays.push(new_null_array(&rule.column_type.data_type(), self.rows.len()));
+                continue;
+            };
             let cells = self.rows.column(*field, rule);
             let parsed = parse::column(cells, rule.column_type, &rule.notation, rule.index, &mut marks);
             let checked = check::column(parsed, rule, &mut marks);

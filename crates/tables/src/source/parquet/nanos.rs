@@ -28,13 +28,13 @@ impl Nanos {
     pub(super) fn open(
         bytes: SourceBytes,
         metadata: &ArrowReaderMetadata,
-        positions: &[usize],
+        positions: &[Option<usize>],
         batch_rows: usize,
     ) -> Result<Option<Self>> {
         let roots = roots(metadata);
-        let mut read: Vec<(usize, usize)> = (positions.iter().copied().enumerate())
-            .filter(|(_, position)| is_int96(&roots[*position]))
-            .map(|(column, position)| (position, column))
+        let mut read: Vec<(usize, usize)> = (positions.iter().enumerate())
+            .filter_map(|(column, position)| Some(((*position)?, column)))
+            .filter(|(position, _)| is_int96(&roots[*position]))
             .collect();
         if read.is_empty() {
             return Ok(None);
@@ -53,14 +53,15 @@ impl Nanos {
     pub(super) async fn mark(
         &mut self,
         batch: &RecordBatch,
-        places: &[(usize, Conversion)],
+        places: &[Option<(usize, Conversion)>],
         marks: &mut Marks,
     ) -> Result<()> {
         let nanos = self.stream.next().await.transpose()?;
         let nanos = nanos.filter(|nanos| nanos.num_rows() == batch.num_rows());
         let nanos = nanos.ok_or_else(|| ParquetError::General("its columns have not the same rows".to_owned()))?;
         for (at, column) in self.columns.iter().enumerate() {
-            let rows = lossy(batch.column(places[*column].0), nanos.column(at));
+            let Some((place, _)) = &places[*column] else { continue };
+            let rows = lossy(batch.column(*place), nanos.column(at));
             rows.for_each(|row| marks.mark(row, *column, Reason::LosesDigits));
         }
         Ok(())

@@ -19,19 +19,24 @@ pub(super) fn plain(text: &[u8], separator: char, decimal: u8) -> Result<Cow<'_,
     let mut digits = sign.to_vec();
     let mut rest = whole;
     while let Some(at) = memchr::memmem::find(rest, separator) {
-        let first = digits.len() == sign.len();
-        if !(if first { 1..=3 } else { 3..=3 }).contains(&at) {
+        let least = if digits.len() == sign.len() { 1 } else { 3 };
+        if !is_group(&rest[..at], least) {
             return Err(Reason::NotANumber);
         }
         digits.extend_from_slice(&rest[..at]);
         rest = &rest[at + separator.len()..];
     }
-    if rest.len() != 3 || memchr::memmem::find(fraction, separator).is_some() {
+    if !is_group(rest, 3) || memchr::memmem::find(fraction, separator).is_some() {
         return Err(Reason::NotANumber);
     }
     digits.extend_from_slice(rest);
     digits.extend_from_slice(fraction);
     Ok(Cow::Owned(digits))
+}
+
+/// Whether these are three digits, or at least as many as that.
+fn is_group(text: &[u8], least: usize) -> bool {
+    (least..=3).contains(&text.len()) && text.iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]
@@ -53,7 +58,18 @@ mod tests {
         ] {
             assert_eq!(blank(text).as_deref(), Ok(wanted));
         }
-        for text in ["12 34", "1234 567", " 123", "1 23,4", "1,234 567", "1  234", "123 "] {
+        for text in [
+            "12 34",
+            "1234 567",
+            " 123",
+            "1 23,4",
+            "1,234 567",
+            "1  234",
+            "123 ",
+            "1E +02",
+            "x 123",
+            "1 -23",
+        ] {
             assert_eq!(blank(text), Err(Reason::NotANumber), "{text}");
         }
     }

@@ -9,6 +9,7 @@ pub mod service;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -316,6 +317,21 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
             found.push(path)
         }
     }
+}
+
+/// A Python that has these modules; none where there is none, which with `CI=true` is a failure.
+pub fn python(modules: &str) -> Option<String> {
+    let python = std::env::var("PARCOURS_PYTHON").unwrap_or_else(|_| "python3".to_string());
+    let probe = Command::new(&python)
+        .args(["-c", &format!("import {modules}")])
+        .output();
+    if probe.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    let ci = std::env::var("CI").as_deref() == Ok("true");
+    assert!(!ci, "CI needs PARCOURS_PYTHON with {modules}");
+    eprintln!("SKIPPED: no Python with {modules}, set PARCOURS_PYTHON");
+    None
 }
 
 pub fn all_granted() -> Grants {
