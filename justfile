@@ -69,6 +69,14 @@ metamorphic conditions="2000" seed="" from="0":
 wide statements="2000" seed="" from="0" coverage="target/coverage.md":
     PARCOURS_SEED={{ if seed == "" { datetime("%s") } else { seed } }} PARCOURS_FROM={{ from }} PARCOURS_ROUNDS={{ statements }} PARCOURS_COVERAGE={{ absolute_path(coverage) }} cargo test --release --workspace --test all wide:: -- --nocapture
 
+# Read this many random texts of every type and pattern, and a twentieth as many CSV files, beside Python and DuckDB
+fuzz texts="100000" seed="":
+    PARCOURS_SEED={{ if seed == "" { datetime("%s") } else { seed } }} PARCOURS_ROUNDS={{ texts }} cargo test --release --workspace --test tables source_fuzz:: -- --nocapture
+
+# Keep rows by this many random conditions that pass files and row groups over, and count them without, beside DuckDB
+pruning conditions="2000" seed="":
+    PARCOURS_SEED={{ if seed == "" { datetime("%s") } else { seed } }} PARCOURS_ROUNDS={{ conditions }} cargo test --release --workspace --test tables scan_pruning:: -- --nocapture
+
 # Plant faults, one after the other, and see that the tests of answers find each (an hour or more; a target directory apart)
 planted target=(justfile_directory() / "target/planted") only="":
     python3 tests/python/planted.py {{ target }} --only "{{ only }}"

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::Field;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, JoinType, Result, internal_err};
+use datafusion::common::{DataFusionError, JoinSide, JoinType, Result, internal_err};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::SortMergeJoinExec;
+use datafusion::physical_plan::joins::utils::ColumnIndex;
 use datafusion::physical_plan::metrics::MetricsSet;
 
 /// Nodes that compute on batches in memory, spill through the sealed disk manager at most, and read nothing themselves.
@@ -60,7 +62,7 @@ const HOOKED: [&str; 5] = [
 /// Refuses a stage plan that holds a node which is neither known to compute in memory nor handled by the engine hook.
 pub(crate) fn check(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     plan.apply(|node| {
-        in_order(node)?;
+        merges_rightly(node)?;
         let name = node.name();
         if COMPUTING.contains(&name) || HOOKED.contains(&name) {
             Ok(TreeNodeRecursion::Continue)
@@ -73,16 +75,38 @@ pub(crate) fn check(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a merge join that does not keep the order that it declares: DataFusion 55 puts rows without a partner out late
-/// where it has a condition to look at, and what relies on their order, such as a grouping, takes one group for several. As
-/// a fault of ours, so that the query is planned without merge joins.
-fn in_order(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
-    match node.downcast_ref::<SortMergeJoinExec>() {
-        Some(join) if join.filter().is_some() && join.join_type() != JoinType::Inner => {
-            internal_err!("a merge join with a condition is not in order")
-        }
-        _ => Ok(()),
+/// Refuses a merge join that DataFusion 55 gets wrong, as a fault of ours, so that the query is planned without merge joins.
+///
+/// One with a condition does not keep the order that it declares: rows without a partner come late where there is a condition
+/// to look at, and what relies on their order, such as a grouping, takes one group for several. And if columns were taken out
+/// of its inputs after it was made, its condition looks at others.
+fn merges_rightly(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    let Some(join) = node.downcast_ref::<SortMergeJoinExec>() else {
+        return Ok(());
+    };
+    let Some(filter) = join.filter() else { return Ok(()) };
+    if join.join_type() != JoinType::Inner {
+        return internal_err!("a merge join with a condition is not in order");
     }
+    let mut read = filter.column_indices().iter().zip(filter.schema().fields());
+    match read.all(|(of, wanted)| is_read(join, of, wanted)) {
+        true => Ok(()),
+        false => internal_err!("the condition of a merge join looks at other columns than it was made for"),
+    }
+}
+
+/// Whether the column of an input that a join's condition looks at is the one that it was made for: of its name, which no
+/// other has, and type.
+fn is_read(join: &SortMergeJoinExec, of: &ColumnIndex, wanted: &Field) -> bool {
+    let schema = match of.side {
+        JoinSide::Left => join.left().schema(),
+        JoinSide::Right => join.right().schema(),
+        JoinSide::None => return false,
+    };
+    let alike = schema.fields().iter().filter(|field| field.name() == wanted.name());
+    let found = schema.fields().get(of.index);
+    let is_it = found.is_some_and(|found| found.name() == wanted.name() && found.data_type() == wanted.data_type());
+    is_it && alike.count() == 1
 }
 
 /// How many nodes a plan has.
@@ -104,13 +128,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use datafusion::arrow::compute::SortOptions;
-    use datafusion::arrow::datatypes::{DataType, Field, Schema};
-    use datafusion::common::{JoinSide, NullEquality};
+    use datafusion::arrow::datatypes::{DataType, Schema};
+    use datafusion::common::NullEquality;
     use datafusion::physical_expr::PhysicalExpr;
     use datafusion::physical_expr::expressions::{Column, lit};
     use datafusion::physical_plan::empty::EmptyExec;
     use datafusion::physical_plan::explain::ExplainExec;
-    use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
+    use datafusion::physical_plan::joins::utils::JoinFilter;
     use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
     use datafusion::physical_plan::union::UnionExec;
 
@@ -120,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merge_join_with_a_condition_is_an_inner_one() {
+    fn a_merge_join_with_a_condition_is_an_inner_one_over_its_own_columns() {
         let refused = |join_type, filter: Option<JoinFilter>| {
             let key = || Arc::new(Column::new("n", 0)) as Arc<dyn PhysicalExpr>;
             let join = SortMergeJoinExec::try_new(
@@ -134,16 +158,24 @@ mod tests {
             );
             check(&(Arc::new(join.unwrap()) as _)).is_err()
         };
-        let filter = || {
-            let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+        let over = |name: &str, data_type, index| {
+            let schema = Schema::new(vec![Field::new(name, data_type, true)]);
             let of = ColumnIndex {
-                index: 0,
+                index,
                 side: JoinSide::Left,
             };
             Some(JoinFilter::new(lit(true), vec![of], Arc::new(schema)))
         };
+        let filter = || over("n", DataType::Int64, 0);
         assert!(refused(JoinType::Left, filter()) && refused(JoinType::RightAnti, filter()));
         assert!(!refused(JoinType::Inner, filter()) && !refused(JoinType::Left, None));
+        for other in [
+            over("m", DataType::Int64, 0),
+            over("n", DataType::Utf8, 0),
+            over("n", DataType::Int64, 1),
+        ] {
+            assert!(refused(JoinType::Inner, other));
+        }
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub struct Limits {
     pub query_seconds: u64,
     /// How many queries one person may run at once. Default: 16.
     pub queries_per_person: usize,
+    /// Joins of which a partition of the smaller side has more bytes are sorted and merged, others joined by hash. Default:
+    /// 67,108,864.
+    pub hash_join_bytes: usize,
 }
 
 impl Default for Limits {
@@ -73,6 +76,7 @@ impl Default for Limits {
         Self {
             query_seconds: 3600,
             queries_per_person: 16,
+            hash_join_bytes: 64 << 20,
         }
     }
 }

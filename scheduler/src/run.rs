@@ -66,7 +66,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     );
     let queries = Queries::new(
         access.clone(),
-        Arc::new(Sessions::new(datasets.clone())?),
+        Arc::new(Sessions::new(datasets.clone(), config.limits.hash_join_bytes)?),
         jobs.clone(),
         Arc::new(Relay::new(to_executors)),
     );

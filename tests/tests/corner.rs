@@ -31,7 +31,7 @@ impl Corner {
             return Ok(None);
         }
         let started =
-            SHARED[executors - 1].get_or_init(|| start(executors, TASKS).map_err(|error| format!("{error:#}")));
+            SHARED[executors - 1].get_or_init(|| start(executors, TASKS, None).map_err(|error| format!("{error:#}")));
         started
             .as_ref()
             .map(Some)
@@ -45,7 +45,14 @@ impl Corner {
 
     /// A cluster for one test, with so many executors and tasks of each at once.
     pub fn of(executors: usize, tasks: usize) -> Result<Option<Self>> {
-        python::interpreter()?.map(|_| start(executors, tasks)).transpose()
+        python::interpreter()?
+            .map(|_| start(executors, tasks, None))
+            .transpose()
+    }
+
+    /// A cluster for one test that takes every side of a join for too large to be joined by hash.
+    pub fn merging() -> Result<Option<Self>> {
+        python::interpreter()?.map(|_| start(2, TASKS, Some(1))).transpose()
     }
 
     /// The folder of the files that everybody reads.
@@ -75,7 +82,7 @@ impl Corner {
     }
 }
 
-fn start(executors: usize, tasks: usize) -> Result<Corner> {
+fn start(executors: usize, tasks: usize, hash_join_bytes: Option<usize>) -> Result<Corner> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = place::scratch(&format!("corner-{}", std::process::id()))?.join(number.to_string());
@@ -89,6 +96,7 @@ fn start(executors: usize, tasks: usize) -> Result<Corner> {
     let mut cluster = Sandbox::prepare(Plan {
         executors,
         tasks,
+        hash_join_bytes,
         datasets: DATASETS.to_vec(),
         ..Plan::default()
     })?;

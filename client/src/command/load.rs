@@ -1,20 +1,22 @@
 //! `parcours load`: reads a dataset's sources and makes one new version of its encrypted tables, or none. A thin face of
 //! `parcours_tables::load`; what it adds is the command line, the keyring and the progress bars.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use parcours_cluster::bytesize::ByteSize;
 use parcours_keys::KeyService;
 use parcours_tables::Stores;
-use parcours_tables::load::{LoadError, LoadOptions, LoadReport, Progress, Step, TableReport};
+use parcours_tables::load::{LoadError, LoadOptions, LoadReport, Progress, Step};
+use parcours_tables::source::RejectLimit;
 use parcours_tables::spec::Dataset;
 use url::Url;
 
 use super::key_source::KeySource;
+use super::load_report;
 use super::store::{StoreArgs, location};
 use crate::exit::Failure;
 use crate::interrupt::interruptible;
@@ -33,9 +35,15 @@ pub struct LoadArgs {
     /// List bad rows in this file and load the others; without it the first bad row stops the load
     #[arg(long, value_name = "FILE")]
     reject_to: Option<PathBuf>,
-    /// Build tables whose sources have changed anew instead of refusing them
+    /// How many bad rows of a source may be set aside: rows, or a share of them
+    #[arg(long, value_name = "ROWS|PERCENT%", default_value = "1%", requires = "reject_to")]
+    reject_limit: RejectLimit,
+    /// Build tables anew whose sources, or how the description reads them, have changed, instead of refusing them
     #[arg(long)]
     replace: bool,
+    /// Leave out the rows of sources that are no longer there, where a table is built anew
+    #[arg(long, requires = "replace")]
+    forget_missing: bool,
     /// Memory for sorting and writing; what does not fit is spilled, encrypted
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     memory: ByteSize,
@@ -77,7 +85,8 @@ pub async fn run(args: LoadArgs) -> Result<(), Failure> {
         ..LoadOptions::default()
     };
     (options.memory_bytes, options.replace) = (args.memory.as_usize(), args.replace);
-    options.reject_to = args.reject_to.clone();
+    options.forget_missing = args.forget_missing;
+    (options.reject_to, options.reject_limit) = (args.reject_to.clone(), args.reject_limit);
     options.spill_dir = args.spill_dir.clone().unwrap_or(options.spill_dir);
     let load = Load {
         dataset,
@@ -93,7 +102,7 @@ pub async fn run(args: LoadArgs) -> Result<(), Failure> {
         true => Ok(say(
             serde_json::to_string_pretty(&report).context("cannot write the report")?
         )?),
-        false => Ok(print(&report, args.reject_to.as_deref())?),
+        false => Ok(load_report::print(&report, args.reject_to.as_deref())?),
     }
 }
 
@@ -110,38 +119,6 @@ impl Load {
         let loaded = parcours_tables::load::load(&dataset, &into, &stores, &keys, &options).await;
         loaded.map_err(failure)
     }
-}
-
-fn print(report: &LoadReport, rejects: Option<&Path>) -> std::io::Result<()> {
-    match (report.created, report.version) {
-        (Some(version), _) => say(format!("loaded {} version {version}", report.dataset)),
-        (None, Some(version)) => say(format!("nothing new, {} stays at version {version}", report.dataset)),
-        (None, None) => say(format!("nothing to load into {}", report.dataset)),
-    }?;
-    for table in &report.tables {
-        say(format!("  {:24} {}", table.name, line(table)))?;
-    }
-    if let Some(rejects) = rejects.filter(|_| report.rejected > 0) {
-        say(format!(
-            "{} bad rows set aside, see {}",
-            HumanCount(report.rejected),
-            rejects.display()
-        ))?;
-    }
-    Ok(())
-}
-
-fn line(table: &TableReport) -> String {
-    let skipped = match table.skipped {
-        0 => String::new(),
-        count => format!(", {count} sources loaded before"),
-    };
-    let anew = if table.replaced { ", built anew" } else { "" };
-    let (rows, bytes) = (HumanCount(table.rows), HumanBytes(table.bytes));
-    format!(
-        "{rows} rows of {} sources in {} files ({bytes}){anew}{skipped}",
-        table.loaded, table.files
-    )
 }
 
 /// The bar of a long command; none to be seen if it is to be quiet.

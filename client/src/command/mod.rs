@@ -5,6 +5,8 @@ mod compact;
 mod completions;
 mod connect;
 #[cfg(feature = "local")]
+mod dataset;
+#[cfg(feature = "local")]
 mod demo;
 #[cfg(feature = "local")]
 mod doctor;
@@ -12,6 +14,8 @@ mod key_source;
 mod keyring;
 #[cfg(feature = "local")]
 mod load;
+#[cfg(feature = "local")]
+mod load_report;
 #[cfg(feature = "local")]
 mod node;
 mod pki;
@@ -53,6 +57,8 @@ enum Command {
     #[cfg(feature = "local")]
     Load(Box<load::LoadArgs>),
     #[cfg(feature = "local")]
+    Dataset(dataset::DatasetArgs),
+    #[cfg(feature = "local")]
     Tables(Box<tables::TablesArgs>),
     #[cfg(feature = "local")]
     Vacuum(Box<vacuum::VacuumArgs>),
@@ -86,6 +92,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args).await,
         #[cfg(feature = "local")]
         Command::Load(args) => load::run(*args).await,
+        #[cfg(feature = "local")]
+        Command::Dataset(args) => dataset::run(args).await,
         #[cfg(feature = "local")]
         Command::Tables(args) => tables::run(*args).await,
         #[cfg(feature = "local")]

@@ -18,7 +18,7 @@ use crate::load::{LoadError, LoadOptions, Step, sort_error};
 use crate::reread::Reread;
 use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot};
 use crate::store::Stores;
-use crate::version::DatasetVersion;
+use crate::version::{DatasetVersion, TableVersion};
 use crate::writing::commit::{NewTable, commit_table, create_version};
 use crate::writing::shape::TableShape;
 use crate::writing::shards;
@@ -95,7 +95,7 @@ pub async fn compact(
 
 fn chosen<'a>(snapshot: &'a Snapshot, names: &[String]) -> Result<Vec<&'a Arc<TableSnapshot>>, LoadError> {
     if names.is_empty() {
-        return Ok(snapshot.tables().collect());
+        return Ok(snapshot.all_tables().collect());
     }
     let find = |name: &String| {
         let unknown = || LoadError::Option {
@@ -208,7 +208,7 @@ impl Compaction<'_> {
             let anew = NewTable {
                 shape: &table.shape,
                 files: &table.files,
-                sources: known.map(|table| table.sources.clone()).unwrap_or_default(),
+                origin: known.map(TableVersion::origin).unwrap_or_default(),
             };
             let entry = commit_table(&self.root, self.snapshot.splits(), anew).await?;
             tables.insert(table.shape.name.clone(), entry);

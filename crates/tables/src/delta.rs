@@ -29,7 +29,7 @@ pub const CLASS_METADATA: &str = "parcours.class";
 /// Field metadata: the Arrow type of a column, where Delta's own types are coarser.
 const TYPE_METADATA: &str = "parcours.type";
 /// Stands in file statistics for the number of rows.
-const ROWS: &str = "numRecords";
+pub(crate) const ROWS: &str = "numRecords";
 
 /// Why a Delta log cannot be read or written.
 #[derive(Debug, thiserror::Error)]

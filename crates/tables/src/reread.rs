@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
@@ -107,14 +110,32 @@ impl Reread {
         files: &[&DataFile],
         column: &str,
     ) -> Result<SendableRecordBatchStream> {
-        let group = FileGroup::new(files.iter().map(|file| partitioned(file)).collect());
-        let source = Arc::new(ParquetSource::new(Arc::clone(table.schema())));
-        let scan = FileScanConfigBuilder::new(table.store().clone(), source)
-            .with_file_groups(vec![group])
-            .with_projection_indices(Some(vec![table.schema().index_of(column)?]))?;
+        self.values(Column {
+            store: table.store().clone(),
+            schema: table.schema(),
+            files: files.iter().map(|file| partitioned(file)).collect(),
+            name: column,
+        })
+    }
+
+    /// The values of a column, in no order to rely on.
+    pub(crate) fn values(&self, column: Column<'_>) -> Result<SendableRecordBatchStream> {
+        let source = Arc::new(ParquetSource::new(Arc::clone(column.schema)));
+        let scan = FileScanConfigBuilder::new(column.store, source)
+            .with_file_groups(vec![FileGroup::new(column.files)])
+            .with_projection_indices(Some(vec![column.schema.index_of(column.name)?]))?;
         let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan.build());
         open_for_reading(scan, &self.keys)?.execute(0, Arc::clone(&self.context))
     }
+}
+
+/// A column in some files of a table, which need not be in a version yet.
+pub(crate) struct Column<'a> {
+    pub(crate) store: ObjectStoreUrl,
+    /// The schema of the files.
+    pub(crate) schema: &'a SchemaRef,
+    pub(crate) files: Vec<PartitionedFile>,
+    pub(crate) name: &'a str,
 }
 
 /// The keys of some classes of a dataset, in the name of nobody's query.

@@ -23,7 +23,7 @@ use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot};
 use crate::spec::MAX_SHARDS;
 use crate::splits::{SplitError, Splits};
 use crate::store::Stores;
-use crate::version::{DatasetVersion, SplitSet};
+use crate::version::{DatasetVersion, SplitSet, TableVersion};
 use crate::writing::commit::{NewTable, commit_table, create_version};
 use crate::writing::shape::TableShape;
 use crate::writing::shards;
@@ -225,7 +225,7 @@ impl Resharding<'_> {
             let anew = NewTable {
                 shape: &table.shape,
                 files: &table.files,
-                sources: known.map(|table| table.sources.clone()).unwrap_or_default(),
+                origin: known.map(TableVersion::origin).unwrap_or_default(),
             };
             let entry = commit_table(&self.root, splits, anew).await?;
             tables.insert(table.shape.name.clone(), entry);

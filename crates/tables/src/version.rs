@@ -115,6 +115,26 @@ pub struct TableVersion {
     pub files: u64,
     /// Every source loaded so far.
     pub sources: Vec<SourceRecord>,
+    /// How sources were read, by the digests that stand with them: what the description said of values (see
+    /// [`crate::spec::Reading`]). Of tables loaded before this was kept, nothing is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readings: BTreeMap<String, Value>,
+}
+
+/// Where a table's rows come from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Origin {
+    pub(crate) sources: Vec<SourceRecord>,
+    pub(crate) readings: BTreeMap<String, Value>,
+}
+
+impl TableVersion {
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            sources: self.sources.clone(),
+            readings: self.readings.clone(),
+        }
+    }
 }
 
 /// A source that was loaded, so that it is never loaded twice.
@@ -127,6 +147,16 @@ pub struct SourceRecord {
     pub sha256: String,
     /// The dataset version that brought it in.
     pub version: u64,
+    /// The digest of how it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<String>,
+    /// Its rows that were set aside as bad.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rejected: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl SplitSet {

@@ -7,9 +7,11 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, Rec
 use arrow::datatypes::Int64Type;
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::col;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use parcours_cluster::windows::window_functions;
@@ -73,7 +75,9 @@ pub(super) fn context(batches: Vec<RecordBatch>, batch_rows: usize, pool: usize)
     context
 }
 
+/// The rows of a plan as sorted lines. What its nodes keep of an earlier run is left behind.
 pub(super) async fn answer(plan: Arc<dyn ExecutionPlan>, context: &SessionContext) -> Vec<String> {
+    let plan = reset_plan_states(plan).unwrap();
     let batches = collect(plan, context.task_ctx()).await.unwrap();
     let mut lines: Vec<String> = pretty_format_batches(&batches)
         .unwrap()
@@ -108,6 +112,7 @@ pub(super) async fn both_tables(patients: usize, batch_rows: usize, hash: bool) 
     let context = context(rows(9, patients), batch_rows, 1 << 30);
     with_stays(&context);
     let partitions = if hash { 1 } else { 2 };
+    let context = if hash { context } else { projections_stay(&context) };
     for option in [
         format!("optimizer.prefer_hash_join = {hash}"),
         format!("execution.target_partitions = {partitions}"),
@@ -116,6 +121,19 @@ pub(super) async fn both_tables(patients: usize, batch_rows: usize, hash: bool) 
         set.collect().await.unwrap();
     }
     context
+}
+
+/// The same session, but that projections stay where they are: the engine moves them into the inputs of merge joins, whose
+/// conditions then look at other columns than they were made for.
+fn projections_stay(context: &SessionContext) -> SessionContext {
+    let state = context.state();
+    let rules = state.physical_optimizers().iter();
+    let kept = rules
+        .filter(|rule| rule.name() != "ProjectionPushdown")
+        .cloned()
+        .collect();
+    let state = SessionStateBuilder::new_from_existing(state.clone()).with_physical_optimizer_rules(kept);
+    SessionContext::new_with_state(state.build())
 }
 
 /// The engine's plan of a query.

@@ -183,6 +183,8 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
     use arrow::datatypes::Schema;
 
     use super::*;

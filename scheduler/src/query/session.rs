@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ballista_core::extension::SessionConfigExt;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
     SchemaProvider,
@@ -29,6 +30,7 @@ const LOCAL_MEMORY: usize = 256 << 20;
 pub struct Sessions {
     template: SessionState,
     datasets: Arc<Datasets>,
+    hash_join_bytes: usize,
 }
 
 /// What one person sees at one moment.
@@ -59,14 +61,15 @@ impl View {
 }
 
 impl Sessions {
-    /// Sessions over these datasets.
-    pub fn new(datasets: Arc<Datasets>) -> Result<Self> {
+    /// Sessions over these datasets, whose joins are by hash while a partition of the smaller side has at most so many bytes.
+    pub fn new(datasets: Arc<Datasets>, hash_join_bytes: usize) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(LOCAL_MEMORY)))
             .build_arc()?;
         Ok(Self {
             template: engine_state(engine_config(), runtime)?,
             datasets,
+            hash_join_bytes,
         })
     }
 
@@ -99,6 +102,7 @@ impl Sessions {
         };
         let mut config = engine_config()
             .with_option_extension(options)
+            .with_ballista_hash_join_max_build_partition_bytes(self.hash_join_bytes)
             .with_target_partitions(partitions.max(1));
         if let Some(schema) = only(view.datasets.keys()) {
             config = config.with_default_catalog_and_schema(CATALOG, schema);

@@ -77,7 +77,7 @@ impl Claims {
         let datasets = Arc::new(Datasets::open(into, stores).await.unwrap());
         Self {
             _folder: folder,
-            sessions: Arc::new(Sessions::new(datasets).unwrap()),
+            sessions: Arc::new(Sessions::new(datasets, 64 << 20).unwrap()),
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Plan {
     pub memory: &'static str,
     /// How many bytes of small partitions each executor keeps from the disk.
     pub partition_memory: &'static str,
+    /// Joins of larger sides are merged; the scheduler's own choice if there is nothing.
+    pub hash_join_bytes: Option<usize>,
     /// Where tables go instead of a folder of the sandbox.
     pub bucket: Option<Bucket>,
     /// The datasets whose keys the keyring holds.
@@ -75,6 +77,7 @@ impl Default for Plan {
             tasks: 2,
             memory: "512MiB",
             partition_memory: "64MiB",
+            hash_join_bytes: None,
             bucket: None,
             datasets: vec!["claims", "omop"],
             held_classes: None,

@@ -163,7 +163,7 @@ impl Sandbox {
             grants.push(("carol", "claims", &WITHOUT_HEALTH));
         }
         folder.write_access(&grants)?;
-        folder.write_scheduler(&self.ports, &self.location(), bucket)?;
+        folder.write_scheduler(&self.ports, &self.location(), bucket, self.plan.hash_join_bytes)?;
         let keys = match self.plan.hsm {
             true => Hsm(&self.folder).settings()?,
             false => keyring_settings(&self.daemons_keyring()?),

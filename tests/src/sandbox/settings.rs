@@ -73,14 +73,22 @@ impl Folder {
     }
 
     /// Writes the scheduler's configuration.
-    pub fn write_scheduler(&self, ports: &Ports, location: &str, bucket: Option<&Bucket>) -> Result<PathBuf> {
+    pub fn write_scheduler(
+        &self,
+        ports: &Ports,
+        location: &str,
+        bucket: Option<&Bucket>,
+        hash_join_bytes: Option<usize>,
+    ) -> Result<PathBuf> {
+        let limits = hash_join_bytes.map(|bytes| format!("[limits]\nhash_join_bytes = {bytes}\n"));
         let text = format!(
             "access = {:?}\ndrain_seconds = 5\n[listen]\nclient = \"{}\"\ninternal = \"{}\"\nhealth = \"{}\"\n\
-             [data]\nlocation = {location:?}\nrefresh_seconds = 1\n[grants]\n{}{}{}",
+             [data]\nlocation = {location:?}\nrefresh_seconds = 1\n{}[grants]\n{}{}{}",
             self.at("access.toml"),
             ports.client,
             ports.internal,
             ports.health,
+            limits.unwrap_or_default(),
             self.certificate_lines("scheduler-signing"),
             self.tls("scheduler", &["server", "client"]),
             storage(bucket),

@@ -40,6 +40,45 @@ pub enum LoadError {
         /// The version that loaded it.
         version: u64,
     },
+    /// The description says otherwise how values are read than when sources were loaded.
+    #[error(
+        "sources of table {table} would be read otherwise than when version {version} loaded them{}: describe them as then, or \
+         load with --replace to build the table anew from its present sources",
+        list(changes)
+    )]
+    ReadingChanged {
+        /// The table.
+        table: String,
+        /// The version that loaded one of them.
+        version: u64,
+        /// What has changed, as far as it is known.
+        changes: Vec<String>,
+    },
+    /// Columns are described otherwise than the version before has them, and have not only grown.
+    #[error(
+        "columns of table {table} are described otherwise than it has them ({}): describe them as before, or load with \
+         --replace to build the table anew from its present sources",
+        changes.join(", ")
+    )]
+    ColumnsChanged {
+        /// The table.
+        table: String,
+        /// What has changed, in words.
+        changes: Vec<String>,
+    },
+    /// A table would be built anew without rows that it has.
+    #[error(
+        "table {table} would be built anew without the rows of {count} sources that are no longer there, the first of them \
+         {first}: bring them back, or say --forget-missing to leave their rows out"
+    )]
+    SourcesMissing {
+        /// The table.
+        table: String,
+        /// How many.
+        count: usize,
+        /// Where the first of them was.
+        first: String,
+    },
     /// The description differs from what was loaded before.
     #[error("dataset {dataset} cannot be loaded as described: {difference}, load it into another folder")]
     Description {
@@ -140,6 +179,14 @@ pub enum LoadError {
     /// The dataset version was not created.
     #[error(transparent)]
     Version(#[from] VersionError),
+}
+
+/// What has changed, in parentheses.
+fn list(changes: &[String]) -> String {
+    match changes {
+        [] => String::new(),
+        changes => format!(" ({})", changes.join(", ")),
+    }
 }
 
 impl LoadError {

@@ -9,12 +9,17 @@
 //! **Again.** A source whose bytes were loaded before is skipped. A source of a known path with other bytes is refused,
 //! unless [`LoadOptions::replace`]: then its table is built anew from all of its present sources.
 
+mod diff;
 mod draft;
 mod error;
 mod flatten;
+mod growth;
+mod kept;
 mod options;
+mod patients;
 mod plan;
 mod pool;
+mod profile;
 mod publish;
 mod report;
 mod sample;
@@ -25,6 +30,7 @@ use std::sync::Arc;
 use datafusion::execution::SendableRecordBatchStream;
 use parcours_keys::KeyService;
 use parcours_sealed::SpillFiles;
+use parking_lot::Mutex;
 use url::Url;
 
 use crate::snapshot::DatasetRoot;
@@ -34,13 +40,18 @@ use crate::store::Stores;
 use crate::writing::shards;
 use crate::writing::write::{FileLitter, TableWriter};
 
+pub use diff::{DatasetDiff, TableDiff, diff};
 pub use error::LoadError;
+pub(crate) use kept::REPORTS;
+pub use kept::reports;
 pub use options::{LoadOptions, NoProgress, Progress, Step};
-pub use report::{LoadReport, TableReport};
+pub use report::{ColumnReport, LoadReport, PatientsReport, SourceReport, TableReport};
 pub(crate) use sort::sort_error;
 
+use growth::Place;
 use options::Rejects;
 use plan::{LoadPlan, TablePlan};
+use profile::{Profile, RowsRead};
 use publish::WrittenTable;
 use sort::Sorter;
 
@@ -56,27 +67,37 @@ pub async fn load(
     options: &LoadOptions,
 ) -> Result<LoadReport, LoadError> {
     options.check()?;
+    options.check_rejects(dataset)?;
     let root = DatasetRoot::new(into, &dataset.name, stores)?;
-    let plan = plan::make(dataset, &root, into, stores, options).await?;
+    let mut plan = plan::make(dataset, &root, into, stores, options).await?;
     if plan.is_empty() {
         return Ok(report::nothing_new(&plan));
     }
     let rejects = options.open_rejects()?;
     let splits = plan.splits(dataset, stores, options).await?;
-    let writing = Writing {
+    let mut litter = FileLitter::new(&root);
+    let place = Place {
         root: &root,
-        plan: &plan,
         splits: &splits,
         stores,
         keys,
         options,
-        rejects: &rejects,
     };
-    let mut litter = FileLitter::new(&root);
-    let published = match writing.all_tables(&mut litter).await {
-        Ok(written) => publish::publish(&root, &plan, &splits, written, options, &rejects).await,
-        Err(error) => Err(error),
-    };
+    let published = async {
+        place.grow(&mut plan, &mut litter).await?;
+        let writing = Writing {
+            root: &root,
+            plan: &plan,
+            splits: &splits,
+            stores,
+            keys,
+            options,
+            rejects: &rejects,
+        };
+        let written = writing.all_tables(&mut litter).await?;
+        publish::publish(&writing, written, &mut litter).await
+    }
+    .await;
     // A version that may exist may name these files: only a load that surely published nothing removes them.
     if published.as_ref().is_err_and(LoadError::published_nothing) {
         litter.remove().await;
@@ -119,7 +140,7 @@ impl Writing<'_> {
         let mut written = Vec::new();
         let (flattened, others): (Vec<_>, Vec<_>) = self.plan.tables.iter().partition(|table| table.flatten.is_some());
         for table in others.into_iter().filter(|table| table.has_work()) {
-            let rows = || sorter.sorted(table, self.stores, self.options, self.rejects);
+            let rows = |read: &Arc<RowsRead>| sorter.sorted(table, self.stores, self.options, self.rejects, read);
             written.push(self.table(table, rows, litter).await?);
         }
         for table in flattened.into_iter().filter(|table| table.has_work()) {
@@ -129,21 +150,30 @@ impl Writing<'_> {
         Ok(written)
     }
 
+    /// Writes the rows of a table, which count those of each source as they are read.
     async fn table(
         &self,
         table: &TablePlan,
-        rows: impl FnOnce() -> Result<SendableRecordBatchStream, LoadError>,
+        rows: impl FnOnce(&Arc<RowsRead>) -> Result<SendableRecordBatchStream, LoadError>,
         litter: &mut FileLitter,
     ) -> Result<WrittenTable, LoadError> {
         self.options.progress.step(&Step::Table {
             name: table.name().to_string(),
             bytes: table.new_bytes(),
         });
+        let failed = |error| sort_error(table.name(), error);
+        let read = Arc::<RowsRead>::default();
+        let profile = Arc::new(Mutex::new(Profile::new(&table.shape).map_err(failed)?));
+        let rows = profile::seen(rows(&read)?, &profile);
         let writer = TableWriter::new(self.root, &table.shape, self.keys, self.options);
-        let files = shards::write_sorted(rows()?, &table.shape, self.splits, &writer, litter).await?;
+        let files = shards::write_sorted(rows, &table.shape, self.splits, &writer, litter).await?;
+        let mut profile = profile.lock();
         Ok(WrittenTable {
             name: table.name().to_string(),
             files,
+            read: std::mem::take(&mut *read.lock()),
+            columns: profile.columns().map_err(failed)?,
+            repeated: profile.repeated(),
         })
     }
 }

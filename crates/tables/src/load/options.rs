@@ -1,11 +1,13 @@
 //! What a load may use and whom it tells.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::LoadError;
-use crate::source::{OnBad, RejectFile};
+use crate::source::{self, OnBad, Reason, RejectFile, RejectLimit, SourceError};
+use crate::spec::Dataset;
 
 /// The least memory that sorting can work in.
 const LEAST_MEMORY: usize = 64 << 20;
@@ -66,8 +68,13 @@ pub struct LoadOptions {
     pub spill_bytes: u64,
     /// Where to list bad rows that are set aside; without it the first bad row stops the load.
     pub reject_to: Option<PathBuf>,
-    /// Build tables with changed sources anew instead of refusing them. Default: false.
+    /// How many bad rows of a source may be set aside; by default one of a hundred.
+    pub reject_limit: RejectLimit,
+    /// Build tables anew whose sources, or how they are read, have changed, instead of refusing them; and those of which rows
+    /// were set aside. Default: false.
     pub replace: bool,
+    /// Leave out the rows of sources that are no longer there, where a table is built anew. Default: false, which refuses to.
+    pub forget_missing: bool,
     /// Rows of a row group; by default 262,144.
     pub row_group_rows: usize,
     /// Sources of one table that are read and sorted side by side; by default the processors, at most 4.
@@ -84,7 +91,9 @@ impl Default for LoadOptions {
             spill_dir: std::env::temp_dir().join(format!("parcours-load-{}", std::process::id())),
             spill_bytes: 1 << 40,
             reject_to: None,
+            reject_limit: RejectLimit::default(),
             replace: false,
+            forget_missing: false,
             row_group_rows: 256 * 1024,
             parallel_sources: processors.min(4),
             progress: Arc::new(NoProgress),
@@ -101,7 +110,7 @@ impl LoadOptions {
             })
         };
         if self.memory_bytes < LEAST_MEMORY {
-            return refuse("memory_bytes", "sorting needs at least 64 MiB");
+            return refuse("memory", "sorting needs at least 64 MiB");
         }
         if self.row_group_rows == 0 {
             return refuse("row_group_rows", "a row group has at least one row");
@@ -122,8 +131,21 @@ impl LoadOptions {
         self.memory_bytes / 20 * 3
     }
 
+    /// Refuses a list of bad rows that the next load would read as a source.
+    pub(super) fn check_rejects(&self, dataset: &Dataset) -> Result<(), LoadError> {
+        let Some(path) = &self.reject_to else { return Ok(()) };
+        let read = dataset.tables.iter().find(|table| source::matches(table, path));
+        match read {
+            None => Ok(()),
+            Some(table) => Err(LoadError::Source(SourceError::RejectIsSource {
+                path: path.clone(),
+                table: table.name.clone(),
+            })),
+        }
+    }
+
     pub(super) fn open_rejects(&self) -> Result<Rejects, LoadError> {
-        let open = |path: &PathBuf| RejectFile::create(path).map(Arc::new);
+        let open = |path: &PathBuf| RejectFile::create(path, self.reject_limit).map(Arc::new);
         Ok(Rejects {
             file: self.reject_to.as_ref().map(open).transpose()?,
         })
@@ -141,6 +163,23 @@ impl Rejects {
         self.file
             .as_ref()
             .map_or(OnBad::Stop, |file| OnBad::SetAside(Arc::clone(file)))
+    }
+
+    /// No list.
+    pub(super) fn none() -> Self {
+        Self { file: None }
+    }
+
+    /// Bad rows of one source, by reason.
+    pub(super) fn reasons(&self, source: &str) -> BTreeMap<Reason, u64> {
+        let counts = self.file.as_ref().map(|file| file.counts()).unwrap_or_default();
+        let of_source = counts.into_iter().filter(|((file, _), _)| file == source);
+        of_source.map(|((_, reason), rows)| (reason, rows)).collect()
+    }
+
+    /// Bad rows of one source.
+    pub(super) fn of(&self, source: &str) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.of(source))
     }
 
     pub(super) fn total(&self) -> u64 {

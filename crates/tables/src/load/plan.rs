@@ -10,15 +10,15 @@ use url::Url;
 
 use super::draft::{Draft, Drafts};
 use super::flatten::FlattenPlan;
-use super::report::TableReport;
+use super::options::Rejects;
 use super::{LoadError, LoadOptions, Step, sample};
 use crate::delta::{CLASS_METADATA, LoggedFile};
 use crate::snapshot::{DatasetRoot, Snapshot, TableSnapshot, latest_version};
 use crate::source::{self, SourceFile};
-use crate::spec::{Dataset, Table};
+use crate::spec::{Dataset, Reading, Table};
 use crate::splits::{Splits, hex};
 use crate::store::Stores;
-use crate::version::SourceRecord;
+use crate::version::{Origin, SourceRecord, TableVersion};
 use crate::writing::shape::TableShape;
 
 /// Everything that a load is going to do.
@@ -42,8 +42,14 @@ pub(super) struct TablePlan {
     pub(super) flatten: Option<FlattenPlan>,
     pub(super) new: Vec<(SourceFile, String)>,
     pub(super) skipped: usize,
-    /// Sources of the version before that stay.
-    pub(super) kept: Vec<SourceRecord>,
+    /// How its sources are read.
+    pub(super) reading: Reading,
+    /// Where the rows of the version before come from that stay.
+    pub(super) kept: Origin,
+    /// Files of the version before that stay in the new one; where the table grows, its rows written anew.
+    pub(super) kept_files: Vec<LoggedFile>,
+    /// Whether it has other columns than before, under which the rows that stay are written anew.
+    pub(super) grows: bool,
     /// The table as it was before.
     pub(super) before: Option<Arc<TableSnapshot>>,
     pub(super) replace: bool,
@@ -56,6 +62,25 @@ pub(super) async fn make(
     stores: &Stores,
     options: &LoadOptions,
 ) -> Result<LoadPlan, LoadError> {
+    let (base, drafts) = drafts(dataset, into, stores, options).await?;
+    let plan = LoadPlan {
+        dataset: dataset.name.clone(),
+        patient_id: dataset.patient_id.clone(),
+        shards: dataset.shards as usize,
+        tables: Drafts::new(&dataset.patient_id, options, &drafts).plans()?,
+        base,
+    };
+    plan.check_description(root)?;
+    Ok(plan)
+}
+
+/// The version to build on, and what there is of each table of the description.
+pub(super) async fn drafts<'a>(
+    dataset: &'a Dataset,
+    into: &Url,
+    stores: &Stores,
+    options: &LoadOptions,
+) -> Result<(Option<Snapshot>, Vec<Draft<'a>>), LoadError> {
     let base = match latest_version(into, &dataset.name, stores).await? {
         Some(version) => Some(Snapshot::open(into, &dataset.name, Some(version), stores).await?),
         None => None,
@@ -80,20 +105,12 @@ pub(super) async fn make(
             table,
             schema,
             sources: digest(files, stores, options, &mut digested).await?,
-            known: known.map(|entry| entry.sources.as_slice()).unwrap_or_default(),
+            reading: Reading::of(table),
+            known: known.map(TableVersion::origin).unwrap_or_default(),
             before: base.as_ref().and_then(|base| base.table(&table.name)).cloned(),
         });
     }
-    let tables = Drafts::new(&dataset.patient_id, options.replace, &drafts).plans()?;
-    let plan = LoadPlan {
-        dataset: dataset.name.clone(),
-        patient_id: dataset.patient_id.clone(),
-        shards: dataset.shards as usize,
-        base,
-        tables,
-    };
-    plan.check_description(root)?;
-    Ok(plan)
+    Ok((base, drafts))
 }
 
 async fn digest(
@@ -132,33 +149,29 @@ impl TablePlan {
         &self.spec.name
     }
 
-    /// Whether files are written or removed: new sources, a table built anew, or one seen for the first time.
+    /// Whether files are written or removed: new sources, a table built anew or grown, or one seen for the first time.
     pub(super) fn has_work(&self) -> bool {
-        !self.new.is_empty() || self.replace || self.before.is_none()
+        !self.new.is_empty() || self.replace || self.grows || self.before.is_none()
     }
 
     pub(super) fn new_bytes(&self) -> u64 {
         self.new.iter().map(|(file, _)| file.size).sum()
     }
 
-    /// Files of the version before that stay in the new one.
-    pub(super) fn kept_files(&self) -> Vec<LoggedFile> {
-        match &self.before {
-            Some(before) if !self.replace => before.files().iter().map(|file| file.logged().clone()).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    pub(super) fn report(&self, files: &[LoggedFile]) -> TableReport {
-        TableReport {
-            name: self.name().to_string(),
-            loaded: self.new.len(),
-            skipped: self.skipped,
-            rows: files.iter().map(|file| file.rows).sum(),
-            files: files.len(),
-            bytes: files.iter().map(|file| file.size).sum(),
-            replaced: self.replace,
-        }
+    /// Where the rows of version `number` come from.
+    pub(super) fn origin(&self, number: u64, rejects: &Rejects) -> Origin {
+        let reading = self.reading.digest();
+        let mut origin = self.kept.clone();
+        let loaded = self.new.iter().map(|(file, sha256)| SourceRecord {
+            path: file.url.to_string(),
+            sha256: sha256.clone(),
+            version: number,
+            reading: Some(reading.clone()),
+            rejected: rejects.of(file.url.as_str()),
+        });
+        origin.sources.extend(loaded);
+        origin.readings.insert(reading, self.reading.to_json());
+        origin
     }
 
     fn layout(&self) -> TableLayout<'_> {
@@ -224,7 +237,8 @@ impl LoadPlan {
         hex(&hash.finalize())
     }
 
-    /// Refuses a description that differs from what was loaded before in anything that readers rely on.
+    /// Refuses a description that differs from what was loaded before in what all tables have in common, or in how one lies.
+    /// Columns are looked at before, in [`Drafts`].
     fn check_description(&self, root: &DatasetRoot) -> Result<(), LoadError> {
         let Some(base) = &self.base else { return Ok(()) };
         let refuse = |difference: String| {
@@ -270,6 +284,7 @@ impl<'a> TableLayout<'a> {
         }
     }
 
+    /// How it lies otherwise.
     fn difference(&self, now: &TableLayout<'_>) -> Option<String> {
         if self.sharded != now.sharded {
             return Some(
@@ -281,14 +296,8 @@ impl<'a> TableLayout<'a> {
                 .to_string(),
             );
         }
-        if self.sorted_by != now.sorted_by {
-            return Some(format!("its rows are ordered by {}", self.sorted_by.join(", ")));
-        }
-        let (old, new) = (self.schema.fields(), now.schema.fields());
-        if let Some((old, _)) = old.iter().zip(new).find(|(old, new)| old != new) {
-            return Some(format!("column {} was described otherwise", old.name()));
-        }
-        (old.len() != new.len()).then(|| format!("it had {} columns", old.len()))
+        let sorted = (self.sorted_by != now.sorted_by).then(|| self.sorted_by.join(", "));
+        sorted.map(|before| format!("its rows are ordered by {before}"))
     }
 }
 

@@ -1,60 +1,74 @@
 //! The last step of a load: every table's new version is committed, then the one create makes everything visible. What a
 //! crash between them leaves, and what two loads at once do, is told in `writing/commit.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::Utc;
 
+use super::kept::REPORTS;
 use super::options::Rejects;
 use super::plan::{LoadPlan, TablePlan};
-use super::{LoadError, LoadOptions, LoadReport, Step};
+use super::report::{self, ColumnReport};
+use super::{LoadError, LoadReport, Step, Writing, patients};
 use crate::delta::LoggedFile;
 use crate::snapshot::DatasetRoot;
 use crate::splits::Splits;
-use crate::version::{self, DatasetVersion, SourceRecord, SplitSet, TableVersion};
+use crate::version::{self, DatasetVersion, SplitSet, TableVersion};
 use crate::writing::commit::{NewTable, commit_table, create_version};
+use crate::writing::write::FileLitter;
 
-/// A table whose files are all safely in the store.
+/// A table whose files are all safely in the store, and what was seen of their rows.
+#[derive(Default)]
 pub(super) struct WrittenTable {
     pub(super) name: String,
     pub(super) files: Vec<LoggedFile>,
+    /// Rows of each source that were read and were no bad ones by themselves.
+    pub(super) read: BTreeMap<String, u64>,
+    pub(super) columns: Vec<ColumnReport>,
+    pub(super) repeated: u64,
 }
 
 pub(super) async fn publish(
-    root: &DatasetRoot,
-    plan: &LoadPlan,
-    splits: &Splits,
+    writing: &Writing<'_>,
     written: Vec<WrittenTable>,
-    options: &LoadOptions,
-    rejects: &Rejects,
+    litter: &mut FileLitter,
 ) -> Result<LoadReport, LoadError> {
-    options.progress.step(&Step::Publish);
+    let Writing {
+        root,
+        plan,
+        splits,
+        rejects,
+        ..
+    } = writing;
     rejects.finish()?;
+    writing.options.progress.step(&Step::Publish);
+    let patients = patients::count(writing, &written).await?;
     let number = plan.base.as_ref().map_or(1, |base| base.version() + 1);
+    let mut written: HashMap<String, WrittenTable> =
+        written.into_iter().map(|table| (table.name.clone(), table)).collect();
+    let of_table = |table: &TablePlan| report::of_table(table, written.get(table.name()), rejects);
+    let report = LoadReport {
+        dataset: root.dataset.clone(),
+        created: Some(number),
+        version: Some(number),
+        tables: plan.tables.iter().map(of_table).collect(),
+        rejected: rejects.total(),
+        patients,
+    };
     let mut tables = plan
         .base
         .as_ref()
         .map(|base| base.record().tables.clone())
         .unwrap_or_default();
-    let mut added: BTreeMap<String, Vec<LoggedFile>> = written.into_iter().map(|t| (t.name, t.files)).collect();
-    let mut reports = Vec::new();
     for table in &plan.tables {
-        let files = added.remove(table.name());
-        reports.push(table.report(files.as_deref().unwrap_or_default()));
-        if let Some(files) = files {
-            let entry = commit(root, splits, table, files, number).await?;
+        if let Some(written) = written.remove(table.name()) {
+            let entry = commit(root, splits, table, written.files, number, rejects).await?;
             tables.insert(table.name().to_string(), entry);
         }
     }
+    tables.insert(REPORTS.to_owned(), writing.keep(&report, number, litter).await?);
     create_version(root, &record(plan, splits, number, tables)).await?;
-    let (dataset, rejected) = (root.dataset.clone(), rejects.total());
-    Ok(LoadReport {
-        dataset,
-        created: Some(number),
-        version: Some(number),
-        tables: reports,
-        rejected,
-    })
+    Ok(report)
 }
 
 async fn commit(
@@ -63,18 +77,14 @@ async fn commit(
     table: &TablePlan,
     added: Vec<LoggedFile>,
     number: u64,
+    rejects: &Rejects,
 ) -> Result<TableVersion, LoadError> {
-    let mut files = table.kept_files();
+    let mut files = table.kept_files.clone();
     files.extend(added);
-    let loaded = table.new.iter().map(|(file, sha256)| SourceRecord {
-        path: file.url.to_string(),
-        sha256: sha256.clone(),
-        version: number,
-    });
     let table = NewTable {
         shape: &table.shape,
         files: &files,
-        sources: table.kept.iter().cloned().chain(loaded).collect(),
+        origin: table.origin(number, rejects),
     };
     commit_table(root, splits, table).await
 }

@@ -26,6 +26,7 @@ use parcours_sealed::SpillFiles;
 use super::options::Rejects;
 use super::plan::TablePlan;
 use super::pool::SortPool;
+use super::profile::RowsRead;
 use super::{LoadError, LoadOptions, Progress};
 use crate::source::{self, Positions, ReadOptions, SourceError, SourceFile};
 use crate::spec::Table;
@@ -73,6 +74,7 @@ impl Sorter {
         stores: &Arc<Stores>,
         options: &LoadOptions,
         rejects: &Rejects,
+        read: &Arc<RowsRead>,
     ) -> Result<SendableRecordBatchStream, LoadError> {
         let ordering = ordering(&table.shape).map_err(|e| sort_error(table.name(), e))?;
         let sides = if ordering.is_some() {
@@ -85,7 +87,8 @@ impl Sorter {
             on_bad: rejects.policy(),
             ..ReadOptions::default()
         };
-        let rows = source_plan(table, stores, options, &reading, sides).map_err(|e| sort_error(table.name(), e))?;
+        let rows = source_plan(table, stores, options, &reading, read, sides);
+        let rows = rows.map_err(|e| sort_error(table.name(), e))?;
         let plan = match ordering {
             None => rows,
             Some(ordering) => sorted(rows, ordering),
@@ -115,13 +118,14 @@ pub(super) fn ordering(table: &TableShape) -> DataFusionResult<Option<LexOrderin
     ))
 }
 
-/// A table's new sources, dealt out over at most `sides` partitions, the largest first to the emptiest. Where positions are
-/// read, each row also says, in a last column, which of the new sources it is from.
+/// A table's new sources, dealt out over at most `sides` partitions, the largest first to the emptiest; `read` counts their
+/// rows. Where positions are read, each row also says, in a last column, which of the new sources it is from.
 pub(super) fn source_plan(
     table: &TablePlan,
     stores: &Arc<Stores>,
     options: &LoadOptions,
     reading: &ReadOptions,
+    read: &Arc<RowsRead>,
     sides: usize,
 ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
     let schema = match reading.positions {
@@ -136,6 +140,7 @@ pub(super) fn source_plan(
             files,
             stores: Arc::clone(stores),
             reading: reading.clone(),
+            read: Arc::clone(read),
             progress: Arc::clone(&options.progress),
         };
         Arc::new(side) as Arc<dyn PartitionStream>
@@ -182,6 +187,8 @@ struct SourceSide {
     files: Side,
     stores: Arc<Stores>,
     reading: ReadOptions,
+    /// Counts the rows of each.
+    read: Arc<RowsRead>,
     progress: Arc<dyn Progress>,
 }
 
@@ -203,11 +210,12 @@ impl PartitionStream for SourceSide {
         let (table, stores, plain) = (self.table.clone(), Arc::clone(&self.stores), Arc::clone(&self.plain));
         let (reading, progress) = (self.reading.clone(), Arc::clone(&self.progress));
         let bytes_read = Arc::clone(&self.reading.bytes_read);
-        let schema = Arc::clone(&self.schema);
+        let (schema, read) = (Arc::clone(&self.schema), Arc::clone(&self.read));
         let open = move |(at, file): (u32, SourceFile)| {
             let rows = source::read(&stores, &table, Arc::clone(&plain), &file, reading.clone()).map_err(external)?;
-            let (schema, numbered) = (Arc::clone(&schema), reading.positions);
+            let (schema, read, numbered) = (Arc::clone(&schema), Arc::clone(&read), reading.positions);
             Ok::<_, DataFusionError>(rows.map_err(external).and_then(move |batch| {
+                *read.lock().entry(file.url.to_string()).or_default() += batch.num_rows() as u64;
                 let mut columns = batch.columns().to_vec();
                 if numbered {
                     columns.push(Arc::new(UInt32Array::from(vec![at; batch.num_rows()])));

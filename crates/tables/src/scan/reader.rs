@@ -18,6 +18,7 @@ use object_store::ObjectStore;
 use parcours_keys::{ExternalMaterial, FileKeys, KeyError, UnwrapCache};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
+use parquet::basic::Type as PhysicalType;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
@@ -198,7 +199,7 @@ impl DecryptingReader {
         }
         // Parquet's own words for a refused footer key say less than the key service's.
         let metadata = decoded.map_err(|error| self.keys.denial().map_or(error, refused))?;
-        let metadata = match FileKeys::locked_columns(&metadata).is_empty() {
+        let metadata = match FileKeys::locked_columns(&metadata).is_empty() && !has_float_bounds(&metadata) {
             true => metadata,
             false => without_index(metadata)?,
         };
@@ -258,15 +259,28 @@ fn has_index(metadata: &ParquetMetaData) -> bool {
     columns.any(|column| column.column_index_offset().is_some())
 }
 
-/// The footer as if the file had no page index. Readers load the index of all columns at once, so that one denied column
-/// would break queries that do not read it.
+/// Whether there are bounds of floating-point numbers. They leave NaN out, which is greater than all others in a condition;
+/// files have none since that is known, and those of older files are not to be used.
+fn has_float_bounds(metadata: &ParquetMetaData) -> bool {
+    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+    columns.any(|column| is_float(column) && column.statistics().is_some())
+}
+
+fn is_float(column: &ColumnChunkMetaData) -> bool {
+    matches!(column.column_type(), PhysicalType::FLOAT | PhysicalType::DOUBLE)
+}
+
+/// The footer as if the file had no page index, and no bounds of floating-point numbers. Readers load the index of all
+/// columns at once, so that one denied column would break queries that do not read it.
 fn without_index(metadata: ParquetMetaData) -> ParquetResult<ParquetMetaData> {
     let mut builder = metadata.into_builder();
     let close = |column: ColumnChunkMetaData| {
-        let column = column
-            .into_builder()
-            .set_column_index_offset(None)
-            .set_column_index_length(None);
+        let exact = !is_float(&column);
+        let column = match exact {
+            true => column.into_builder(),
+            false => column.into_builder().clear_statistics(),
+        };
+        let column = column.set_column_index_offset(None).set_column_index_length(None);
         column
             .set_offset_index_offset(None)
             .set_offset_index_length(None)

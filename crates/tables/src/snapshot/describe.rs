@@ -8,6 +8,7 @@ use url::Url;
 
 use super::table::class_of;
 use super::{DatasetRoot, Snapshot, SnapshotError, TableSnapshot};
+use crate::load::REPORTS;
 use crate::store::Stores;
 use crate::version::{DatasetVersion, SourceRecord, VersionError};
 
@@ -149,11 +150,15 @@ fn history_entry(record: &DatasetVersion) -> HistoryEntry {
         let new = entry.sources.iter().filter(|source| source.version == record.version);
         new.map(|source| (table.clone(), source.path.clone()))
     });
+    let described = || {
+        let tables = record.tables.iter();
+        tables.filter(|(name, _)| *name != REPORTS).map(|(_, table)| table)
+    };
     HistoryEntry {
         version: record.version,
         created: record.created,
-        rows: record.tables.values().map(|t| t.rows).sum(),
-        bytes: record.tables.values().map(|t| t.bytes).sum(),
+        rows: described().map(|table| table.rows).sum(),
+        bytes: described().map(|table| table.bytes).sum(),
         added_sources: added.collect(),
     }
 }

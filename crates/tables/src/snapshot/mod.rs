@@ -17,6 +17,7 @@ use object_store::{Error as StoreFailure, ObjectStore};
 use url::Url;
 
 use crate::delta::{DeltaError, DeltaLog};
+use crate::load::REPORTS;
 use crate::splits::{SplitError, Splits};
 use crate::store::{StoreError, Stores, join_url, sync};
 use crate::version::{DatasetVersion, TableVersion, VersionError, VersionLog};
@@ -177,8 +178,13 @@ impl Snapshot {
         &self.record.schema_digest
     }
 
-    /// The tables, by name.
+    /// The tables that were described, by name.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<TableSnapshot>> {
+        self.tables.values().filter(|table| table.name() != REPORTS)
+    }
+
+    /// The tables, by name, and the one that reports of loads are kept in.
+    pub(crate) fn all_tables(&self) -> impl Iterator<Item = &Arc<TableSnapshot>> {
         self.tables.values()
     }
 

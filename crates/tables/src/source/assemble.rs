@@ -30,10 +30,11 @@ impl Assembly<'_> {
         let marked = marks
             .iter()
             .map(|(row, column, reason)| self.bad(position(row), Some(column), reason));
+        let bad_rows = broken.len();
         let broken = broken.iter().map(|at| self.bad(*at, None, Reason::WrongNumberOfFields));
         let mut bad: Vec<BadRow> = marked.chain(broken).collect();
         bad.sort_by_key(|row| row.position);
-        self.on_bad.take(bad)?;
+        self.on_bad.take(self.file, (rows + bad_rows) as u64, bad)?;
         let mut arrays = arrays;
         if self.rules.positions {
             arrays.extend(Positions::columns((0..rows).map(position)));

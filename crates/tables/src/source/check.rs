@@ -52,7 +52,7 @@ fn check_dates(array: &ArrayRef, rule: &Rule, marks: &mut Marks) {
 fn mark_outside(values: impl Iterator<Item = Option<i64>>, min: i64, max: i64, rule: &Rule, marks: &mut Marks) {
     for (row, value) in values.enumerate() {
         if value.is_some_and(|value| value < min || value > max) {
-            marks.mark(row, rule.index, Reason::ImpossibleDate);
+            marks.mark(row, rule.index, Reason::OutsideBounds);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use arrow::error::ArrowError;
 
+use super::reject::RejectLimit;
 use crate::spec::SpecFault;
 use crate::store::StoreError;
 
@@ -33,7 +34,7 @@ pub enum SourceError {
         table: String,
         columns: Vec<String>,
     },
-    #[error("{file} lacks columns of table {table}: {}: check names, or say from", columns.join(", "))]
+    #[error("{file} lacks columns of table {table}: {}: check names, say from, or optional = true if others have them", columns.join(", "))]
     MissingColumns {
         file: String,
         table: String,
@@ -56,11 +57,28 @@ pub enum SourceError {
     },
     #[error("{file} is empty: a header is expected, or say csv = {{ header = false }}")]
     NoHeader { file: String },
-    #[error("{file} is not utf-8: {found}: convert it")]
-    Encoding { file: String, found: String },
     #[error(
-        "{file} line {line} (byte {byte}): {problem}: correct it, or say csv = {{ quote = \"\" }} if the file does not quote"
+        "{file} has a delimiter behind the last column of its header: if every line ends with one, say csv = {{ \
+         trailing_delimiter = true }}"
     )]
+    TrailingDelimiter { file: String },
+    #[error("{file} has no delimiter behind the last column of its header: leave trailing_delimiter out")]
+    NoTrailingDelimiter { file: String },
+    #[error("{file} is {found}: {remedy}")]
+    NotCsv {
+        file: String,
+        found: &'static str,
+        remedy: &'static str,
+    },
+    #[error("{file} cannot be decompressed: {source}")]
+    Compression { file: String, source: io::Error },
+    #[error(
+        "{file} is not written in {encoding}: say which encoding it has, such as csv = {{ encoding = \"windows-1252\" }}"
+    )]
+    Characters { file: String, encoding: &'static str },
+    #[error("{file} is not utf-8: {found}: say csv = {{ encoding = \"windows-1252\" }} or another, or convert it")]
+    Encoding { file: String, found: String },
+    #[error("{file} line {line} (byte {byte}): {problem}; if the file does not quote, say csv = {{ quote = \"\" }}")]
     Quotes {
         file: String,
         line: u64,
@@ -74,6 +92,8 @@ pub enum SourceError {
         byte: u64,
         limit: usize,
     },
+    #[error("{file} has a column of a parquet type that is not known here: write it anew without that column")]
+    ParquetType { file: String },
     #[error("{file} is not readable as parquet: {source}")]
     Parquet {
         file: String,
@@ -96,6 +116,15 @@ pub enum SourceError {
         found: String,
         expected: String,
     },
+    #[error(
+        "column {column} of {file} holds instants: say the zone whose clock table {table} shows, such as zone = \"UTC\" or \
+         zone = \"Europe/Paris\""
+    )]
+    Instants {
+        file: String,
+        table: String,
+        column: String,
+    },
     #[error("column {column} of table {table} has type {found} in {file} but {expected} in other files: say type")]
     DifferentTypes {
         file: String,
@@ -108,6 +137,26 @@ pub enum SourceError {
     Schema { table: String, column: String },
     #[error("{0}")]
     Spec(#[from] SpecFault),
+    #[error(
+        "{} is there and is no list of bad rows: name a file that is not there, nothing was written", path.display()
+    )]
+    RejectTaken { path: PathBuf },
+    #[error(
+        "{} would be read as a source of table {table} by the next load: name a file that no source matches", path.display()
+    )]
+    RejectIsSource { path: PathBuf, table: String },
+    #[error(
+        "{bad} of the {rows} rows read of {file} are bad, more than {limit}: see {}, and mend the description or the source, or \
+         allow more with --reject-limit",
+        path.display()
+    )]
+    TooManyBad {
+        file: String,
+        bad: u64,
+        rows: u64,
+        limit: RejectLimit,
+        path: PathBuf,
+    },
     #[error("cannot write reject file {}: {source}", path.display())]
     Reject { path: PathBuf, source: io::Error },
     #[error("cannot build rows of {file}: {source}")]
@@ -181,8 +230,16 @@ pub enum Reason {
     NotADate,
     #[error("not a timestamp")]
     NotATimestamp,
-    #[error("impossible date")]
+    #[error("no day of the calendar, or no time of the day")]
     ImpossibleDate,
+    #[error(
+        "a date outside date_min and date_max of its column, which are 1800-01-01 and 2200-12-31 unless they are said"
+    )]
+    OutsideBounds,
+    #[error("a date with a time of day: say timestamp(us), or a format")]
+    HasATime,
+    #[error("a time with an offset from UTC: say the zone of the column's clock")]
+    OffsetWithoutZone,
     #[error("value out of range")]
     OutOfRange,
     #[error("value would lose digits")]

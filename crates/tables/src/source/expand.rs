@@ -1,7 +1,10 @@
-//! Source patterns to files. `*` and `?` stay within one folder, `**` crosses folders, `[ab]` is a choice. A pattern
-//! that matches nothing is an error that names it, and a file that two patterns match is read once.
+//! Source patterns to files. `*` and `?` stay within one folder, `**` crosses folders, `[ab]` is a choice, in whichever case;
+//! a pattern that is the name of a file is that file. A pattern that matches nothing is an error that names it, and a file
+//! that two patterns match is read once. Files whose names begin with `.` or `_`, which writers leave beside their data, are
+//! read where a pattern names them so.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use futures::TryStreamExt;
 use glob::{MatchOptions, Pattern};
@@ -15,7 +18,7 @@ use crate::spec::Table;
 use crate::store::{StoreError, Stores};
 
 const MATCHING: MatchOptions = MatchOptions {
-    case_sensitive: true,
+    case_sensitive: false,
     require_literal_separator: true,
     require_literal_leading_dot: true,
 };
@@ -45,11 +48,18 @@ async fn local(stores: &Stores, pattern: &str) -> Result<Vec<SourceFile>, Source
         pattern: pattern.to_owned(),
         reason,
     };
+    if std::path::Path::new(pattern).is_dir() {
+        return Err(refuse(
+            "it is a folder: say which of its files, such as *.csv".to_owned(),
+        ));
+    }
     let mut found = Vec::new();
-    for path in glob::glob_with(pattern, MATCHING).map_err(|error| refuse(error.to_string()))? {
-        let path = path.map_err(|error| refuse(error.to_string()))?;
-        if !path.is_file() {
+    for path in local_paths(pattern).map_err(&refuse)? {
+        if path.is_dir() || is_left_beside(pattern, &path.to_string_lossy()) {
             continue;
+        }
+        if !path.is_file() {
+            return Err(refuse(format!("{} is no file", path.display())));
         }
         let url = Url::from_file_path(&path).map_err(|()| refuse("it is not an absolute path".to_owned()))?;
         let (store, location) = resolve(stores, &url)?;
@@ -57,6 +67,42 @@ async fn local(stores: &Stores, pattern: &str) -> Result<Vec<SourceFile>, Source
         found.push(SourceFile::new(url, &meta));
     }
     Ok(found)
+}
+
+/// The paths that a pattern matches, folders too.
+fn local_paths(pattern: &str) -> Result<Vec<PathBuf>, String> {
+    if std::path::Path::new(pattern).exists() {
+        return Ok(vec![PathBuf::from(pattern)]);
+    }
+    let paths = glob::glob_with(pattern, MATCHING).map_err(|error| error.to_string())?;
+    paths.map(|path| path.map_err(|error| error.to_string())).collect()
+}
+
+/// Whether a file is one that writers leave beside their data, and the pattern does not name it so.
+fn is_left_beside(pattern: &str, path: &str) -> bool {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    name(path).starts_with(['_', '.']) && !name(pattern).starts_with(['_', '.'])
+}
+
+/// Whether a file at `path` would be a source of the table.
+pub fn matches(table: &Table, path: &std::path::Path) -> bool {
+    let absolute = std::path::absolute(path).ok();
+    let real = absolute.as_deref().and_then(|path| {
+        let folder = path.parent()?.canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    });
+    let paths: Vec<PathBuf> = absolute.into_iter().chain(real).collect();
+    let local = table.patterns.iter().filter(|pattern| !pattern.starts_with("s3://"));
+    local.into_iter().any(|pattern| {
+        let matcher = Pattern::new(pattern).ok();
+        paths.iter().any(|path| {
+            let named = path == std::path::Path::new(pattern);
+            let matched = matcher
+                .as_ref()
+                .is_some_and(|matcher| matcher.matches_path_with(path, MATCHING));
+            named || matched && !is_left_beside(pattern, &path.to_string_lossy())
+        })
+    })
 }
 
 /// Objects of a bucket, listed below the part of the pattern that is literal.
@@ -80,7 +126,8 @@ async fn remote(stores: &Stores, pattern: &str) -> Result<Vec<SourceFile>, Sourc
         .map_err(|source| read_error(&bucket, source))?;
     let matching = listed
         .into_iter()
-        .filter(|meta| matcher.matches_with(meta.location.as_ref(), MATCHING));
+        .filter(|meta| matcher.matches_with(meta.location.as_ref(), MATCHING))
+        .filter(|meta| !is_left_beside(key, meta.location.as_ref()));
     Ok(matching
         .map(|meta| SourceFile::new(object_url(&bucket, &meta.location), &meta))
         .collect())

@@ -6,13 +6,14 @@ use std::collections::{HashMap, HashSet};
 use super::error::SourceError;
 use crate::spec::{Column, Table};
 
-/// For every column of the table, its position among the source's column names.
-pub(super) fn positions(table: &Table, file: &str, source: &[String]) -> Result<Vec<usize>, SourceError> {
+/// For every column of the table, its position among the source's column names; none for an optional one that is not there.
+pub(super) fn positions(table: &Table, file: &str, source: &[String]) -> Result<Vec<Option<usize>>, SourceError> {
     check_unique(file, source)?;
     let (mut positions, mut missing) = (Vec::with_capacity(table.columns.len()), Vec::new());
     for column in &table.columns {
         match find(table, file, source, column)? {
-            Some(position) => positions.push(position),
+            None if column.optional => positions.push(None),
+            Some(position) => positions.push(Some(position)),
             None => missing.push(column.from.clone().unwrap_or_else(|| column.name.clone())),
         }
     }
@@ -62,9 +63,10 @@ fn find(table: &Table, file: &str, source: &[String], column: &Column) -> Result
     }
 }
 
-fn check_shared(table: &Table, file: &str, positions: &[usize]) -> Result<(), SourceError> {
+fn check_shared(table: &Table, file: &str, positions: &[Option<usize>]) -> Result<(), SourceError> {
     let mut readers = HashMap::new();
     for (column, position) in table.columns.iter().zip(positions) {
+        let Some(position) = position else { continue };
         if let Some(first) = readers.insert(position, &column.name) {
             return Err(SourceError::SharedColumn {
                 file: file.to_owned(),
@@ -77,12 +79,12 @@ fn check_shared(table: &Table, file: &str, positions: &[usize]) -> Result<(), So
     Ok(())
 }
 
-fn check_unknown(table: &Table, file: &str, source: &[String], positions: &[usize]) -> Result<(), SourceError> {
+fn check_unknown(table: &Table, file: &str, source: &[String], positions: &[Option<usize>]) -> Result<(), SourceError> {
     let ignored = |name: &String| table.ignore.iter().any(|ignored| ignored == name);
     let unknown = source
         .iter()
         .enumerate()
-        .filter(|(at, name)| !positions.contains(at) && !ignored(name));
+        .filter(|(at, name)| !positions.contains(&Some(*at)) && !ignored(name));
     let columns: Vec<String> = unknown.map(|(_, name)| name.clone()).collect();
     if columns.is_empty() {
         return Ok(());

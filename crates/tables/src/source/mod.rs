@@ -35,10 +35,10 @@ use crate::spec::{Format, Table};
 use crate::store::Stores;
 
 pub use error::{BadRow, Position, Reason, SourceError};
-pub use expand::expand;
+pub use expand::{expand, matches};
 pub use file::{Fingerprint, SourceFile};
 pub(crate) use positions::Positions;
-pub use reject::{OnBad, RejectFile};
+pub use reject::{OnBad, RejectFile, RejectLimit};
 pub use resolve::{patient_type, resolve_schema};
 
 /// How a source is read.

@@ -3,20 +3,25 @@
 
 mod bytes_reader;
 mod convert;
+mod nanos;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use ::parquet::arrow::async_reader::ParquetRecordBatchStream;
 use ::parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use ::parquet::basic::Type as PhysicalType;
+use ::parquet::basic::{LogicalType, Type as PhysicalType};
 use ::parquet::errors::ParquetError;
-use arrow::array::{ArrayRef, RecordBatch};
+use ::parquet::schema::types::TypePtr;
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use self::bytes_reader::BytesReader;
-use self::convert::Conversion;
+use self::convert::{Conversion, FileColumn, NoConversion};
+use self::nanos::Nanos;
 use super::ReadOptions;
 use super::assemble::Assembly;
 use super::check;
@@ -58,10 +63,12 @@ pub(super) async fn file_schema(bytes: SourceBytes) -> Result<SchemaRef, SourceE
 struct ParquetReader {
     file: String,
     stream: ParquetRecordBatchStream<BytesReader>,
-    /// For every column of the table, its place in a batch and how it becomes the table's type.
-    columns: Vec<(usize, Conversion)>,
+    /// For every column of the table, its place in a batch and how it becomes the table's type, if the file has it.
+    columns: Vec<Option<(usize, Conversion)>>,
     rules: Rules,
     on_bad: OnBad,
+    /// The digits that reading INT96 in microseconds leaves out.
+    nanos: Option<Nanos>,
     /// Rows read before the present batch.
     rows_before: u64,
 }
@@ -69,14 +76,16 @@ struct ParquetReader {
 impl ParquetReader {
     async fn open(table: Table, rules: Rules, bytes: SourceBytes, options: ReadOptions) -> Result<Self, SourceError> {
         let file = bytes.name.clone();
-        let mut reader = BytesReader::new(bytes);
+        let mut reader = BytesReader::new(bytes.clone());
         let metadata = load(&mut reader, &file).await?;
         let schema = metadata.schema().clone();
         let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         let positions = super::mapping::positions(&table, &file, &names)?;
-        let columns = conversions(&table, &rules, &file, &schema, &positions)?;
+        let columns = conversions(&table, &rules, &file, &metadata, &positions)?;
+        let nanos = Nanos::open(bytes, &metadata, &positions, options.batch_rows.max(1));
+        let nanos = nanos.map_err(|source| parquet_error(&file, source))?;
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), positions);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), positions.into_iter().flatten());
         let built = builder
             .with_projection(mask)
             .with_batch_size(options.batch_rows.max(1))
@@ -88,6 +97,7 @@ impl ParquetReader {
             columns,
             rules,
             on_bad: options.on_bad,
+            nanos,
             rows_before: 0,
         })
     }
@@ -101,7 +111,12 @@ impl ParquetReader {
             .transpose()
             .map_err(|source| parquet_error(&self.file, source))?
         {
-            let batch = self.convert(&batch)?;
+            let mut marks = Marks::default();
+            if let Some(nanos) = &mut self.nanos {
+                let marked = nanos.mark(&batch, &self.columns, &mut marks).await;
+                marked.map_err(|source| parquet_error(&self.file, source))?;
+            }
+            let batch = self.convert(&batch, marks)?;
             if batch.num_rows() > 0 {
                 return Ok(Some(batch));
             }
@@ -109,10 +124,14 @@ impl ParquetReader {
         Ok(None)
     }
 
-    fn convert(&mut self, batch: &RecordBatch) -> Result<RecordBatch, SourceError> {
-        let mut marks = Marks::default();
+    /// The batch as the table has it; `marks` has what is known of its rows already.
+    fn convert(&mut self, batch: &RecordBatch, mut marks: Marks) -> Result<RecordBatch, SourceError> {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
-        for (rule, (at, conversion)) in self.rules.columns.iter().zip(&self.columns) {
+        for (rule, column) in self.rules.columns.iter().zip(&self.columns) {
+            let Some((at, conversion)) = column else {
+                arrays.push(new_null_array(&rule.column_type.data_type(), batch.num_rows()));
+                continue;
+            };
             let converted = conversion.apply(batch.column(*at), rule, &mut marks);
             let checked = converted.and_then(|array| check::column(array, rule, &mut marks));
             arrays.push(checked.map_err(|source| SourceError::Build {
@@ -138,34 +157,49 @@ fn conversions(
     table: &Table,
     rules: &Rules,
     file: &str,
-    schema: &Schema,
-    positions: &[usize],
-) -> Result<Vec<(usize, Conversion)>, SourceError> {
-    let mut read = positions.to_vec();
+    metadata: &ArrowReaderMetadata,
+    positions: &[Option<usize>],
+) -> Result<Vec<Option<(usize, Conversion)>>, SourceError> {
+    let (schema, roots) = (metadata.schema(), roots(metadata));
+    let mut read: Vec<usize> = positions.iter().copied().flatten().collect();
     read.sort_unstable();
     let pairs = rules.columns.iter().zip(positions);
     let convert = pairs.map(|(rule, position)| {
-        let found = schema.field(*position).data_type();
-        let conversion = Conversion::plan(found, rule.column_type).ok_or_else(|| SourceError::Conversion {
-            file: file.to_owned(),
-            table: table.name.clone(),
-            column: rule.name.clone(),
-            found: found.to_string(),
-            expected: rule.column_type.to_string(),
-        })?;
+        let Some(position) = position else { return Ok(None) };
+        let found = FileColumn {
+            data_type: schema.field(*position).data_type(),
+            is_uuid: roots[*position].get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid),
+        };
+        let refuse = |reason| {
+            let (file, table, column) = (file.to_owned(), table.name.clone(), rule.name.clone());
+            match reason {
+                NoConversion::Zone => SourceError::Instants { file, table, column },
+                NoConversion::Meaning => SourceError::Conversion {
+                    file,
+                    table,
+                    column,
+                    found: found.data_type.to_string(),
+                    expected: rule.column_type.to_string(),
+                },
+            }
+        };
+        let conversion = Conversion::plan(&found, rule).map_err(refuse)?;
         // A projected batch keeps the file's order of columns.
-        Ok((read.partition_point(|other| other < position), conversion))
+        Ok(Some((read.partition_point(|other| other < position), conversion)))
     });
     convert.collect()
 }
 
-/// Reads the footer. The old INT96 timestamps are asked for in microseconds, since their usual nanoseconds cannot hold
-/// the years before 1677, which `1600-01-01` for a missing date lies in.
+/// Reads the footer. The old INT96 timestamps, which are instants, are asked for in microseconds, since their usual
+/// nanoseconds cannot hold the years before 1677, which `1600-01-01` for a missing date lies in.
 async fn load(reader: &mut BytesReader, file: &str) -> Result<ArrowReaderMetadata, SourceError> {
     let error = |source| parquet_error(file, source);
-    let metadata = ArrowReaderMetadata::load_async(reader, ArrowReaderOptions::new())
+    // Some types that the reader does not know make it panic.
+    let loading = AssertUnwindSafe(ArrowReaderMetadata::load_async(reader, ArrowReaderOptions::new())).catch_unwind();
+    let metadata = loading
         .await
-        .map_err(error)?;
+        .map_err(|_| SourceError::ParquetType { file: file.to_owned() })?;
+    let metadata = metadata.map_err(error)?;
     let wide = microseconds(&metadata);
     if &wide == metadata.schema() {
         return Ok(metadata);
@@ -174,22 +208,29 @@ async fn load(reader: &mut BytesReader, file: &str) -> Result<ArrowReaderMetadat
     ArrowReaderMetadata::try_new(metadata.metadata().clone(), options).map_err(error)
 }
 
+/// The file's columns as Parquet describes them.
+fn roots(metadata: &ArrowReaderMetadata) -> &[TypePtr] {
+    let schema = metadata.metadata().file_metadata().schema_descr();
+    schema.root_schema().get_fields()
+}
+
+/// Whether this is the old type of timestamps.
+fn is_int96(root: &TypePtr) -> bool {
+    root.is_primitive() && root.get_physical_type() == PhysicalType::INT96
+}
+
 /// The file's schema with microseconds for INT96 columns.
 fn microseconds(metadata: &ArrowReaderMetadata) -> SchemaRef {
     let schema = metadata.schema();
-    let roots = metadata
-        .metadata()
-        .file_metadata()
-        .schema_descr()
-        .root_schema()
-        .get_fields()
-        .iter();
-    let fields = schema.fields().iter().zip(roots).map(|(field, root)| {
-        match root.is_primitive() && root.get_physical_type() == PhysicalType::INT96 {
-            true => Arc::new(Field::clone(field).with_data_type(DataType::Timestamp(TimeUnit::Microsecond, None))),
+    let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let fields = schema
+        .fields()
+        .iter()
+        .zip(roots(metadata))
+        .map(|(field, root)| match is_int96(root) {
+            true => Arc::new(Field::clone(field).with_data_type(instant.clone())),
             false => field.clone(),
-        }
-    });
+        });
     Arc::new(Schema::new_with_metadata(
         fields.collect::<Vec<_>>(),
         schema.metadata().clone(),

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -27,15 +28,73 @@ pub enum OnBad {
 }
 
 impl OnBad {
-    /// Applies the policy to bad rows, given in the file's order.
-    pub(crate) fn take(&self, bad: Vec<BadRow>) -> Result<(), SourceError> {
+    /// Applies the policy to the bad rows of `rows` rows of a file, given in the file's order.
+    pub(crate) fn take(&self, file: &str, rows: u64, bad: Vec<BadRow>) -> Result<(), SourceError> {
         match self {
             Self::Skip => Ok(()),
             Self::Stop => bad
                 .into_iter()
                 .next()
                 .map_or(Ok(()), |first| Err(SourceError::BadRow(first))),
-            Self::SetAside(rejects) => bad.iter().try_for_each(|row| rejects.add(row)),
+            Self::SetAside(rejects) => rejects.add(file, rows, &bad),
+        }
+    }
+}
+
+/// How many bad rows of a source may be set aside: a description that fits no row is a fault of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RejectLimit {
+    /// So many.
+    Rows(u64),
+    /// This share of its rows, between 0 and 1.
+    Share(f64),
+}
+
+impl Default for RejectLimit {
+    /// One row of a hundred.
+    fn default() -> Self {
+        Self::Share(0.01)
+    }
+}
+
+impl RejectLimit {
+    /// Rows after which a source that is being read is judged by what was read of it.
+    const ENOUGH: u64 = 100_000;
+
+    fn allows(self, counts: Counts) -> bool {
+        match self {
+            Self::Rows(most) => counts.bad <= most,
+            Self::Share(share) => counts.bad as f64 <= share * counts.rows as f64,
+        }
+    }
+
+    /// Whether more of a source can be read: a share is not judged by its first rows.
+    fn allows_more(self, counts: Counts) -> bool {
+        matches!(self, Self::Share(_)) && counts.rows < Self::ENOUGH || self.allows(counts)
+    }
+}
+
+impl FromStr for RejectLimit {
+    type Err = String;
+
+    /// `1000`, or `0.5%`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("{text} is no limit: say a number of rows, such as 1000, or a share, such as 0.5%");
+        match text.strip_suffix('%') {
+            None => text.parse().map(Self::Rows).map_err(|_| refuse()),
+            Some(percent) => match percent.trim().parse::<f64>() {
+                Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Self::Share(percent / 100.0)),
+                _ => Err(refuse()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for RejectLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(rows) => write!(f, "{rows} rows"),
+            Self::Share(share) => write!(f, "{} %", share * 100.0),
         }
     }
 }
@@ -43,13 +102,25 @@ impl OnBad {
 /// A CSV file of bad rows: `file,line,byte,row,column,reason`. A Parquet row has `row`, a CSV row `line` and `byte`.
 pub struct RejectFile {
     path: PathBuf,
+    limit: RejectLimit,
     state: Mutex<State>,
 }
 
 struct State {
     writer: BufWriter<File>,
-    counts: BTreeMap<(String, Reason), u64>,
+    reasons: BTreeMap<(String, Reason), u64>,
+    files: BTreeMap<String, Counts>,
 }
+
+/// Rows of a source that were read, and how many of them were bad.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    rows: u64,
+    bad: u64,
+}
+
+/// The first line of the list.
+const HEADER: &str = "file,line,byte,row,column,reason";
 
 impl fmt::Debug for RejectFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,55 +131,84 @@ impl fmt::Debug for RejectFile {
 }
 
 impl RejectFile {
-    /// Creates the file, readable by its owner only, or empties the one that is there.
-    pub fn create(path: impl AsRef<Path>) -> Result<Self, SourceError> {
+    /// Creates the file, readable by its owner only. A list that is there is written anew; any other file is refused, and so
+    /// is a link.
+    pub fn create(path: impl AsRef<Path>, limit: RejectLimit) -> Result<Self, SourceError> {
         let path = path.as_ref().to_path_buf();
-        let open = || {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&path)?;
-            let mut writer = BufWriter::new(file);
-            writeln!(writer, "file,line,byte,row,column,reason")?;
-            Ok(writer)
-        };
-        let writer = open().map_err(|source| SourceError::Reject {
+        let failed = |source| SourceError::Reject {
             path: path.clone(),
             source,
-        })?;
+        };
+        if !is_list(&path).map_err(failed)? {
+            return Err(SourceError::RejectTaken { path });
+        }
+        let writer = begun(&path).map_err(failed)?;
         Ok(Self {
             path,
+            limit,
             state: Mutex::new(State {
                 writer,
-                counts: BTreeMap::new(),
+                reasons: BTreeMap::new(),
+                files: BTreeMap::new(),
             }),
         })
     }
 
     /// Bad rows so far by file and reason.
     pub fn counts(&self) -> BTreeMap<(String, Reason), u64> {
-        self.state.lock().counts.clone()
+        self.state.lock().reasons.clone()
+    }
+
+    /// Bad rows of a file so far.
+    pub fn of(&self, file: &str) -> u64 {
+        self.state.lock().files.get(file).map_or(0, |counts| counts.bad)
     }
 
     /// Bad rows so far.
     pub fn total(&self) -> u64 {
-        self.state.lock().counts.values().sum()
+        self.state.lock().files.values().map(|counts| counts.bad).sum()
     }
 
-    /// Makes sure that every line is on disk; call it before a load is committed.
+    /// Makes sure that every line is on disk, and that no source has more bad rows than it may; call it before a load is
+    /// committed.
     pub fn finish(&self) -> Result<(), SourceError> {
         let mut state = self.state.lock();
         let synced = state.writer.flush().and_then(|()| state.writer.get_ref().sync_all());
-        synced.map_err(|source| self.error(source))
+        synced.map_err(|source| self.error(source))?;
+        match state.files.iter().find(|(_, counts)| !self.limit.allows(**counts)) {
+            Some((file, counts)) => Err(self.too_many(file, *counts)),
+            None => Ok(()),
+        }
     }
 
-    fn add(&self, bad: &BadRow) -> Result<(), SourceError> {
+    fn add(&self, file: &str, rows: u64, bad: &[BadRow]) -> Result<(), SourceError> {
         let mut state = self.state.lock();
-        write_row(&mut state.writer, bad).map_err(|source| self.error(source))?;
-        *state.counts.entry((bad.file.clone(), bad.reason)).or_default() += 1;
-        Ok(())
+        for row in bad {
+            write_row(&mut state.writer, row).map_err(|source| self.error(source))?;
+            *state.reasons.entry((row.file.clone(), row.reason)).or_default() += 1;
+        }
+        let counts = state.files.entry(file.to_owned()).or_default();
+        counts.rows += rows;
+        counts.bad += bad.len() as u64;
+        let counts = *counts;
+        match self.limit.allows_more(counts) {
+            true => Ok(()),
+            false => {
+                // Those that were found so far are what the reader of the error looks at.
+                state.writer.flush().map_err(|source| self.error(source))?;
+                Err(self.too_many(file, counts))
+            }
+        }
+    }
+
+    fn too_many(&self, file: &str, counts: Counts) -> SourceError {
+        SourceError::TooManyBad {
+            file: file.to_owned(),
+            bad: counts.bad,
+            rows: counts.rows,
+            limit: self.limit,
+            path: self.path.clone(),
+        }
     }
 
     fn error(&self, source: io::Error) -> SourceError {
@@ -119,16 +219,45 @@ impl RejectFile {
     }
 }
 
+/// Whether a list may be written here: nothing is there, or an earlier list, which is no link.
+fn is_list(path: &Path) -> io::Result<bool> {
+    let found = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        found => found?,
+    };
+    if !found.is_file() {
+        return Ok(false);
+    }
+    let mut first = Vec::new();
+    File::open(path)?
+        .take(HEADER.len() as u64 + 1)
+        .read_to_end(&mut first)?;
+    Ok(first.is_empty() || first == format!("{HEADER}\n").as_bytes())
+}
+
+fn begun(path: &Path) -> io::Result<BufWriter<File>> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    let mut writer = BufWriter::new(file);
+    writeln!(writer, "{HEADER}")?;
+    Ok(writer)
+}
+
 fn write_row(writer: &mut impl Write, bad: &BadRow) -> io::Result<()> {
     let place = match bad.position {
         Position::Line { line, byte } => format!("{line},{byte},"),
         Position::Row(row) => format!(",,{row}"),
     };
-    let file = bad.file.replace('"', "\"\"");
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let column = bad.column.as_deref().unwrap_or("");
     writeln!(
         writer,
-        "\"{file}\",{place},{},{}",
-        bad.column.as_deref().unwrap_or(""),
-        bad.reason
+        "{},{place},{column},{}",
+        quoted(&bad.file),
+        quoted(&bad.reason.to_string())
     )
 }

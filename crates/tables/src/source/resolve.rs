@@ -81,9 +81,9 @@ fn learn(table: &Table, file: &str, schema: &Schema, types: &mut [Option<ColumnT
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let positions = mapping::positions(table, file, &names)?;
     for ((column, position), known) in table.columns.iter().zip(positions).zip(types) {
-        if column.column_type.is_some() {
+        let (None, Some(position)) = (column.column_type, position) else {
             continue;
-        }
+        };
         let found = file_type(table, file, column, schema.field(position))?;
         match known.replace(found) {
             Some(expected) if expected != found => {

@@ -7,7 +7,7 @@ use super::error::SourceError;
 use super::marks::Marks;
 use super::parse::{self, DateReader, Notation};
 use super::positions::Positions;
-use crate::spec::{Column, ColumnType, DateBounds, DateFormat, Format, SpecFault, Table};
+use crate::spec::{Column, ColumnType, DateBounds, DateFormat, Format, SpecFault, Table, Zone};
 
 /// The demands of a table.
 pub(super) struct Rules {
@@ -29,11 +29,15 @@ pub(super) struct Rule {
     pub patient: bool,
     /// Texts of CSV fields that stand for NULL.
     pub null_texts: Vec<Vec<u8>>,
+    /// Whether blanks around CSV fields are left out.
+    pub trim: bool,
     /// Values that stand for NULL, as an array of the column's type.
     pub missing: Option<ArrayRef>,
     /// How texts are read as values.
     pub notation: Notation,
     pub bounds: DateBounds,
+    /// The zone whose clock the column shows, where a source has instants.
+    pub zone: Option<Zone>,
 }
 
 impl Rules {
@@ -78,6 +82,9 @@ impl Rule {
     fn new(table: &Table, index: usize, column: &Column, column_type: ColumnType) -> Result<Self, SourceError> {
         let mut null_texts: Vec<Vec<u8>> = Vec::new();
         if table.format == Format::Csv {
+            if !(table.csv.keep_empty && column_type == ColumnType::Utf8) {
+                null_texts.push(Vec::new());
+            }
             null_texts.extend(
                 table
                     .csv
@@ -96,10 +103,14 @@ impl Rule {
             null_texts,
             missing: missing(table.format, column, column_type)?,
             notation: Notation {
-                dates: DateReader::new(&column.format),
+                dates: DateReader::new(&column.format, column.bounds, column.zone),
                 decimal: table.csv.decimal,
+                thousands: table.csv.thousands,
+                booleans: table.csv.booleans.clone(),
             },
+            trim: table.format == Format::Csv && table.csv.trim,
             bounds: column.bounds,
+            zone: column.zone,
         })
     }
 
@@ -113,8 +124,10 @@ impl Rule {
 /// `99999999` for a date: [`Rule::null_texts`] holds it.
 fn missing(format: Format, column: &Column, column_type: ColumnType) -> Result<Option<ArrayRef>, SourceError> {
     let canonical = Notation {
-        dates: DateReader::new(&DateFormat::Iso),
+        dates: DateReader::new(&DateFormat::Iso, column.bounds, None),
         decimal: b'.',
+        thousands: None,
+        booleans: None,
     };
     let mut texts = Vec::new();
     for text in &column.missing {

@@ -58,7 +58,8 @@ impl ColumnType {
     }
 
     /// The column type that a file's own Arrow type stands for, or `None` for a type that tables do not hold.
-    /// Encodings of the same values (views, large offsets, dictionaries, other time units, UTC) map to the plain type.
+    /// Encodings of the same values (views, large offsets, dictionaries, other time units) map to the plain type, and so do
+    /// instants, whose clock the description says ([`super::Zone`]).
     pub fn of(data_type: &DataType) -> Option<Self> {
         Some(match data_type {
             DataType::Boolean => Self::Bool,
@@ -75,7 +76,7 @@ impl ColumnType {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Utf8,
             DataType::Dictionary(_, values) => Self::of(values)?,
             DataType::Date32 | DataType::Date64 => Self::Date32,
-            DataType::Timestamp(_, zone) if zone.as_deref().is_none_or(is_utc) => Self::Timestamp,
+            DataType::Timestamp(..) => Self::Timestamp,
             DataType::Decimal32(precision, scale)
             | DataType::Decimal64(precision, scale)
             | DataType::Decimal128(precision, scale)
@@ -103,11 +104,6 @@ impl ColumnType {
         let fits = (1..=DECIMAL128_MAX_PRECISION).contains(&precision) && scale >= 0 && scale as u8 <= precision;
         fits.then_some(Self::Decimal { precision, scale })
     }
-}
-
-/// Whether a time zone says no more than UTC, so that dropping it keeps the same instant on the wall clock.
-fn is_utc(zone: &str) -> bool {
-    matches!(zone, "UTC" | "Z" | "+00:00" | "Etc/UTC")
 }
 
 impl FromStr for ColumnType {

@@ -9,7 +9,7 @@ use parcours_keys::ColumnClass;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::column_type::ColumnType;
-use super::dates::{DateBounds, DateFormat};
+use super::dates::{DateBounds, DateFormat, Zone};
 use super::error::SpecError;
 use super::validate;
 
@@ -89,11 +89,17 @@ pub struct Column {
     pub from: Option<String>,
     /// Whether it may hold NULL; a patient id never may.
     pub nullable: bool,
+    /// Whether a source may lack it, as those of earlier years do: it is NULL then. False by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub optional: bool,
     /// Values that stand for NULL, besides the CSV options' `null` texts. Dates are written `1600-01-01`.
     pub missing: Vec<String>,
     /// How a CSV source writes its dates or timestamps.
     #[serde(serialize_with = "format_text")]
     pub format: DateFormat,
+    /// The zone whose clock its timestamps show, where sources have instants: offsets, or Parquet's times in UTC.
+    #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
     /// The days its dates or timestamps may have.
     #[serde(serialize_with = "bounds_text")]
     pub bounds: DateBounds,
@@ -103,7 +109,7 @@ pub struct Column {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Comma-separated values, or another delimiter; UTF-8.
+    /// Comma-separated values, or another delimiter; as they are, or compressed with gzip, zstd or bzip2.
     Csv,
     /// Apache Parquet, not encrypted.
     Parquet,
@@ -119,10 +125,81 @@ pub struct CsvOptions {
     pub quote: Option<u8>,
     /// Whether the first line names the columns; true by default.
     pub header: bool,
-    /// Texts that stand for NULL in every column; the empty text by default.
+    /// Texts that stand for NULL in every column, besides the empty one.
     pub null: Vec<String>,
     /// The decimal mark of numbers; `.` by default.
     pub decimal: u8,
+    /// How characters are written; UTF-8 by default. A byte order mark says UTF-16 whatever stands here.
+    #[serde(skip_serializing_if = "Encoding::is_utf8")]
+    pub encoding: Encoding,
+    /// Lines before the header that are no rows, such as a title; none by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub skip_lines: u64,
+    /// Whether quoted fields may hold line ends. By default they may not: a quote that is never closed would join lines.
+    #[serde(skip_serializing_if = "is_default")]
+    pub multiline: bool,
+    /// Whether a quote inside a field that does not begin with one is a character like any other; refused by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stray_quotes: bool,
+    /// The character before a quote inside quotes, where files do not double it; none by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub escape: Option<u8>,
+    /// Whether every line, the header too, ends with a delimiter behind its last field; false by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub trailing_delimiter: bool,
+    /// Whether blanks around fields are left out, so that a field of blanks is empty; false by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub trim: bool,
+    /// Whether empty fields of text columns are empty texts; by default an empty field is NULL.
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep_empty: bool,
+    /// The character between groups of three digits; none by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub thousands: Option<char>,
+    /// Texts that are true and false, such as `O` and `N`; by default `true`, `t`, `yes`, `y`, `1` and their opposites, in any
+    /// case.
+    #[serde(skip_serializing_if = "is_default")]
+    pub booleans: Option<Booleans>,
+}
+
+/// Texts that stand for truths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Booleans {
+    /// Those that are true, to the letter.
+    #[serde(rename = "true")]
+    pub yes: Vec<String>,
+    /// Those that are false, to the letter.
+    #[serde(rename = "false")]
+    pub no: Vec<String>,
+}
+
+/// How the characters of a CSV file are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Encoding {
+    #[default]
+    #[serde(rename = "utf-8")]
+    Utf8,
+    /// With a byte order mark.
+    #[serde(rename = "utf-16")]
+    Utf16,
+    #[serde(rename = "windows-1252")]
+    Windows1252,
+    #[serde(rename = "iso-8859-1")]
+    Iso8859_1,
+    #[serde(rename = "iso-8859-15")]
+    Iso8859_15,
+}
+
+impl Encoding {
+    fn is_utf8(&self) -> bool {
+        *self == Self::Utf8
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for CsvOptions {
@@ -131,8 +208,18 @@ impl Default for CsvOptions {
             delimiter: b',',
             quote: Some(b'"'),
             header: true,
-            null: vec![String::new()],
+            null: Vec::new(),
             decimal: b'.',
+            encoding: Encoding::default(),
+            skip_lines: 0,
+            multiline: false,
+            stray_quotes: false,
+            escape: None,
+            trailing_delimiter: false,
+            trim: false,
+            keep_empty: false,
+            thousands: None,
+            booleans: None,
         }
     }
 }
@@ -200,8 +287,8 @@ impl Column {
     }
 }
 
-fn optional_text<S: Serializer>(column_type: &Option<ColumnType>, serializer: S) -> Result<S::Ok, S::Error> {
-    column_type.map(|known| known.to_string()).serialize(serializer)
+fn optional_text<T: ToString, S: Serializer>(said: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    said.as_ref().map(T::to_string).serialize(serializer)
 }
 
 fn format_text<S: Serializer>(format: &DateFormat, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::dataset::Format;
+use super::dataset::{Booleans, Encoding, Format};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -35,6 +35,7 @@ pub(super) struct TableDocument {
     pub ignore: Vec<Spanned<String>>,
     pub date_min: Option<Spanned<Value>>,
     pub date_max: Option<Spanned<Value>>,
+    pub zone: Option<Spanned<String>>,
     #[serde(default)]
     pub columns: Vec<Spanned<ColumnDocument>>,
     pub flatten: Option<Spanned<FlattenDocument>>,
@@ -61,6 +62,23 @@ pub(super) struct CsvDocument {
     pub header: Option<bool>,
     pub null: Option<Vec<String>>,
     pub decimal: Option<String>,
+    #[serde(default)]
+    pub encoding: Encoding,
+    #[serde(default)]
+    pub skip_lines: u64,
+    #[serde(default)]
+    pub multiline: bool,
+    #[serde(default)]
+    pub stray_quotes: bool,
+    pub escape: Option<String>,
+    #[serde(default)]
+    pub trailing_delimiter: bool,
+    #[serde(default)]
+    pub trim: bool,
+    #[serde(default)]
+    pub keep_empty: bool,
+    pub thousands: Option<String>,
+    pub booleans: Option<Booleans>,
     pub date_format: Option<Spanned<String>>,
 }
 
@@ -75,10 +93,13 @@ pub(super) struct ColumnDocument {
     pub from: Option<Spanned<String>>,
     pub nullable: Option<bool>,
     #[serde(default)]
+    pub optional: bool,
+    #[serde(default)]
     pub missing: Vec<Spanned<Value>>,
     pub format: Option<Spanned<String>>,
     pub date_min: Option<Spanned<Value>>,
     pub date_max: Option<Spanned<Value>>,
+    pub zone: Option<Spanned<String>>,
 }
 
 fn yes() -> bool {

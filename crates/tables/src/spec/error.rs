@@ -114,8 +114,14 @@ pub enum SpecFault {
     CsvOnParquet { table: String },
     #[error("csv {option} must be one ascii character, or for quote an empty text")]
     CsvCharacter { option: &'static str },
-    #[error("csv delimiter, quote and decimal must differ")]
+    #[error("csv delimiter, quote, escape, decimal and thousands must differ")]
     CsvAmbiguous,
+    #[error(
+        "csv booleans need texts for true and others for false, such as booleans = {{ true = [\"O\"], false = [\"N\"] }}"
+    )]
+    CsvBooleans,
+    #[error("csv thousands must be one character that is no part of a number, such as a blank or a point")]
+    CsvThousands,
     #[error("table {table} has no header: columns are taken in order, so from and ignore mean nothing")]
     FromWithoutHeader { table: String },
     #[error("table {table} reads source column {column} and ignores it")]
@@ -126,8 +132,14 @@ pub enum SpecFault {
     OpenVariable { written: String },
     #[error("source {written} is not usable: {reason}")]
     Source { written: String, reason: String },
-    #[error("date format {written} is not a pattern of strftime")]
-    DateFormat { written: String },
+    #[error("date format {written} is refused: {reason}")]
+    DateFormat { written: String, reason: String },
+    #[error("zone {written} is unknown: say UTC, or a name of the tz database such as Europe/Paris")]
+    Zone { written: String },
+    #[error("zone on column {column} of table {table}, which is no timestamp: remove it")]
+    ZoneOnOther { table: String, column: String },
+    #[error("column {column} of table {table} is optional, so that it can be NULL: leave nullable = false out")]
+    OptionalNotNullable { table: String, column: String },
     #[error("format on column {column} of table {table}, which is no date or timestamp: remove it")]
     FormatOnOther { table: String, column: String },
     #[error("date bounds on column {column} of table {table}, which is no date or timestamp: remove them")]

@@ -44,6 +44,7 @@
 
 mod column_type;
 mod dataset;
+mod date_pattern;
 mod dates;
 mod digest;
 mod document;
@@ -51,14 +52,18 @@ mod error;
 mod flatten;
 mod patterns;
 mod place;
+mod reading;
 mod split;
 mod validate;
 mod validate_column;
 mod variables;
 
 pub use column_type::ColumnType;
-pub use dataset::{Column, CsvOptions, Dataset, Flatten, Format, Table};
-pub use dates::{DateBounds, DateFormat};
+pub use dataset::{Booleans, Column, CsvOptions, Dataset, Encoding, Flatten, Format, Table};
+pub use date_pattern::DatePattern;
+pub(crate) use date_pattern::{Digits, Field, Part};
+pub use dates::{DateBounds, DateFormat, Zone};
 pub use error::{SpecError, SpecFault};
 pub use place::Place;
+pub use reading::Reading;
 pub(crate) use validate::MAX_SHARDS;

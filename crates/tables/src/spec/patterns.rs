@@ -1,6 +1,6 @@
 //! Where a table's sources are: patterns made absolute, and the format that their extensions say.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use glob::Pattern;
 
@@ -23,9 +23,26 @@ pub(super) fn absolute(expanded: &str, folder: &Path) -> Result<String, SpecFaul
         Some(_) => Err(refuse("say a local path or s3://bucket/path")),
         None => {
             let folder = folder.to_str().ok_or_else(|| refuse("its folder is not utf-8"))?;
-            Ok(Path::new(&Pattern::escape(folder)).join(expanded).display().to_string())
+            Ok(upwards(&Path::new(&Pattern::escape(folder)).join(expanded))
+                .display()
+                .to_string())
         }
     }
+}
+
+/// The path without the `..` that follow a folder.
+fn upwards(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        let ends_in_folder = matches!(plain.components().next_back(), Some(Component::Normal(_)));
+        match component {
+            Component::ParentDir if ends_in_folder => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 /// Whether a bucket is named plainly.
@@ -53,6 +70,10 @@ pub(super) fn format(table: &str, sources: &[String]) -> Result<Format, SpecFaul
 /// The format of one source.
 fn by_extension(source: &str) -> Result<Format, SpecFault> {
     let lower = source.to_ascii_lowercase();
+    let lower = [".gz", ".zst", ".bz2"]
+        .iter()
+        .find_map(|compressed| lower.strip_suffix(compressed))
+        .unwrap_or(&lower);
     let ends = |extensions: &[&str]| extensions.iter().any(|extension| lower.ends_with(extension));
     if ends(&[".csv", ".tsv", ".txt"]) {
         Ok(Format::Csv)

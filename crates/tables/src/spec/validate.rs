@@ -310,14 +310,43 @@ fn csv_characters(document: &CsvDocument) -> Result<CsvOptions, SpecFault> {
         header: document.header.unwrap_or(default.header),
         null: document.null.clone().unwrap_or(default.null),
         decimal: character("decimal", document.decimal.as_deref())?.unwrap_or(default.decimal),
+        encoding: document.encoding,
+        skip_lines: document.skip_lines,
+        multiline: document.multiline,
+        stray_quotes: document.stray_quotes,
+        escape: character("escape", document.escape.as_deref())?,
+        trailing_delimiter: document.trailing_delimiter,
+        trim: document.trim,
+        keep_empty: document.keep_empty,
+        thousands: thousands(document.thousands.as_deref())?,
+        booleans: document.booleans.clone(),
     };
     let clash = options
         .quote
         .is_some_and(|quote| quote == options.delimiter || quote == options.decimal);
-    if clash {
-        Err(SpecFault::CsvAmbiguous)
-    } else {
-        Ok(options)
+    let groups = options
+        .thousands
+        .is_some_and(|thousands| thousands == char::from(options.decimal));
+    let escaped = options
+        .escape
+        .is_some_and(|escape| Some(escape) == options.quote || escape == options.delimiter);
+    let both = options.booleans.as_ref().is_some_and(|booleans| {
+        booleans.yes.is_empty() || booleans.no.is_empty() || booleans.yes.iter().any(|text| booleans.no.contains(text))
+    });
+    match () {
+        () if clash || groups || escaped => Err(SpecFault::CsvAmbiguous),
+        () if both => Err(SpecFault::CsvBooleans),
+        () => Ok(options),
+    }
+}
+
+/// One character that is no part of a number.
+fn thousands(written: Option<&str>) -> Result<Option<char>, SpecFault> {
+    let Some(written) = written else { return Ok(None) };
+    let mut characters = written.chars();
+    match (characters.next(), characters.next()) {
+        (Some(one), None) if !one.is_ascii_alphanumeric() && !matches!(one, '-' | '+' | '\n' | '\r') => Ok(Some(one)),
+        _ => Err(SpecFault::CsvThousands),
     }
 }
 

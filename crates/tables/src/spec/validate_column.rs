@@ -8,7 +8,7 @@ use toml::{Spanned, Value};
 
 use super::column_type::ColumnType;
 use super::dataset::{Column, Dataset, Format};
-use super::dates::{DateBounds, DateFormat};
+use super::dates::{DateBounds, DateFormat, Zone};
 use super::document::{ColumnDocument, TableDocument, plain_text};
 use super::error::SpecFault;
 use super::validate::{Located, identifier};
@@ -21,6 +21,7 @@ pub(super) struct TableContext<'a> {
     format: Format,
     dates: DateFormat,
     bounds: DateBounds,
+    zone: Option<Zone>,
 }
 
 impl<'a> TableContext<'a> {
@@ -38,6 +39,7 @@ impl<'a> TableContext<'a> {
             format,
             dates: date_format(written)?.unwrap_or(DateFormat::Iso),
             bounds: bounds(DateBounds::default(), &document.date_min, &document.date_max)?,
+            zone: zone(document.zone.as_ref())?,
         })
     }
 
@@ -86,6 +88,7 @@ fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Resu
         column_type,
         from: document.from.as_ref().map(|from| from.get_ref().clone()),
         nullable: document.nullable.unwrap_or(!patient),
+        optional: document.optional,
         missing: document
             .missing
             .iter()
@@ -93,8 +96,13 @@ fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Resu
             .collect(),
         format: date_format(document.format.as_ref())?.unwrap_or_else(|| context.dates.clone()),
         bounds: bounds(context.bounds, &document.date_min, &document.date_max)?,
+        zone: zone(document.zone.as_ref())?.or(context.zone),
         name,
     };
+    if column.optional && !column.nullable {
+        let (table, column) = context.named(&column.name);
+        return Err((document.name.span(), SpecFault::OptionalNotNullable { table, column }));
+    }
     check_dates(context, document, &column)?;
     if patient {
         check_patient(context, &column).map_err(|fault| (spanned.span(), fault))?;
@@ -117,12 +125,24 @@ fn check_patient(context: &TableContext<'_>, described: &Column) -> Result<(), S
     }
 }
 
-/// Formats and bounds stand on dates only.
+/// Formats, bounds and zones stand on dates only, and a format reads the whole of a value.
 fn check_dates(context: &TableContext<'_>, document: &ColumnDocument, described: &Column) -> Result<(), Located> {
-    if described.column_type.is_none_or(ColumnType::has_date) {
-        return Ok(());
-    }
     let (table, column) = context.named(&described.name);
+    match (&document.zone, described.column_type) {
+        (Some(written), Some(found)) if found != ColumnType::Timestamp => {
+            return Err((written.span(), SpecFault::ZoneOnOther { table, column }));
+        }
+        _ => {}
+    }
+    match described.column_type {
+        None => return Ok(()),
+        Some(found) if found.has_date() => {
+            let span = document.format.as_ref().map_or(document.name.span(), Spanned::span);
+            let checked = described.format.check(found, described.bounds, described.zone);
+            return checked.map_err(|fault| (span, fault));
+        }
+        Some(_) => {}
+    }
     if let Some(written) = &document.format {
         return Err((written.span(), SpecFault::FormatOnOther { table, column }));
     }
@@ -170,6 +190,11 @@ fn column_type(
 fn date_format(written: Option<&Spanned<String>>) -> Result<Option<DateFormat>, Located> {
     let parse =
         |pattern: &Spanned<String>| DateFormat::parse(pattern.get_ref()).map_err(|fault| (pattern.span(), fault));
+    written.map(parse).transpose()
+}
+
+fn zone(written: Option<&Spanned<String>>) -> Result<Option<Zone>, Located> {
+    let parse = |name: &Spanned<String>| name.get_ref().parse().map_err(|fault| (name.span(), fault));
     written.map(parse).transpose()
 }
 

@@ -86,9 +86,7 @@ pub enum FaultKind {
     WrongShard,
     /// Rows that are smaller than the row before them.
     OutOfOrder,
-    /// Rows outside the bounds that the log gives for a column.
-    Statistics,
-    /// The log, which is not encrypted, gives bounds of a column that is not of class `plain`.
+    /// The log, which is not encrypted, gives bounds of a column.
     Disclosure,
 }
 

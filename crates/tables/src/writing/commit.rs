@@ -11,15 +11,15 @@ use crate::delta::{Desired, LoggedFile};
 use crate::load::LoadError;
 use crate::snapshot::DatasetRoot;
 use crate::splits::Splits;
-use crate::version::{DatasetVersion, SourceRecord, TableVersion};
+use crate::version::{DatasetVersion, Origin, TableVersion};
 
 /// A table as its next version must have it.
 pub(crate) struct NewTable<'a> {
     pub(crate) shape: &'a TableShape,
     /// Every file, old and new.
     pub(crate) files: &'a [LoggedFile],
-    /// Every source whose rows are in them.
-    pub(crate) sources: Vec<SourceRecord>,
+    /// Where their rows come from.
+    pub(crate) origin: Origin,
 }
 
 /// Commits a table's files to its Delta log, which nobody sees until a dataset version names the commit.
@@ -28,7 +28,7 @@ pub(crate) async fn commit_table(
     splits: &Splits,
     table: NewTable<'_>,
 ) -> Result<TableVersion, LoadError> {
-    let NewTable { shape, files, sources } = table;
+    let NewTable { shape, files, origin } = table;
     let properties = properties(root, splits, shape);
     let desired = Desired {
         schema: &shape.schema,
@@ -48,7 +48,8 @@ pub(crate) async fn commit_table(
         rows: files.iter().map(|file| file.rows).sum(),
         bytes: files.iter().map(|file| file.size).sum(),
         files: files.len() as u64,
-        sources,
+        sources: origin.sources,
+        readings: origin.readings,
     })
 }
 

@@ -5,6 +5,5 @@
 pub(crate) mod commit;
 pub(crate) mod shape;
 pub(crate) mod shards;
-mod stats;
 mod upload;
 pub(crate) mod write;

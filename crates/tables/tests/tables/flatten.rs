@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use datafusion::prelude::{CsvReadOptions, SessionContext};
 use parcours_tables::load::{LoadError, LoadOptions, LoadReport, load};
 use parcours_tables::reshard::{ReshardOptions, reshard};
+use parcours_tables::source::RejectLimit;
 use parcours_tables::spec::Dataset;
 use parcours_tables::verify::{VerifyOptions, verify};
 
@@ -144,6 +145,7 @@ columns = [
     fn rejects(&self) -> LoadOptions {
         LoadOptions {
             reject_to: Some(self.sandbox.dir.path().join("rejects.csv")),
+            reject_limit: RejectLimit::Rows(10),
             ..self.sandbox.options()
         }
     }
@@ -317,10 +319,10 @@ async fn rows_without_a_parent_are_bad_rows() {
     assert!(
         rejected[..3]
             .iter()
-            .all(|row| row.ends_with(",,no parent row has its keys")),
+            .all(|row| row.ends_with(",,\"no parent row has its keys\"")),
         "{rejected:?}"
     );
-    assert!(rejected[3].ends_with("pha_act_qsn,not an integer"), "{rejected:?}");
+    assert!(rejected[3].ends_with("pha_act_qsn,\"not an integer\""), "{rejected:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use crate::sandbox::{Dispensing, Sandbox, all_granted, dispensings, lines, patients, query, shown_sorted};
 use parcours_tables::Snapshot;
 use parcours_tables::load::{LoadError, LoadOptions};
+use parcours_tables::source::RejectLimit;
 
 async fn prepared() -> (Sandbox, Vec<Dispensing>) {
     let sandbox = Sandbox::local(3).await;
@@ -147,6 +148,7 @@ async fn a_bad_row_stops_the_load_or_is_set_aside() {
 
     let options = LoadOptions {
         reject_to: Some(sandbox.dir.path().join("rejects.csv")),
+        reject_limit: RejectLimit::Share(0.05),
         ..sandbox.options()
     };
     let report = sandbox.load_with(&options).await.unwrap();
@@ -176,4 +178,98 @@ async fn of_two_loads_at_once_one_wins_and_nothing_is_mixed() {
     }
     let all: Vec<Dispensing> = rows.into_iter().chain(more).collect();
     assert_eq!(sandbox.dispensings().await, shown_sorted(&all));
+}
+
+/// What a description says of values is part of what was loaded.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_way_to_read_is_refused_by_name_or_replaces() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    let otherwise = sandbox.description().replacen(
+        "{ name = \"place\", class = \"plain\"",
+        "{ name = \"place\", missing = [\"nowhere\"], class = \"plain\"",
+        1,
+    );
+    assert_ne!(otherwise, sandbox.description());
+    let dataset = parcours_tables::spec::Dataset::parse(&otherwise, sandbox.dir.path(), &|_| None).unwrap();
+    let load = async |options: LoadOptions| {
+        parcours_tables::load::load(&dataset, &sandbox.into, &sandbox.stores, &sandbox.keys, &options).await
+    };
+    let error = load(sandbox.options()).await.unwrap_err();
+    assert!(matches!(error, LoadError::ReadingChanged { .. }), "{error}");
+    assert!(error.to_string().contains("columns.place.missing"), "{error}");
+    let replace = || LoadOptions {
+        replace: true,
+        ..sandbox.options()
+    };
+    let report = load(replace()).await.unwrap();
+    assert!(
+        report
+            .tables
+            .iter()
+            .any(|table| table.name == "dispensing" && table.replaced)
+    );
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+    assert_eq!(load(sandbox.options()).await.unwrap().created, None);
+}
+
+/// A table is not built anew without the rows of files that were archived.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_missing_sources_are_kept_unless_told_otherwise() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.write_dispensings("2", &dispensings(100, 50, 2));
+    sandbox.load().await.unwrap();
+    std::fs::remove_file(sandbox.sources().join("dispensing-2.csv")).unwrap();
+    assert_eq!(
+        sandbox.load().await.unwrap().created,
+        None,
+        "an archived source stays loaded"
+    );
+    let corrected = dispensings(100, 800, 5);
+    sandbox.write_dispensings("1", &corrected);
+    let mut options = LoadOptions {
+        replace: true,
+        ..sandbox.options()
+    };
+    let before = sandbox.dispensings().await;
+    let error = sandbox.load_with(&options).await.unwrap_err();
+    assert!(matches!(error, LoadError::SourcesMissing { count: 1, .. }), "{error}");
+    assert!(error.to_string().contains("dispensing-2.csv"), "{error}");
+    assert_eq!(sandbox.dispensings().await, before);
+    assert!(before.len() > rows.len());
+    options.forget_missing = true;
+    sandbox.load_with(&options).await.unwrap();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&corrected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_files_of_one_load_are_two() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.write_dispensings("copy", &rows);
+    sandbox.load().await.unwrap();
+    let twice: Vec<Dispensing> = rows.iter().chain(&rows).cloned().collect();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&twice));
+    assert_eq!(sandbox.load().await.unwrap().created, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_bad_rows_is_no_source() {
+    let (sandbox, _) = prepared().await;
+    for name in ["dispensing-rejects.csv", "dispensing-1.csv"] {
+        let options = LoadOptions {
+            reject_to: Some(sandbox.sources().join(name)),
+            ..sandbox.options()
+        };
+        let before = std::fs::read(sandbox.sources().join("dispensing-1.csv")).unwrap();
+        let error = sandbox.load_with(&options).await.unwrap_err().to_string();
+        assert!(
+            error.contains("would be read as a source of table dispensing"),
+            "{error}"
+        );
+        assert_eq!(
+            std::fs::read(sandbox.sources().join("dispensing-1.csv")).unwrap(),
+            before
+        );
+    }
+    assert!(!sandbox.sources().join("dispensing-rejects.csv").exists());
 }

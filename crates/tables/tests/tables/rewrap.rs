@@ -343,17 +343,10 @@ async fn a_query_overtaken_by_a_rewrapping_reads_the_material_again() {
 /// What a load wrote and a rewrapping renewed, read by pyarrow with the keys; the rows are those of the sources.
 #[tokio::test(flavor = "multi_thread")]
 async fn pyarrow_reads_what_was_loaded_and_rewrapped() {
-    let python = std::env::var("PARCOURS_PYTHON").unwrap_or_else(|_| "python3".to_string());
-    let modules = "import pyarrow.parquet.encryption, cryptography.hazmat.primitives.kdf.argon2";
-    let probe = Command::new(&python).args(["-c", modules]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "CI needs PARCOURS_PYTHON with pyarrow and cryptography"
-        );
-        eprintln!("SKIPPED: no Python with pyarrow and cryptography, set PARCOURS_PYTHON");
+    let modules = "pyarrow.parquet.encryption, cryptography.hazmat.primitives.kdf.argon2";
+    let Some(python) = crate::sandbox::python(modules) else {
         return;
-    }
+    };
     let (sandbox, rows) = two_versions().await;
     sandbox.rotate_all().await;
     sandbox.rewrap().await.unwrap();

@@ -2,7 +2,7 @@
 //! they seem. Each content is read in chunks of many sizes, because rows may end anywhere.
 
 use crate::source_support::Fixture;
-use parcours_tables::source::{OnBad, ReadOptions, Reason, RejectFile, SourceError};
+use parcours_tables::source::{OnBad, ReadOptions, Reason, RejectFile, RejectLimit, SourceError};
 
 fn chunks(bytes: usize) -> ReadOptions {
     ReadOptions {
@@ -29,7 +29,7 @@ fn column(name: &str, column_type: &str) -> String {
 async fn every_type_is_read() {
     let types = [
         ("bool", "true,f,YES,0", "true,false,true,false"),
-        ("int8", "-128,127,+5,-0", "-128,127,5,0"),
+        ("int8", "-128,127,+5,-0.0", "-128,127,5,0"),
         ("int16", "-32768,32767,1,007", "-32768,32767,1,7"),
         ("int32", "-2147483648,2147483647,1,2", "-2147483648,2147483647,1,2"),
         (
@@ -46,13 +46,13 @@ async fn every_type_is_read() {
         ("utf8", "a,é,b c,00", "a,é,b c,00"),
         (
             "date32",
-            "2008-11-29,1800-01-01,2200-12-31,2000-02-29",
+            "2008-11-29,1800-01-01,2200-12-31 00:00:00,2000-02-29",
             "2008-11-29,1800-01-01,2200-12-31,2000-02-29",
         ),
         (
             "timestamp(us)",
-            "2008-11-29 10:20:30.123456,2008-11-29T10:20:30,2008-11-29,1969-12-31T23:59:59.5",
-            "2008-11-29T10:20:30.123456,2008-11-29T10:20:30,2008-11-29T00:00:00,1969-12-31T23:59:59.500",
+            "2008-11-29 10:20:30.123456,2008-11-29T10:20,2008-11-29,1969-12-31T23:59:59.5",
+            "2008-11-29T10:20:30.123456,2008-11-29T10:20:00,2008-11-29T00:00:00,1969-12-31T23:59:59.500",
         ),
         ("decimal(5,2)", "999.99,-0.5,7,1.250", "999.99,-0.50,7.00,1.25"),
     ];
@@ -75,7 +75,7 @@ async fn nulls_and_missing_values_become_null() {
         { name = \"s\", class = \"plain\", type = \"utf8\", missing = [\"?\"] }";
     let content =
         "id,n,d,s\na,,,\nb,NA,NA,NA\nc,9999,16000101,?\nd,-1,00000000,x\ne,09999,20081129,\"\"\nf,1,20081129, \n";
-    let fixture = Fixture::csv(content, columns, "csv = { null = [\"\", \"NA\"] }");
+    let fixture = Fixture::csv(content, columns, "csv = { null = [\"NA\"] }");
     let expected = [
         "a ∅ ∅ ∅",
         "b ∅ ∅ ∅",
@@ -89,9 +89,13 @@ async fn nulls_and_missing_values_become_null() {
 }
 
 #[tokio::test]
-async fn empty_texts_stay_texts_when_null_says_so() {
-    let fixture = Fixture::csv("id,s\na,\nb,NA\n", &column("s", "utf8"), "csv = { null = [\"NA\"] }");
-    assert_eq!(rows(&fixture).await, [["a", ""], ["b", "∅"]]);
+async fn empty_texts_stay_texts_when_the_description_says_so() {
+    let columns = format!("{}, {}", column("s", "utf8"), column("n", "int32"));
+    let options = "csv = { null = [\"NA\"], keep_empty = true }";
+    let fixture = Fixture::csv("id,s,n\na,,\nb,NA,NA\n", &columns, options);
+    assert_eq!(rows(&fixture).await, [["a", "", "∅"], ["b", "∅", "∅"]]);
+    let fixture = Fixture::csv("id,s,n\na,,\nb,NA,NA\n", &columns, "csv = { null = [\"NA\"] }");
+    assert_eq!(rows(&fixture).await, [["a", "∅", "∅"], ["b", "∅", "∅"]]);
 }
 
 #[tokio::test]
@@ -117,7 +121,8 @@ async fn lines_may_end_in_any_way_and_rows_span_them() {
         content.replace('\n', "\r").replace("x\ry", "x\ny"),
     ];
     for variant in variants {
-        let fixture = Fixture::csv(&variant, &column("s", "utf8"), "");
+        let options = "csv = { multiline = true, stray_quotes = true }";
+        let fixture = Fixture::csv(&variant, &column("s", "utf8"), options);
         assert_eq!(rows(&fixture).await, expected, "{variant:?}");
     }
 }
@@ -141,6 +146,9 @@ async fn a_header_alone_is_no_rows_and_nothing_is_an_error() {
     assert!(empty.starts_with("t.csv is empty"), "{empty}");
 }
 
+const OUTSIDE: &str = "column d: a date outside date_min and date_max of its column, which are 1800-01-01 and 2200-12-31 \
+                       unless they are said";
+
 /// A file whose only bad row begins on line 7: line 5 holds a quoted line end, and line 2 is empty.
 fn bad_on_line_seven(bad: &[u8]) -> Vec<u8> {
     let head = b"id,n,d,s\n\na,1,2008-01-01,x\nb,2,2008-01-02,\nc,3,2008-01-03,\"two\nlines\"\n";
@@ -155,14 +163,17 @@ async fn every_kind_of_bad_row_is_named_with_its_line() {
         (b"d,4,2008-01-04", "wrong number of fields"),
         (b"d,4,2008-01-04,y,SECRET", "wrong number of fields"),
         (b"d,SECRET,2008-01-04,y", "column n: not an integer"),
-        (b"d,4.0,2008-01-04,y", "column n: not an integer"),
+        (b"d,4.5,2008-01-04,y", "column n: not an integer"),
         (b"d,128,2008-01-04,y", "column n: value out of range"),
         (b"d,99999999999999999999,2008-01-04,y", "column n: value out of range"),
         (b"d,4,SECRET,y", "column d: not a date"),
         (b"d,4,2008-1-4,y", "column d: not a date"),
-        (b"d,4,2008-02-30,y", "column d: impossible date"),
-        (b"d,4,1600-01-01,y", "column d: impossible date"),
-        (b"d,4,2208-01-04,y", "column d: impossible date"),
+        (
+            b"d,4,2008-02-30,y",
+            "column d: no day of the calendar, or no time of the day",
+        ),
+        (b"d,4,1600-01-01,y", OUTSIDE),
+        (b"d,4,2208-01-04,y", OUTSIDE),
         (b"d,4,,y", "column d: missing value"),
         (b"d,4,2008-01-04,caf\xe9", "column s: not utf-8"),
         (b"d,SECRET,SECRET,caf\xe9", "column n: not an integer"),
@@ -173,7 +184,7 @@ async fn every_kind_of_bad_row_is_named_with_its_line() {
     for (bad, expected) in kinds {
         for content in [bad_on_line_seven(bad), with_crlf(&bad_on_line_seven(bad))] {
             let byte = content.windows(bad.len()).position(|window| window == bad).unwrap();
-            let fixture = Fixture::csv(&content, columns, "");
+            let fixture = Fixture::csv(&content, columns, "csv = { multiline = true }");
             let separator = if expected.starts_with("column") { ", " } else { ": " };
             assert_eq!(
                 fixture.error().await,
@@ -210,9 +221,27 @@ async fn other_types_have_their_kinds_of_badness() {
         ("decimal(5,2)", "1.005", "value would lose digits"),
         ("decimal(5,2)", "1000", "value out of range"),
         ("decimal(5,2)", "1e1", "not a number"),
-        ("timestamp(us)", "2008-01-01 25:00:00", "impossible date"),
-        ("timestamp(us)", "2008-01-01 10:00", "not a timestamp"),
-        ("timestamp(us)", "2300-01-01 10:00:00", "impossible date"),
+        (
+            "timestamp(us)",
+            "2008-01-01 25:00:00",
+            "no day of the calendar, or no time of the day",
+        ),
+        ("timestamp(us)", "2008-01-01 10", "not a timestamp"),
+        (
+            "timestamp(us)",
+            "2008-01-01 10:00:00Z",
+            "a time with an offset from UTC: say the zone of the column's clock",
+        ),
+        (
+            "date32",
+            "2008-01-01 10:00:00",
+            "a date with a time of day: say timestamp(us), or a format",
+        ),
+        (
+            "timestamp(us)",
+            "2300-01-01 10:00:00",
+            "a date outside date_min and date_max of its column, which are 1800-01-01 and 2200-12-31 unless they are said",
+        ),
         (
             "timestamp(us)",
             "2008-01-01 10:00:00.1234567",
@@ -245,11 +274,14 @@ async fn date_bounds_of_the_table_and_of_a_column_hold() {
     let early = Fixture::csv("id,d,w\na,1999-12-31,2000-01-01\n", columns, options)
         .error()
         .await;
-    assert_eq!(early, "t.csv line 2 (byte 7), column d: impossible date");
+    assert_eq!(early, format!("t.csv line 2 (byte 7), {OUTSIDE}"));
     let late = Fixture::csv("id,d,w\na,2000-01-01,2021-01-01\n", columns, options)
         .error()
         .await;
-    assert_eq!(late, "t.csv line 2 (byte 7), column w: impossible date");
+    assert_eq!(
+        late,
+        format!("t.csv line 2 (byte 7), {}", OUTSIDE.replace("column d", "column w"))
+    );
 }
 
 #[tokio::test]
@@ -262,7 +294,11 @@ async fn moments_are_bounded_by_whole_days() {
         let said = Fixture::csv(format!("id,at\na,{outside}\n"), columns, options)
             .error()
             .await;
-        assert_eq!(said, "t.csv line 2 (byte 6), column at: impossible date", "{outside}");
+        assert_eq!(
+            said,
+            format!("t.csv line 2 (byte 6), {}", OUTSIDE.replace("column d", "column at")),
+            "{outside}"
+        );
     }
 }
 
@@ -280,7 +316,7 @@ async fn bad_rows_are_set_aside_without_their_values() {
     let fixture = Fixture::csv(content, &column("n", "int32"), "");
     let path = fixture.path("rejected.csv");
     for options in [ReadOptions::default(), chunks(16)] {
-        let rejects = std::sync::Arc::new(RejectFile::create(&path).unwrap());
+        let rejects = std::sync::Arc::new(RejectFile::create(&path, RejectLimit::Share(1.0)).unwrap());
         let options = ReadOptions {
             on_bad: OnBad::SetAside(rejects.clone()),
             ..options
@@ -306,11 +342,11 @@ async fn bad_rows_are_set_aside_without_their_values() {
         let url = format!("\"file://{}\"", fixture.path("t.csv").display());
         let lines = [
             "file,line,byte,row,column,reason".to_owned(),
-            format!("{url},2,5,,n,not an integer"),
-            format!("{url},4,19,,,wrong number of fields"),
-            format!("{url},5,27,,id,missing patient id"),
-            format!("{url},7,40,,,wrong number of fields"),
-            format!("{url},9,56,,n,value out of range"),
+            format!("{url},2,5,,n,\"not an integer\""),
+            format!("{url},4,19,,,\"wrong number of fields\""),
+            format!("{url},5,27,,id,\"missing patient id\""),
+            format!("{url},7,40,,,\"wrong number of fields\""),
+            format!("{url},9,56,,n,\"value out of range\""),
         ];
         assert_eq!(
             std::fs::read_to_string(&path).unwrap().lines().collect::<Vec<_>>(),
@@ -325,9 +361,9 @@ async fn the_reject_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rejected.csv");
-    RejectFile::create(&path).unwrap();
+    RejectFile::create(&path, RejectLimit::default()).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let error = RejectFile::create(folder.path().join("absent/r.csv"))
+    let error = RejectFile::create(folder.path().join("absent/r.csv"), RejectLimit::default())
         .unwrap_err()
         .to_string();
     assert!(error.starts_with("cannot write reject file "), "{error}");
@@ -358,7 +394,11 @@ async fn broken_quotes_stop_the_file_whatever_the_policy() {
     let cases = [
         (
             "id,n\na,1\n\"b,2\nc,3\n",
-            "t.csv line 3 (byte 9): a quote is not closed",
+            "t.csv line 3 (byte 9): a quote is not closed at the end of the line",
+        ),
+        (
+            "id,n\na,1\nb\"c,2\n",
+            "t.csv line 3 (byte 9): a quote stands inside a field that does not begin with one",
         ),
         (
             "id,s\na,\"x\"y\n",
@@ -366,7 +406,7 @@ async fn broken_quotes_stop_the_file_whatever_the_policy() {
         ),
         (
             "id,s\nx,\"abc,1\ny,\"def\",2\n",
-            "t.csv line 2 (byte 5): text follows a closing quote",
+            "t.csv line 2 (byte 5): a quote is not closed at the end of the line",
         ),
     ];
     for (content, expected) in cases {
@@ -390,13 +430,14 @@ async fn broken_quotes_stop_the_file_whatever_the_policy() {
 
 #[tokio::test]
 async fn a_row_without_end_is_refused_before_it_fills_memory() {
-    let content = format!("id,s\na,b\nc,\"{}", "x\n".repeat(3 << 20));
-    let error = Fixture::csv(content, &column("s", "utf8"), "").error().await;
+    let content = format!("id,s\na,b\nc,\"{}", "x\n".repeat(9 << 20));
+    let multiline = "csv = { multiline = true }";
+    let error = Fixture::csv(content, &column("s", "utf8"), multiline).error().await;
     assert!(
-        error.starts_with("t.csv line 3 (byte 9): row is longer than 1048576 bytes"),
+        error.starts_with("t.csv line 3 (byte 9): row is longer than 16777216 bytes"),
         "{error}"
     );
-    let wide = format!("id,s\n{}\n", ",".repeat(3 << 20));
+    let wide = format!("id,s\n{}\n", ",".repeat(17 << 20));
     let error = Fixture::csv(wide, &column("s", "utf8"), "").error().await;
     assert!(error.starts_with("t.csv line 2 (byte 5): row is longer"), "{error}");
 }
@@ -407,12 +448,18 @@ async fn other_encodings_are_named() {
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    let error = Fixture::csv(utf16, &column("n", "int32"), "").error().await;
-    assert_eq!(error, "t.csv is not utf-8: it begins like utf-16: convert it");
+    // A byte order mark says it.
+    assert_eq!(
+        rows(&Fixture::csv(utf16, &column("n", "int32"), "")).await,
+        [["a", "1"]]
+    );
     let error = Fixture::csv(b"id,pr\xe9nom\na,1\n", &column("n", "int32"), "")
         .error()
         .await;
-    assert_eq!(error, "t.csv is not utf-8: its header is not: convert it");
+    assert_eq!(
+        error,
+        "t.csv is not utf-8: its header is not: say csv = { encoding = \"windows-1252\" } or another, or convert it"
+    );
 }
 
 #[tokio::test]
@@ -537,12 +584,192 @@ async fn fields_agree_with_the_csv_crate() {
         }
         let content = writer.into_inner().unwrap();
         let columns = format!("{}, {}", column("a", "utf8"), column("b", "utf8"));
-        let fixture = Fixture::csv(&content, &columns, "csv = { null = [] }");
+        let fixture = Fixture::csv(&content, &columns, "csv = { keep_empty = true, multiline = true }");
         let read: Vec<Vec<String>> = csv::Reader::from_reader(&content[..])
             .records()
             .map(|record| record.unwrap().iter().map(str::to_owned).collect())
             .collect();
         assert_eq!(read, expected);
         assert_eq!(fixture.rows(chunks(16 + round)).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_bad_rows_destroys_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let refused = |name: &str| {
+        let error = RejectFile::create(path(name), RejectLimit::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(name) && error.contains("no list of bad rows"), "{error}");
+    };
+    std::fs::write(path("source.csv"), "id,n\na,1\n").unwrap();
+    std::fs::hard_link(path("source.csv"), path("same.csv")).unwrap();
+    refused("source.csv");
+    refused("same.csv");
+    std::fs::create_dir(path("folder")).unwrap();
+    refused("folder");
+    RejectFile::create(path("rejects.csv"), RejectLimit::default())
+        .unwrap()
+        .finish()
+        .unwrap();
+    std::os::unix::fs::symlink(path("rejects.csv"), path("link.csv")).unwrap();
+    refused("link.csv");
+    // An earlier list is written anew.
+    RejectFile::create(path("rejects.csv"), RejectLimit::default()).unwrap();
+    assert_eq!(std::fs::read_to_string(path("source.csv")).unwrap(), "id,n\na,1\n");
+}
+
+#[tokio::test]
+async fn more_bad_rows_than_may_be_set_aside_stop_the_load() {
+    let content = "id,n\n".to_owned() + &"a,1\n".repeat(98) + &"a,x\n".repeat(2);
+    for (limit, stops) in [("1%", true), ("2%", false), ("1", true), ("2", false)] {
+        let fixture = Fixture::csv(&content, &column("n", "int32"), "");
+        let rejects = RejectFile::create(fixture.path("rejected.list"), limit.parse().unwrap()).unwrap();
+        let rejects = std::sync::Arc::new(rejects);
+        let options = ReadOptions {
+            on_bad: OnBad::SetAside(rejects.clone()),
+            ..ReadOptions::default()
+        };
+        let read = fixture
+            .rows(options)
+            .await
+            .and_then(|rows| rejects.finish().map(|()| rows.len()));
+        match stops {
+            true => assert!(read.unwrap_err().to_string().contains("2 of the 100 rows"), "{limit}"),
+            false => assert_eq!(read.unwrap(), 98, "{limit}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn files_are_read_as_people_have_them() {
+    let columns = format!(
+        "{}, {}, {}",
+        column("n", "int32"),
+        column("m", "decimal(10,2)"),
+        column("b", "bool")
+    );
+    let plain = [["a", "1234", "1234567.50", "true"], ["b", "∅", "∅", "false"]];
+    let cases = [
+        (
+            "Remboursements 2021\n\nid;n;m;b;\na; 1 234 ;1 234 567,50;O;\nb;  ;;N;\n",
+            "delimiter = \";\", decimal = \",\", thousands = \" \", skip_lines = 2, trailing_delimiter = true, trim = true, \
+             booleans = { true = [\"O\"], false = [\"N\"] }",
+        ),
+        (
+            "id\tn\tm\tb\r\na\t1234.0\t1234567.5\t1\r\nb\t\t\t0\r\n",
+            "delimiter = \"\\t\"",
+        ),
+    ];
+    for (content, options) in cases {
+        let fixture = Fixture::csv(content, &columns, &format!("csv = {{ {options} }}"));
+        assert_eq!(rows(&fixture).await, plain, "{options}");
+    }
+}
+
+#[tokio::test]
+async fn delimiters_behind_the_last_column_are_said() {
+    let n = column("n", "int32");
+    let error = Fixture::csv("id,n,\na,1,\n", &n, "").error().await;
+    assert!(
+        error.starts_with("t.csv has a delimiter behind the last column"),
+        "{error}"
+    );
+    let said = "csv = { trailing_delimiter = true }";
+    assert_eq!(rows(&Fixture::csv("id,n,\na,1,\n", &n, said)).await, [["a", "1"]]);
+    for (content, problem) in [
+        ("id,n\na,1\n", "t.csv has no delimiter behind the last column"),
+        ("id,n,\na,1\n", "t.csv line 2 (byte 6): wrong number of fields"),
+        ("id,n,\na,1,2\n", "t.csv line 2 (byte 6): wrong number of fields"),
+    ] {
+        let error = Fixture::csv(content, &n, said).error().await;
+        assert!(error.starts_with(problem), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn escaped_quotes_are_read_where_they_are_said() {
+    let content = "id,s\na,\"say \\\"hi\\\", \\\\ twice\"\n";
+    let fixture = Fixture::csv(content, &column("s", "utf8"), r#"csv = { escape = "\\" }"#);
+    assert_eq!(rows(&fixture).await, [["a", "say \"hi\", \\ twice"]]);
+}
+
+#[tokio::test]
+async fn every_encoding_and_compression_is_read() {
+    let text = "id,s\nà,œuvre €\nb,été\n";
+    let expected = [["à", "œuvre €"], ["b", "été"]];
+    let (windows, _, _) = encoding_rs::WINDOWS_1252.encode(text);
+    let (latin9, _, _) = encoding_rs::ISO_8859_15.encode(text);
+    let utf16: Vec<u8> = format!("\u{feff}{text}")
+        .encode_utf16()
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    let cases: [(&str, Vec<u8>); 4] = [
+        ("utf-8", text.into()),
+        ("windows-1252", windows.into()),
+        ("iso-8859-15", latin9.into()),
+        ("utf-16", utf16),
+    ];
+    for (encoding, bytes) in cases {
+        for compressed in [bytes.clone(), gzip(&bytes), zstd(&bytes), bzip2(&bytes)] {
+            let options = format!("csv = {{ encoding = \"{encoding}\" }}");
+            let fixture = Fixture::csv(&compressed, &column("s", "utf8"), &options);
+            assert_eq!(rows(&fixture).await, expected, "{encoding}");
+        }
+    }
+    let latin1 = Fixture::csv(
+        b"id,s\na,\xe9t\xe9\n",
+        &column("s", "utf8"),
+        "csv = { encoding = \"iso-8859-1\" }",
+    );
+    assert_eq!(rows(&latin1).await, [["a", "été"]]);
+    let undefined = Fixture::csv(
+        b"id,s\na,\x81\n",
+        &column("s", "utf8"),
+        "csv = { encoding = \"windows-1252\" }",
+    );
+    let error = undefined.error().await;
+    assert!(error.starts_with("t.csv is not written in windows-1252"), "{error}");
+    let cut = gzip(text.as_bytes());
+    let cut = Fixture::csv(&cut[..cut.len() - 9], &column("s", "utf8"), "")
+        .error()
+        .await;
+    assert!(cut.starts_with("t.csv cannot be decompressed"), "{cut}");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    // Two members, as files that were put together have them.
+    let (one, other) = bytes.split_at(bytes.len() / 2);
+    let member = |part: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(part).unwrap();
+        encoder.finish().unwrap()
+    };
+    [member(one), member(other)].concat()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 3).unwrap()
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_no_csv_is_named() {
+    for (content, problem) in [
+        (&b"PAR1...."[..], "t.csv is parquet: say format"),
+        (b"PK\x03\x04....", "t.csv is a zip archive, or a workbook"),
+        (b"\xfd7zXZ\x00..", "t.csv is compressed with xz"),
+    ] {
+        let error = Fixture::csv(content, &column("n", "int32"), "").error().await;
+        assert!(error.starts_with(problem), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::source_support::Fixture;
 use arrow::array::*;
 use arrow::datatypes::{Int32Type, i256};
-use parcours_tables::source::{self, OnBad, ReadOptions, RejectFile};
+use parcours_tables::source::{self, OnBad, ReadOptions, RejectFile, RejectLimit};
 use parcours_tables::spec::Dataset;
 use parcours_tables::store::Stores;
 use parquet::arrow::ArrowWriter;
@@ -73,10 +73,7 @@ async fn the_files_own_types_are_taken() {
         (Arc::new(DictionaryArray::<Int32Type>::from_iter(["a"])), "Utf8"),
         (Arc::new(Date64Array::from(vec![86_400_000])), "Date32"),
         (Arc::new(TimestampMillisecondArray::from(vec![1])), "Timestamp(µs)"),
-        (
-            Arc::new(TimestampNanosecondArray::from(vec![1000]).with_timezone("UTC")),
-            "Timestamp(µs)",
-        ),
+        (Arc::new(TimestampNanosecondArray::from(vec![1000])), "Timestamp(µs)"),
         (
             Arc::new(Decimal128Array::from(vec![1]).with_precision_and_scale(18, 3).unwrap()),
             "Decimal128(18, 3)",
@@ -183,7 +180,10 @@ async fn values_that_do_not_fit_are_bad_rows() {
     );
     assert_eq!(
         values(Date32Array::from(vec![-200_000]), "").await,
-        bad(1, "impossible date")
+        bad(
+            1,
+            "a date outside date_min and date_max of its column, which are 1800-01-01 and 2200-12-31 unless they are said"
+        )
     );
     let decimal = || {
         Decimal128Array::from(vec![1255])
@@ -204,14 +204,11 @@ async fn types_of_another_meaning_are_refused_before_the_first_row() {
         values(Int32Array::from(vec![20081129]), "date32").await,
         Err(refused.to_owned())
     );
-    let refused = " has type Int32, which does not convert to utf8 of table t";
-    assert_eq!(values(Int32Array::from(vec![1]), "utf8").await, Err(refused.to_owned()));
-    let zoned = TimestampMicrosecondArray::from(vec![1]).with_timezone("Europe/Paris");
-    let error = values(zoned, "").await.unwrap_err();
-    assert!(
-        error.contains("which table t cannot hold: ignore it, or convert the file"),
-        "{error}"
-    );
+    for zone in ["UTC", "Europe/Paris"] {
+        let instants = TimestampMicrosecondArray::from(vec![1]).with_timezone(zone);
+        let error = values(instants, "").await.unwrap_err();
+        assert!(error.starts_with(" holds instants: say the zone"), "{error}");
+    }
     let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]);
     assert!(
         values(list, "")
@@ -235,7 +232,7 @@ async fn patients_missing_values_and_bad_rows_are_as_in_csv() {
     ]);
     let column = "{ name = \"v\", class = \"plain\", missing = [1600-01-01] }";
     let fixture = Fixture::of("t.parquet", written(batch.unwrap()), column, "ignore = [\"nested\"]");
-    let rejects = Arc::new(RejectFile::create(fixture.path("r.csv")).unwrap());
+    let rejects = Arc::new(RejectFile::create(fixture.path("r.csv"), RejectLimit::Share(1.0)).unwrap());
     let options = ReadOptions {
         on_bad: OnBad::SetAside(rejects.clone()),
         batch_rows: 2,
@@ -252,12 +249,15 @@ async fn patients_missing_values_and_bad_rows_are_as_in_csv() {
         .skip(1)
         .map(|line| line.split_once("\",").unwrap().1)
         .collect();
-    assert_eq!(places, [",,2,id,missing patient id", ",,3,id,missing patient id"]);
+    assert_eq!(
+        places,
+        [",,2,id,\"missing patient id\"", ",,3,id,\"missing patient id\""]
+    );
     assert!(fixture.error().await.ends_with("row 2, column id: missing patient id"));
 }
 
-#[tokio::test]
-async fn old_timestamps_reach_back_to_1600() {
+/// A file with patients a and b and INT96 timestamps, as Julian days and nanoseconds.
+fn old_timestamps(times: [(u32, u64); 2]) -> Vec<u8> {
     let schema = "message m { optional binary id (UTF8); optional int96 v; }";
     let mut content = Vec::new();
     let schema = Arc::new(parse_message_type(schema).unwrap());
@@ -271,8 +271,7 @@ async fn old_timestamps_reach_back_to_1600() {
         .unwrap();
     column.close().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
-    // Julian days of 1600-01-01 and 2008-11-29.
-    let times = [(2_305_448_u32, 0_u64), (2_454_800, 3_600_000_000_000)].map(|(day, nanos)| {
+    let times = times.map(|(day, nanos)| {
         let mut value = Int96::new();
         value.set_data(nanos as u32, (nanos >> 32) as u32, day);
         value
@@ -284,12 +283,84 @@ async fn old_timestamps_reach_back_to_1600() {
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
-    let column = "{ name = \"v\", class = \"plain\", missing = [1600-01-01] }";
-    let fixture = Fixture::of("t.parquet", content, column, "");
+    content
+}
+
+#[tokio::test]
+async fn old_timestamps_reach_back_to_1600() {
+    // Julian days of 1600-01-01 and 2008-11-29.
+    let content = old_timestamps([(2_305_448, 0), (2_454_800, 3_600_000_000_000)]);
+    let column = "{ name = \"v\", class = \"plain\", missing = [1600-01-01], zone = \"UTC\" }";
+    let fixture = Fixture::of("t.parquet", content.clone(), column, "");
     assert_eq!(
         fixture.rows(ReadOptions::default()).await.unwrap(),
         [["a", "∅"], ["b", "2008-11-29T01:00:00"]]
     );
+    let unsaid = Fixture::of("t.parquet", content, "{ name = \"v\", class = \"plain\" }", "")
+        .error()
+        .await;
+    assert!(unsaid.contains("holds instants"), "{unsaid}");
+}
+
+#[tokio::test]
+async fn old_timestamps_keep_their_digits_or_are_bad_rows() {
+    let column = "{ name = \"v\", class = \"plain\", date_min = 0001-01-01, zone = \"UTC\" }";
+    let fixture = Fixture::of(
+        "t.parquet",
+        old_timestamps([(1_721_426, 1_000), (2_305_448, 1_001)]),
+        column,
+        "",
+    );
+    let error = fixture.error().await;
+    assert!(error.ends_with("row 2, column v: value would lose digits"), "{error}");
+}
+
+#[tokio::test]
+async fn instants_are_shown_on_the_clock_of_the_zone() {
+    let noon = 1_625_140_800_000_000;
+    let summer = || TimestampMicrosecondArray::from(vec![Some(noon), None]).with_timezone("UTC");
+    let read = async |zone: &str, kind: &str| {
+        let column = format!("{{ name = \"v\", class = \"plain\", type = \"{kind}\"{zone} }}");
+        let options = if zone.is_empty() { "zone = \"Europe/Paris\"" } else { "" };
+        let fixture = Fixture::of("t.parquet", file(Arc::new(summer())), &column, options);
+        fixture
+            .rows(ReadOptions::default())
+            .await
+            .map(|rows| rows[0][1].clone())
+    };
+    assert_eq!(
+        read(", zone = \"UTC\"", "timestamp(us)").await.unwrap(),
+        "2021-07-01T12:00:00"
+    );
+    assert_eq!(read("", "timestamp(us)").await.unwrap(), "2021-07-01T14:00:00");
+    let cut = read("", "date32").await.unwrap_err().to_string();
+    assert!(cut.ends_with("row 1, column v: value would lose digits"), "{cut}");
+}
+
+#[tokio::test]
+async fn other_kinds_of_columns_are_read_where_the_table_says_what_they_are() {
+    let one = |values: Result<Vec<String>, String>| values.map(|values| values.join(" "));
+    assert_eq!(one(values(NullArray::new(2), "int32").await), Ok("∅ ∅".to_owned()));
+    assert_eq!(
+        one(values(Int32Array::from(vec![7, -1]), "utf8").await),
+        Ok("7 -1".to_owned())
+    );
+    assert_eq!(
+        one(values(Int8Array::from(vec![0, 1]), "bool").await),
+        Ok("false true".to_owned())
+    );
+    let two = values(Int8Array::from(vec![2]), "bool").await.unwrap_err();
+    assert_eq!(two, " row 1, column v: not a boolean");
+    let bytes = FixedSizeBinaryArray::try_from_iter([b"abc", b"def"].into_iter()).unwrap();
+    assert_eq!(one(values(bytes, "utf8").await), Ok("abc def".to_owned()));
+    let column = "{ name = \"v\", class = \"plain\", type = \"date32\", format = \"%Y%m%d\" }";
+    let days = Fixture::of(
+        "t.parquet",
+        file(Arc::new(Int32Array::from(vec![20081129]))),
+        column,
+        "",
+    );
+    assert_eq!(days.rows(ReadOptions::default()).await.unwrap(), [["p1", "2008-11-29"]]);
 }
 
 #[tokio::test]

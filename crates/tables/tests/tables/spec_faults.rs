@@ -224,12 +224,12 @@ fn every_fault_is_named_with_its_line() {
         (
             "missing = [1600-01-01]",
             "format = \"%Q\"",
-            "line 14: date format %Q is not a pattern of strftime",
+            "line 14: date format %Q is refused: it may have %Y, %y, %m",
         ),
         (
             "missing = [1600-01-01]",
             "format = \"day\"",
-            "line 14: date format day is not a pattern of strftime",
+            "line 14: date format day is refused: it has to say year, month and day",
         ),
         (
             "missing = [1600-01-01]",
@@ -249,7 +249,7 @@ fn every_fault_is_named_with_its_line() {
         (
             "delimiter = \";\"",
             "delimiter = \"\\\"\"",
-            "line 11: csv delimiter, quote and decimal must differ",
+            "line 11: csv delimiter, quote, escape, decimal and thousands must differ",
         ),
         (
             "delimiter = \";\"",
@@ -276,6 +276,110 @@ fn every_fault_is_named_with_its_line() {
     for (old, new, expected) in cases {
         let found = refusal(old, new);
         assert!(found.starts_with(expected), "{old} -> {new}: {found}");
+    }
+}
+
+/// A pattern that would drop a part of a value, or make one up, is refused with the description.
+#[test]
+fn patterns_read_the_whole_of_a_value() {
+    let described = |column_type: &str, format: &str, more: &str| {
+        let old = "{ name = \"day\", class = \"quasi\", type = \"date32\", missing = [1600-01-01] }";
+        let new =
+            format!("{{ name = \"day\", class = \"quasi\", type = \"{column_type}\", format = '{format}'{more} }}");
+        assert!(GOOD.contains(old));
+        parse(&GOOD.replacen(old, &new, 1))
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    let refused = [
+        ("date32", "%d/%m", "", "it has to say year, month and day"),
+        ("date32", "%Y %j %m", "", "%j says month and day already"),
+        (
+            "date32",
+            "%d/%m/%Y %H:%M",
+            "",
+            "a date32 would drop the time that it reads",
+        ),
+        ("date32", "%d/%m/%Y%z", "", "a date32 would drop the time that it reads"),
+        (
+            "date32",
+            "%d/%m/%y",
+            "",
+            "two digits say which year it is only within a hundred years",
+        ),
+        ("date32", "%d/%m/%Y %d", "", "it says something twice"),
+        ("date32", "%d/%m/%b/%Y", "", "it says something twice"),
+        (
+            "date32",
+            "%-d%-m%Y",
+            "",
+            "a number without a fixed width is followed by digits",
+        ),
+        ("date32", "%A %F", "", "it may have %Y"),
+        ("timestamp(us)", "%F %I:%M", "", "%I needs %p"),
+        ("timestamp(us)", "%F %H %p", "", "%p needs %I"),
+        ("timestamp(us)", "%F %M", "", "it says minutes and no hours"),
+        ("timestamp(us)", "%F %H.%S", "", "it says seconds and no minutes"),
+        ("timestamp(us)", "%F %H:%M.%f", "", "it says a fraction and no seconds"),
+        ("timestamp(us)", "%F %T %Z", "", "it may have %Y"),
+        ("timestamp(us)", "%F%z", "", "it says an offset and no time"),
+        (
+            "timestamp(us)",
+            "%F %T%z",
+            "",
+            "it reads instants: say the zone whose clock the table shows",
+        ),
+        ("timestamp(us)", "%F %T%z", ", zone = \"Mars\"", "zone Mars is unknown"),
+        (
+            "date32",
+            "%d/%m/%Y",
+            ", zone = \"UTC\"",
+            "zone on column day of table care, which is no timestamp",
+        ),
+    ];
+    for (column_type, format, more, reason) in refused {
+        let error = described(column_type, format, more).unwrap_err();
+        assert!(
+            error.starts_with("line 14: ") && error.contains(reason),
+            "{format}: {error}"
+        );
+    }
+    let taken = [
+        ("date32", "%d/%m/%Y 00:00:00", ""),
+        ("date32", "%d%b%Y", ""),
+        ("date32", "%Y-%j", ""),
+        ("date32", "%d/%m/%y", ", date_min = 1926-01-01, date_max = 2025-12-31"),
+        ("timestamp(us)", "%d/%m/%Y", ""),
+        ("timestamp(us)", "%d/%m/%Y %H:%M", ""),
+        ("timestamp(us)", "%d/%m/%Y %H:%M:%S,%3f", ""),
+        ("timestamp(us)", "%-m/%-d/%Y %-I:%M %p", ""),
+        ("timestamp(us)", "%FT%T%.f%z", ", zone = \"Europe/Paris\""),
+    ];
+    for (column_type, format, more) in taken {
+        assert_eq!(described(column_type, format, more), Ok(()), "{format}");
+    }
+}
+
+#[test]
+fn csv_options_that_contradict_each_other_are_refused() {
+    let refused = |option: &str| refusal("delimiter = \";\"", option);
+    for (option, reason) in [
+        ("decimal = \",\", thousands = \",\", delimiter = \";\"", "must differ"),
+        ("escape = \"\\\"\"", "must differ"),
+        ("thousands = \"12\"", "csv thousands must be one character"),
+        ("thousands = \"-\"", "csv thousands must be one character"),
+        (
+            "booleans = { true = [\"O\"], false = [\"O\"] }",
+            "csv booleans need texts",
+        ),
+        ("booleans = { true = [], false = [\"N\"] }", "csv booleans need texts"),
+        ("encoding = \"ebcdic\"", "unknown variant"),
+    ] {
+        let error = refused(option);
+        assert!(
+            error.starts_with("line 11") && error.contains(reason),
+            "{option}: {error}"
+        );
     }
 }
 

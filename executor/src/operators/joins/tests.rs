@@ -13,6 +13,7 @@ use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, collect_partitioned, displayable};
@@ -54,11 +55,10 @@ async fn joined(sql: &str, hash: bool, batch_rows: usize) {
     assert!(!patient_joins(&ours).is_empty(), "{sql}\n{shown}");
     assert_eq!(ours.schema(), plan.schema());
     assert!(in_declared_order(&ours, &context).await, "{sql}\n{shown}");
-    assert_eq!(
-        answer(ours, &context).await,
-        answer(plan, &context).await,
-        "{sql}\n{shown}"
-    );
+    // The engine's merge joins with a condition fail, where rows without a partner have columns that are not nullable.
+    let theirs = both_tables(200, 8192, true).await;
+    let expected = answer(self::plan(&theirs, sql).await, &theirs).await;
+    assert_eq!(answer(ours, &context).await, expected, "{sql}\n{shown}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Joins two streams that are sorted by the same keys: rows of a table, and rows of the main table that they belong to. One
 //! batch of each is in memory. A row's parent is the one row of the main table with its keys; NULL in a key has no parent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
@@ -271,7 +272,15 @@ impl Merge {
             column: None,
             reason: Reason::NoParent,
         };
-        on_bad.take(lone.into_iter().map(bad).collect()).map_err(external)
+        let mut by_file: BTreeMap<String, Vec<BadRow>> = BTreeMap::new();
+        for row in lone.into_iter().map(bad) {
+            by_file.entry(row.file.clone()).or_default().push(row);
+        }
+        // The rows of each file were counted as they were read.
+        let mut by_file = by_file.into_iter();
+        by_file
+            .try_for_each(|(file, rows)| on_bad.take(&file, 0, rows))
+            .map_err(external)
     }
 }
 

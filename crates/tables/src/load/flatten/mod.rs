@@ -28,6 +28,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use super::plan::TablePlan;
+use super::profile::RowsRead;
 use super::publish::WrittenTable;
 use super::sort::{Sorter, ordering, plain_schema, sort_error, sorted, source_plan};
 use super::{LoadError, Writing};
@@ -54,7 +55,7 @@ impl Writing<'_> {
     ) -> Result<WrittenTable, LoadError> {
         let nothing = || WrittenTable {
             name: table.name().to_owned(),
-            files: Vec::new(),
+            ..WrittenTable::default()
         };
         let (false, Some(plan)) = (table.new.is_empty(), &table.flatten) else {
             return Ok(nothing());
@@ -87,7 +88,7 @@ struct Flattening<'a> {
 impl Flattening<'_> {
     async fn run(&self, new: &[LoggedFile], litter: &mut FileLitter) -> Result<WrittenTable, LoadError> {
         let policy = self.writing.rejects.policy();
-        let mut parents = self.main.kept_files();
+        let mut parents = self.main.kept_files.clone();
         let several = !parents.is_empty() && !new.is_empty();
         if several {
             let findings = Arc::<Mutex<Findings>>::default();
@@ -116,9 +117,9 @@ impl Flattening<'_> {
         let failed = |error| sort_error(self.table.name(), error);
         let keys = order::converter(&self.table.source_schema, &self.plan.keys);
         let converter = Arc::new(keys.map_err(|error| failed(error.into()))?);
-        let rows = || {
+        let rows = |read: &Arc<RowsRead>| {
             let joined = self
-                .joined(parents, on_bad, orphans, &converter, findings)
+                .joined(parents, on_bad, orphans, &converter, (findings, read))
                 .map_err(failed)?;
             let ordering = ordering(&self.table.shape).map_err(failed)?;
             let plan = match ordering {
@@ -147,16 +148,16 @@ impl Flattening<'_> {
         on_bad: OnBad,
         orphans: Orphans,
         converter: &Arc<RowConverter>,
-        findings: &Arc<Mutex<Findings>>,
+        (findings, read): (&Arc<Mutex<Findings>>, &Arc<RowsRead>),
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let read = self.plan.main_columns();
-        let position = |at: &usize| read.partition_point(|other| other < at);
+        let columns = self.plan.main_columns();
+        let position = |at: &usize| columns.partition_point(|other| other < at);
         let (main_keys, taken): (Vec<usize>, Vec<usize>) = (
             self.plan.main_keys.iter().map(position).collect(),
             self.plan.taken.iter().map(position).collect(),
         );
-        let rows = by_keys(self.rows(on_bad)?, &self.plan.keys)?;
-        let parents = by_keys(self.parents(parents, &read)?, &main_keys)?;
+        let rows = by_keys(self.rows(on_bad, read)?, &self.plan.keys)?;
+        let parents = by_keys(self.parents(parents, &columns)?, &main_keys)?;
         let schema = Arc::clone(&self.table.shape.schema);
         let joined = Joined {
             rows,
@@ -175,7 +176,7 @@ impl Flattening<'_> {
     }
 
     /// The table's new rows, each with its place.
-    fn rows(&self, on_bad: OnBad) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    fn rows(&self, on_bad: OnBad, read: &Arc<RowsRead>) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let reading = ReadOptions {
             batch_rows: super::sort::BATCH_ROWS,
             on_bad,
@@ -183,7 +184,7 @@ impl Flattening<'_> {
             ..ReadOptions::default()
         };
         let Writing { stores, options, .. } = self.writing;
-        source_plan(self.table, stores, options, &reading, self.sides())
+        source_plan(self.table, stores, options, &reading, read, self.sides())
     }
 
     /// Some columns of some files of the main table.

@@ -3,8 +3,8 @@
 use super::super::error::SourceError;
 use super::rows::Rows;
 
-/// The names in the first row.
-pub(super) fn names(rows: &Rows, file: &str) -> Result<Vec<String>, SourceError> {
+/// The names in the first row; `trailing` if a delimiter stands behind the last.
+pub(super) fn names(rows: &Rows, file: &str, trailing: bool) -> Result<Vec<String>, SourceError> {
     if rows.len() == 0 {
         return Err(SourceError::NoHeader { file: file.to_owned() });
     }
@@ -16,5 +16,13 @@ pub(super) fn names(rows: &Rows, file: &str) -> Result<Vec<String>, SourceError>
                 found: "its header is not".to_owned(),
             })
     };
-    rows.first().map(name).collect()
+    let mut names: Vec<String> = rows.first().map(name).collect::<Result<_, _>>()?;
+    let last_is_empty = names.len() > 1 && names.last().is_some_and(String::is_empty);
+    match (trailing, last_is_empty) {
+        (true, true) => names.truncate(names.len() - 1),
+        (true, false) => return Err(SourceError::NoTrailingDelimiter { file: file.to_owned() }),
+        (false, true) => return Err(SourceError::TrailingDelimiter { file: file.to_owned() }),
+        (false, false) => {}
+    }
+    Ok(names)
 }

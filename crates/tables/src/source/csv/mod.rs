@@ -1,11 +1,12 @@
 //! CSV files as batches: bytes in chunks, chunks to rows, rows to typed columns. Rows may lie across chunks and lines;
 //! every row knows the physical line and the byte it begins at.
 
+mod decoded;
 mod header;
 mod rows;
 mod tokenizer;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use bytes::{Buf, Bytes};
 use futures::stream::{self, BoxStream, StreamExt};
 
@@ -31,7 +32,7 @@ pub(super) fn stream(
 ) -> BoxStream<'static, Result<RecordBatch, SourceError>> {
     let reader = CsvReader {
         file: bytes.name.clone(),
-        chunks: bytes.chunks(options.chunk_bytes),
+        chunks: decoded::chunks(bytes, &table.csv, options.chunk_bytes),
         chunk: Bytes::new(),
         started: false,
         tokenizer: Tokenizer::new(&table.csv),
@@ -56,8 +57,8 @@ struct CsvReader {
     started: bool,
     tokenizer: Tokenizer,
     rows: Rows,
-    /// For every column of the table its field in a row; known after the header.
-    fields: Option<Vec<usize>>,
+    /// For every column of the table its field in a row, if it has one; known after the header.
+    fields: Option<Vec<Option<usize>>>,
     table: Table,
     rules: Rules,
     on_bad: OnBad,
@@ -103,38 +104,32 @@ impl CsvReader {
         self.chunk = chunk;
         if !self.started {
             self.started = true;
-            self.skip_byte_order_mark()?;
+            self.skip_byte_order_mark();
         }
         Ok(true)
     }
 
-    fn skip_byte_order_mark(&mut self) -> Result<(), SourceError> {
-        match self.chunk.as_ref() {
-            [0xef, 0xbb, 0xbf, ..] => {
-                self.chunk.advance(3);
-                self.tokenizer.skip(3);
-                Ok(())
-            }
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(SourceError::Encoding {
-                file: self.file.clone(),
-                found: "it begins like utf-16".to_owned(),
-            }),
-            _ => Ok(()),
+    fn skip_byte_order_mark(&mut self) {
+        if self.chunk.starts_with(&[0xef, 0xbb, 0xbf]) {
+            self.chunk.advance(3);
+            self.tokenizer.skip(3);
         }
     }
 
     /// Finds each column's field, by the header's names or by order.
     async fn read_header(&mut self) -> Result<(), SourceError> {
         if !self.table.csv.header {
-            self.rows.expect_fields(self.table.columns.len());
-            self.fields = Some((0..self.table.columns.len()).collect());
+            let fields = self.table.columns.len();
+            self.rows.expect_fields(fields, self.table.csv.trailing_delimiter);
+            self.fields = Some((0..fields).map(Some).collect());
             return Ok(());
         }
         self.rows.expect_header();
         self.fill().await?;
-        let names = header::names(&self.rows, &self.file)?;
+        let trailing = self.table.csv.trailing_delimiter;
+        let names = header::names(&self.rows, &self.file, trailing)?;
         self.rows.clear();
-        self.rows.expect_fields(names.len());
+        self.rows.expect_fields(names.len(), trailing);
         self.fields = Some(super::mapping::positions(&self.table, &self.file, &names)?);
         Ok(())
     }
@@ -144,6 +139,10 @@ impl CsvReader {
         let mut marks = Marks::default();
         let mut arrays = Vec::with_capacity(self.rules.columns.len());
         for (rule, field) in self.rules.columns.iter().zip(self.fields.iter().flatten()) {
+            let Some(field) = field else {
+                arrays.push(new_null_array(&rule.column_type.data_type(), self.rows.len()));
+                continue;
+            };
             let cells = self.rows.column(*field, rule);
             let parsed = parse::column(cells, rule.column_type, &rule.notation, rule.index, &mut marks);
             let checked = check::column(parsed, rule, &mut marks);
@@ -170,7 +169,7 @@ impl CsvReader {
                 file,
                 line,
                 byte,
-                problem,
+                problem: problem.text(),
             },
             Broken::TooLong { line, byte, limit } => SourceError::RowTooLong {
                 file,

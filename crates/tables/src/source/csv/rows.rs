@@ -24,6 +24,8 @@ pub(super) struct Rows {
     positions: Vec<Position>,
     broken: Vec<Position>,
     width: Width,
+    /// Whether an empty field follows the last.
+    trailing: bool,
     limit: usize,
     /// Bytes of whole rows, so that a batch is never full in the middle of one.
     whole_bytes: usize,
@@ -39,6 +41,7 @@ impl Rows {
             positions: Vec::new(),
             broken: Vec::new(),
             width: Width::Header,
+            trailing: false,
             limit: limit.max(1),
             whole_bytes: 0,
             open: (Position::Row(0), 0, 0),
@@ -49,8 +52,10 @@ impl Rows {
         self.width = Width::Header;
     }
 
-    pub(super) fn expect_fields(&mut self, fields: usize) {
+    /// Expects rows of so many fields; `trailing` if a delimiter stands behind the last.
+    pub(super) fn expect_fields(&mut self, fields: usize, trailing: bool) {
         self.width = Width::Fields(fields);
+        self.trailing = trailing;
     }
 
     pub(super) fn clear(&mut self) {
@@ -123,6 +128,9 @@ impl Rows {
 
     pub(super) fn end_row(&mut self) {
         let (position, bytes, fields) = self.open;
+        if self.trailing && self.width != Width::Header {
+            self.leave_out_trailing(fields);
+        }
         let found = self.ends.len() - fields;
         if self.width == Width::Header || self.width == Width::Fields(found) {
             self.positions.push(position);
@@ -132,6 +140,15 @@ impl Rows {
             self.broken.push(position);
         }
         self.whole_bytes = self.data.len();
+    }
+
+    /// Leaves the empty field out that a delimiter at the end of a line makes; without one the row is broken.
+    fn leave_out_trailing(&mut self, first: usize) {
+        let last = self.ends.len() - 1;
+        match last > first && self.field(last).is_empty() {
+            true => self.ends.truncate(last),
+            false => self.ends.push(self.data.len()),
+        }
     }
 
     fn field(&self, at: usize) -> &[u8] {
@@ -155,6 +172,7 @@ impl Cells for RowColumn<'_> {
 
     fn get(&self, row: usize) -> Option<&[u8]> {
         let text = self.rows.field(row * self.width + self.field);
+        let text = if self.rule.trim { text.trim_ascii() } else { text };
         (!self.rule.is_null_text(text)).then_some(text)
     }
 }

@@ -1,17 +1,19 @@
 //! A Parquet column to the table's type. Allowed are other encodings of the same values, other numbers that hold the
 //! same value, and texts; every conversion that could lose something is undone and compared, row by row.
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray, TimestampMicrosecondArray, new_null_array};
 use arrow::compute::kernels::cmp;
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
 use super::super::error::Reason;
 use super::super::marks::Marks;
 use super::super::parse;
 use super::super::rule::Rule;
-use crate::spec::ColumnType;
+use crate::spec::{ColumnType, Zone};
 
 /// How a file's column becomes a table's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,28 @@ pub(super) enum Conversion {
     Exact,
     /// A shorter floating-point number: rounded, but never to infinity.
     Round,
+    /// An instant: what a clock of this zone shows.
+    Clock(Zone),
+    /// A column of no type, all of whose values are NULL.
+    Nothing,
+    /// Sixteen bytes as the text of a UUID.
+    Uuid,
+}
+
+/// A column as its file has it.
+pub(super) struct FileColumn<'a> {
+    pub(super) data_type: &'a DataType,
+    /// Whether Parquet says that its bytes are UUIDs, which Arrow's type does not.
+    pub(super) is_uuid: bool,
+}
+
+/// Why a file's column does not become the table's.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoConversion {
+    /// Values do not mean the same.
+    Meaning,
+    /// It holds instants, and no zone is said.
+    Zone,
 }
 
 /// Failed casts become NULL, so that their rows can be told.
@@ -35,16 +59,32 @@ const NULL_ON_FAILURE: CastOptions<'static> = CastOptions {
 };
 
 impl Conversion {
-    /// How `found` becomes `wanted`, or `None` when their values do not mean the same.
-    pub(super) fn plan(found: &DataType, wanted: ColumnType) -> Option<Self> {
-        if *found == wanted.data_type() {
-            return Some(Self::Same);
-        }
-        let plain = match found {
+    /// How a file's column becomes what the rule says.
+    pub(super) fn plan(found: &FileColumn<'_>, rule: &Rule) -> Result<Self, NoConversion> {
+        let (wanted, zone) = (rule.column_type, rule.zone);
+        let plain = match found.data_type {
             DataType::Dictionary(_, values) => values,
             other => other,
         };
+        match (plain, zone) {
+            (DataType::Timestamp(_, Some(_)), _) if !wanted.has_date() => Err(NoConversion::Meaning),
+            (DataType::Timestamp(_, Some(_)), None) => Err(NoConversion::Zone),
+            (DataType::Timestamp(_, Some(_)), Some(zone)) => Ok(Self::Clock(zone)),
+            (DataType::FixedSizeBinary(16), _) if found.is_uuid && wanted == ColumnType::Utf8 => Ok(Self::Uuid),
+            (whole, _) if whole.is_integer() && rule.notation.dates.reads_digits() && wanted == ColumnType::Date32 => {
+                Ok(Self::Text)
+            }
+            _ => Self::of_values(found.data_type, plain, wanted).ok_or(NoConversion::Meaning),
+        }
+    }
+
+    /// How `found`, which is `plain` without its dictionary, becomes `wanted`; none where their values do not mean the same.
+    fn of_values(found: &DataType, plain: &DataType, wanted: ColumnType) -> Option<Self> {
+        if *found == wanted.data_type() {
+            return Some(Self::Same);
+        }
         match ColumnType::of(plain) {
+            None if *plain == DataType::Null => Some(Self::Nothing),
             None if is_bytes(plain) && wanted == ColumnType::Utf8 => Some(Self::Encoding),
             None => None,
             Some(ColumnType::Utf8) if wanted == ColumnType::Utf8 => Some(Self::Encoding),
@@ -52,6 +92,9 @@ impl Conversion {
             Some(ColumnType::Float64) if wanted == ColumnType::Float32 => Some(Self::Round),
             Some(found) if found == wanted => Some(Self::Exact),
             Some(found) if is_number(found) && is_number(wanted) => Some(Self::Exact),
+            Some(found) if found.is_integer() && matches!(wanted, ColumnType::Bool | ColumnType::Utf8) => {
+                Some(Self::Text)
+            }
             Some(found) if found.has_date() && wanted.has_date() => Some(Self::Exact),
             Some(_) => None,
         }
@@ -73,11 +116,18 @@ impl Conversion {
                 ))
             }
             Self::Encoding => {
-                let texts = cast_with_options(array, &target, &NULL_ON_FAILURE)?;
+                let bytes = match array.data_type() {
+                    DataType::FixedSizeBinary(_) => &cast_with_options(array, &DataType::Binary, &NULL_ON_FAILURE)?,
+                    _ => array,
+                };
+                let texts = cast_with_options(bytes, &target, &NULL_ON_FAILURE)?;
                 mark_lost(array, &texts, Reason::NotUtf8, rule, marks);
                 Ok(texts)
             }
             Self::Exact => exact(array, &target, rule, marks),
+            Self::Clock(zone) => on_clock(array, zone, &target, rule, marks),
+            Self::Nothing => Ok(new_null_array(&target, array.len())),
+            Self::Uuid => Ok(uuids(array)),
             Self::Round => Ok(round(array, &target, rule, marks)?),
         }
     }
@@ -86,8 +136,46 @@ impl Conversion {
 fn is_bytes(data_type: &DataType) -> bool {
     matches!(
         data_type,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
     )
+}
+
+/// The texts of UUIDs.
+fn uuids(array: &ArrayRef) -> ArrayRef {
+    let text = |bytes: &[u8]| {
+        uuid::Uuid::from_slice(bytes)
+            .map(|uuid| uuid.hyphenated().to_string())
+            .ok()
+    };
+    let texts: StringArray = array
+        .as_fixed_size_binary()
+        .iter()
+        .map(|bytes| bytes.and_then(text))
+        .collect();
+    Arc::new(texts)
+}
+
+/// Instants as what a clock shows, and as its day where the table has days; the day is the whole value at midnight alone.
+fn on_clock(
+    array: &ArrayRef,
+    zone: Zone,
+    target: &DataType,
+    rule: &Rule,
+    marks: &mut Marks,
+) -> Result<ArrayRef, ArrowError> {
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let instants = exact(array, &utc, rule, marks)?;
+    let shown = |(row, instant): (usize, Option<i64>)| {
+        let clock = parse::on_clock(instant?, zone);
+        clock.map_err(|reason| marks.mark(row, rule.index, reason)).ok()
+    };
+    let instants = instants.as_primitive::<TimestampMicrosecondType>();
+    let clock: TimestampMicrosecondArray = instants.iter().enumerate().map(shown).collect();
+    let clock: ArrayRef = Arc::new(clock);
+    match target == clock.data_type() {
+        true => Ok(clock),
+        false => exact(&clock, target, rule, marks),
+    }
 }
 
 fn is_number(column_type: ColumnType) -> bool {

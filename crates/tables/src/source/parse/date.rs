@@ -1,80 +1,95 @@
-//! Dates and timestamps. The two usual ways of writing a date have readers of their own; other patterns go through
-//! chrono. A text that looks like a date but is no day of the calendar is impossible, any other text is not a date.
+//! Dates and timestamps. The two usual ways of writing a date have readers of their own; other patterns are read part by
+//! part (`pattern.rs`). A text that looks like a date but is no day of the calendar is impossible, any other text is not a
+//! date. A text is read whole, or not at all.
 
-use chrono::ParseError;
-use chrono::format::{Item, ParseErrorKind, Parsed, StrftimeItems};
+mod pattern;
 
+use chrono::{DateTime, NaiveDateTime};
+
+use self::pattern::PatternReader;
 use super::super::error::Reason;
-use crate::spec::DateFormat;
+use crate::spec::{DateBounds, DateFormat, Zone};
 
 /// Microseconds of a day.
 pub(in super::super) const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Reads the dates of one column.
-pub(in super::super) enum DateReader {
+pub(in super::super) struct DateReader {
+    way: Way,
+    /// The zone whose clock the column shows, where texts have offsets.
+    zone: Option<Zone>,
+}
+
+enum Way {
     Iso,
     Compact,
-    Pattern(Vec<Item<'static>>),
+    Pattern(PatternReader),
 }
 
 impl DateReader {
-    pub(in super::super) fn new(format: &DateFormat) -> Self {
-        match format {
-            DateFormat::Iso => Self::Iso,
-            DateFormat::Compact => Self::Compact,
-            DateFormat::Pattern(pattern) => Self::Pattern(StrftimeItems::new(pattern).map(Item::to_owned).collect()),
-        }
+    /// A reader of texts written this way; two-digit years are those within the bounds.
+    pub(in super::super) fn new(format: &DateFormat, bounds: DateBounds, zone: Option<Zone>) -> Self {
+        let way = match format {
+            DateFormat::Iso => Way::Iso,
+            DateFormat::Compact => Way::Compact,
+            DateFormat::Pattern(pattern) => Way::Pattern(PatternReader::new(pattern, bounds)),
+        };
+        Self { way, zone }
+    }
+
+    /// Whether its texts are the digits of year, month and day, which a whole number may be as well.
+    pub(in super::super) fn reads_digits(&self) -> bool {
+        matches!(self.way, Way::Compact)
     }
 
     /// Days since 1970-01-01.
     pub(super) fn date(&self, text: &[u8]) -> Result<i32, Reason> {
-        match self {
-            Self::Iso => iso_date(text),
-            Self::Compact => compact_date(text),
-            Self::Pattern(items) => {
-                let date = parsed(text, items, Reason::NotADate)?.to_naive_date();
-                date.map(|date| date.to_epoch_days())
-                    .map_err(|error| reason(error, Reason::NotADate))
-            }
+        match &self.way {
+            Way::Iso => iso_day(text),
+            Way::Compact => compact_date(text),
+            Way::Pattern(reader) => reader.read(text).map(|read| read.days).map_err(|reason| match reason {
+                Reason::NotATimestamp => Reason::NotADate,
+                reason => reason,
+            }),
         }
     }
 
-    /// Microseconds since 1970-01-01.
+    /// Microseconds since 1970-01-01 on the clock of the column.
     pub(super) fn timestamp(&self, text: &[u8]) -> Result<i64, Reason> {
-        match self {
-            Self::Iso => iso_timestamp(text),
-            Self::Compact => compact_date(text).map(midnight),
-            Self::Pattern(items) => {
-                let parsed = parsed(text, items, Reason::NotATimestamp)?;
-                let found = parsed
-                    .to_naive_datetime_with_offset(0)
-                    .or_else(|_| parsed.to_naive_date().map(|date| date.and_time(chrono::NaiveTime::MIN)));
-                let time = found.map_err(|error| reason(error, Reason::NotATimestamp))?.and_utc();
-                let exact = time.timestamp_subsec_nanos() % 1000 == 0;
-                if exact {
-                    Ok(time.timestamp_micros())
-                } else {
-                    Err(Reason::LosesDigits)
-                }
-            }
+        match &self.way {
+            Way::Iso => self.shown(iso_timestamp(text)?),
+            Way::Compact => compact_date(text).map(midnight),
+            Way::Pattern(reader) => self.shown(reader.read(text)?),
+        }
+    }
+
+    /// What the column's clock shows.
+    fn shown(&self, read: Moment) -> Result<i64, Reason> {
+        let written = midnight(read.days) + read.micros;
+        match (read.offset, self.zone) {
+            (None, _) => Ok(written),
+            (Some(_), None) => Err(Reason::OffsetWithoutZone),
+            (Some(seconds), Some(zone)) => on_clock(written - i64::from(seconds) * 1_000_000, zone),
         }
     }
 }
 
-fn parsed(text: &[u8], items: &[Item<'static>], otherwise: Reason) -> Result<Parsed, Reason> {
-    let text = std::str::from_utf8(text).map_err(|_| otherwise)?;
-    let mut parsed = Parsed::new();
-    match chrono::format::parse(&mut parsed, text, items.iter()) {
-        Ok(()) => Ok(parsed),
-        Err(error) => Err(reason(error, otherwise)),
-    }
+/// What the clock of a zone shows at an instant; both in microseconds since 1970-01-01.
+pub(in super::super) fn on_clock(instant: i64, zone: Zone) -> Result<i64, Reason> {
+    let utc: NaiveDateTime = DateTime::from_timestamp_micros(instant)
+        .ok_or(Reason::ImpossibleDate)?
+        .naive_utc();
+    Ok(zone.clock(utc).and_utc().timestamp_micros())
 }
 
-fn reason(error: ParseError, otherwise: Reason) -> Reason {
-    match error.kind() {
-        ParseErrorKind::OutOfRange | ParseErrorKind::Impossible => Reason::ImpossibleDate,
-        _ => otherwise,
-    }
+/// A moment as a text has it.
+struct Moment {
+    /// Days since 1970-01-01.
+    days: i32,
+    /// Microseconds of the day.
+    micros: i64,
+    /// Seconds that the clock is ahead of UTC, where it is said.
+    offset: Option<i32>,
 }
 
 /// `2008-11-29`
@@ -95,6 +110,11 @@ fn calendar(digits: [u8; 8]) -> Result<i32, Reason> {
     let year = number(&digits[..4]).ok_or(Reason::NotADate)?;
     let month = number(&digits[4..6]).ok_or(Reason::NotADate)?;
     let day = number(&digits[6..]).ok_or(Reason::NotADate)?;
+    day_of(year, month, day)
+}
+
+/// A day of the calendar.
+fn day_of(year: u32, month: u32, day: u32) -> Result<i32, Reason> {
     if !(1..=12).contains(&month) || day == 0 || day > month_days(year, month) {
         return Err(Reason::ImpossibleDate);
     }
@@ -129,56 +149,109 @@ fn midnight(days: i32) -> i64 {
     i64::from(days) * MICROS_PER_DAY
 }
 
-/// `2008-11-29`, or that and `T` or a space and `10:20:30`, with at most six digits after a point that are not zero.
-fn iso_timestamp(text: &[u8]) -> Result<i64, Reason> {
-    let date_length = 10.min(text.len());
-    let (date, time) = text.split_at(date_length);
-    let days = iso_date(date).map_err(|reason| {
-        if reason == Reason::NotADate {
-            Reason::NotATimestamp
-        } else {
-            reason
-        }
-    })?;
-    match time {
-        [] => Ok(midnight(days)),
-        [b'T' | b' ', clock @ ..] => Ok(midnight(days) + time_of_day(clock)?),
-        _ => Err(Reason::NotATimestamp),
+/// A day, or a day at midnight: `2008-11-29`, `2008-11-29 00:00:00`.
+fn iso_day(text: &[u8]) -> Result<i32, Reason> {
+    if text.len() <= 10 {
+        return iso_date(text);
+    }
+    match iso_timestamp(text) {
+        Ok(Moment {
+            days,
+            micros: 0,
+            offset: None,
+        }) => Ok(days),
+        Ok(_) => Err(Reason::HasATime),
+        Err(Reason::NotATimestamp) => Err(Reason::NotADate),
+        Err(reason) => Err(reason),
     }
 }
 
-/// `10:20:30.123456` as microseconds.
+/// `2008-11-29`, or that and `T` or a blank and `10:20`, with `:30` where there are seconds, a point and digits of which the
+/// seventh and further are zeros, and an offset.
+fn iso_timestamp(text: &[u8]) -> Result<Moment, Reason> {
+    let (date, time) = text.split_at(10.min(text.len()));
+    let days = iso_date(date).map_err(|reason| match reason {
+        Reason::NotADate => Reason::NotATimestamp,
+        reason => reason,
+    })?;
+    let (micros, offset) = match time {
+        [] => (0, None),
+        [b'T' | b' ', clock @ ..] => {
+            let (clock, zone) = clock.split_at(clock_length(clock));
+            (time_of_day(clock)?, offset(zone)?)
+        }
+        _ => return Err(Reason::NotATimestamp),
+    };
+    Ok(Moment { days, micros, offset })
+}
+
+/// How many bytes of a time of day are before its offset.
+fn clock_length(clock: &[u8]) -> usize {
+    let ends = |byte: &u8| matches!(byte, b'Z' | b'z' | b'+' | b'-');
+    clock.iter().position(ends).unwrap_or(clock.len())
+}
+
+/// `10:20` or `10:20:30.123456` as microseconds.
 fn time_of_day(clock: &[u8]) -> Result<i64, Reason> {
-    let [h1, h2, b':', m1, m2, b':', s1, s2, fraction @ ..] = clock else {
+    let [h1, h2, b':', m1, m2, seconds @ ..] = clock else {
         return Err(Reason::NotATimestamp);
+    };
+    let (s1, s2, fraction) = match seconds {
+        [] => (&b'0', &b'0', &[][..]),
+        [b':', s1, s2, fraction @ ..] => (s1, s2, fraction),
+        _ => return Err(Reason::NotATimestamp),
     };
     let part = |tens: &u8, ones: &u8| number(&[*tens, *ones]).ok_or(Reason::NotATimestamp);
     let (hour, minute, second) = (part(h1, h2)?, part(m1, m2)?, part(s1, s2)?);
+    let fraction = match fraction {
+        [] => 0,
+        [b'.', digits @ ..] => micros(digits)?,
+        _ => return Err(Reason::NotATimestamp),
+    };
+    Ok(seconds_of_day(hour, minute, second)? * 1_000_000 + fraction)
+}
+
+/// Seconds since midnight.
+fn seconds_of_day(hour: u32, minute: u32, second: u32) -> Result<i64, Reason> {
     if hour > 23 || minute > 59 || second > 59 {
         return Err(Reason::ImpossibleDate);
     }
-    let seconds = i64::from(hour * 3600 + minute * 60 + second);
-    Ok(seconds * 1_000_000 + micros(fraction)?)
+    Ok(i64::from(hour * 3600 + minute * 60 + second))
 }
 
-/// `.123456` as microseconds; nothing is zero.
-fn micros(fraction: &[u8]) -> Result<i64, Reason> {
-    let [b'.', digits @ ..] = fraction else {
-        return if fraction.is_empty() {
-            Ok(0)
-        } else {
-            Err(Reason::NotATimestamp)
-        };
-    };
-    let (kept, cut) = digits.split_at(digits.len().min(6));
+/// The digits after the point of a second as microseconds.
+fn micros(digits: &[u8]) -> Result<i64, Reason> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Reason::NotATimestamp);
     }
+    let (kept, cut) = digits.split_at(digits.len().min(6));
     if cut.iter().any(|byte| *byte != b'0') {
         return Err(Reason::LosesDigits);
     }
     let value = number(kept).ok_or(Reason::NotATimestamp)?;
     Ok(i64::from(value) * 10_i64.pow(6 - kept.len() as u32))
+}
+
+/// Seconds that a clock is ahead of UTC: nothing, `Z`, `+02`, `+0200` or `+02:00`.
+fn offset(text: &[u8]) -> Result<Option<i32>, Reason> {
+    let (sign, digits) = match text {
+        [] => return Ok(None),
+        [b'Z' | b'z'] => return Ok(Some(0)),
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
+        _ => return Err(Reason::NotATimestamp),
+    };
+    let (hours, minutes) = match digits {
+        [h1, h2] => ([*h1, *h2], [b'0'; 2]),
+        [h1, h2, m1, m2] | [h1, h2, b':', m1, m2] => ([*h1, *h2], [*m1, *m2]),
+        _ => return Err(Reason::NotATimestamp),
+    };
+    let part = |digits: [u8; 2]| number(&digits).ok_or(Reason::NotATimestamp);
+    let (hours, minutes) = (part(hours)?, part(minutes)?);
+    if hours > 18 || minutes > 59 {
+        return Err(Reason::ImpossibleDate);
+    }
+    Ok(Some(sign * (hours * 3600 + minutes * 60) as i32))
 }
 
 #[cfg(test)]
@@ -228,7 +301,8 @@ mod tests {
 
     #[test]
     fn patterns_tell_impossible_from_other() {
-        let french = DateReader::new(&DateFormat::parse("%d/%m/%Y").unwrap());
+        let format = DateFormat::parse("%d/%m/%Y").unwrap();
+        let french = DateReader::new(&format, DateBounds::default(), None);
         assert_eq!(french.date(b"29/11/2008"), iso_date(b"2008-11-29"));
         assert_eq!(french.date(b"31/02/2008"), Err(Reason::ImpossibleDate));
         assert_eq!(french.date(b"29/13/2008"), Err(Reason::ImpossibleDate));
@@ -238,6 +312,8 @@ mod tests {
 
     #[test]
     fn timestamps_agree_with_chrono() {
+        let reader = DateReader::new(&DateFormat::Iso, DateBounds::default(), None);
+        let read = |text: &str| reader.timestamp(text.as_bytes());
         let texts = [
             "2008-11-29T10:20:30",
             "2008-11-29T00:00:00.5",
@@ -246,30 +322,38 @@ mod tests {
         ];
         for text in texts {
             let expected = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").unwrap();
-            assert_eq!(
-                iso_timestamp(text.as_bytes()),
-                Ok(expected.and_utc().timestamp_micros()),
-                "{text}"
-            );
-            let spaced = text.replace('T', " ");
-            assert_eq!(iso_timestamp(spaced.as_bytes()), iso_timestamp(text.as_bytes()));
+            assert_eq!(read(text), Ok(expected.and_utc().timestamp_micros()), "{text}");
+            assert_eq!(read(&text.replace('T', " ")), read(text));
         }
-        assert_eq!(iso_timestamp(b"2008-11-29"), iso_timestamp(b"2008-11-29T00:00:00"));
-        assert_eq!(
-            iso_timestamp(b"2008-11-29T00:00:00.1234560"),
-            iso_timestamp(b"2008-11-29T00:00:00.123456")
-        );
-        assert_eq!(iso_timestamp(b"2008-11-29T00:00:00.1234567"), Err(Reason::LosesDigits));
-        assert_eq!(iso_timestamp(b"2008-11-29T24:00:00"), Err(Reason::ImpossibleDate));
-        assert_eq!(iso_timestamp(b"2008-11-31T10:00:00"), Err(Reason::ImpossibleDate));
+        assert_eq!(read("2008-11-29"), read("2008-11-29T00:00:00"));
+        assert_eq!(read("2008-11-29 10:20"), read("2008-11-29T10:20:00"));
+        assert_eq!(read("2008-11-29T00:00:00.1234560"), read("2008-11-29T00:00:00.123456"));
+        assert_eq!(read("2008-11-29T00:00:00.1234567"), Err(Reason::LosesDigits));
+        assert_eq!(read("2008-11-29T24:00:00"), Err(Reason::ImpossibleDate));
+        assert_eq!(read("2008-11-31T10:00:00"), Err(Reason::ImpossibleDate));
+        assert_eq!(read("2008-11-29T10:20:30Z"), Err(Reason::OffsetWithoutZone));
         for text in [
-            "2008-11-29T10:20:30Z",
-            "2008-11-29T10:20",
+            "2008-11-29T10",
+            "2008-11-29T10:2",
             "2008-11-29x10:20:30",
             "now",
             "2008-11-29T10:20:30.",
+            "2008-11-29T10:20:30+2",
+            "2008-11-29T10:20:30 Z",
         ] {
-            assert_eq!(iso_timestamp(text.as_bytes()), Err(Reason::NotATimestamp), "{text}");
+            assert_eq!(read(text), Err(Reason::NotATimestamp), "{text}");
         }
+    }
+
+    #[test]
+    fn a_day_may_be_written_as_its_midnight() {
+        let reader = DateReader::new(&DateFormat::Iso, DateBounds::default(), None);
+        let read = |text: &str| reader.date(text.as_bytes());
+        for text in ["2008-11-29 00:00:00", "2008-11-29T00:00", "2008-11-29 00:00:00.000"] {
+            assert_eq!(read(text), read("2008-11-29"), "{text}");
+        }
+        assert_eq!(read("2008-11-29 10:20:30"), Err(Reason::HasATime));
+        assert_eq!(read("2008-11-29 00:00:00Z"), Err(Reason::HasATime));
+        assert_eq!(read("2008-11-29 "), Err(Reason::NotADate));
     }
 }

@@ -3,8 +3,10 @@
 
 mod date;
 mod decimal;
+mod grouped;
 mod number;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -17,15 +19,41 @@ use arrow::datatypes::{
 
 use super::error::Reason;
 use super::marks::Marks;
-use crate::spec::ColumnType;
+use crate::spec::{Booleans, ColumnType};
 
-pub(super) use date::{DateReader, MICROS_PER_DAY};
+pub(super) use date::{DateReader, MICROS_PER_DAY, on_clock};
 
 /// How a source writes values.
 pub(super) struct Notation {
     pub dates: DateReader,
     /// The decimal mark.
     pub decimal: u8,
+    /// The character between groups of three digits, where there is one.
+    pub thousands: Option<char>,
+    /// Texts of truths, where they are others than usual.
+    pub booleans: Option<Booleans>,
+}
+
+impl Notation {
+    /// A number without the characters between its groups of digits.
+    fn plain<'a>(&self, text: &'a [u8]) -> Result<Cow<'a, [u8]>, Reason> {
+        match self.thousands {
+            None => Ok(Cow::Borrowed(text)),
+            Some(thousands) => grouped::plain(text, thousands, self.decimal),
+        }
+    }
+
+    fn boolean(&self, text: &[u8]) -> Result<bool, Reason> {
+        let Some(Booleans { yes, no }) = &self.booleans else {
+            return boolean(text);
+        };
+        let is = |texts: &[String]| texts.iter().any(|one| one.as_bytes() == text);
+        match (is(yes), is(no)) {
+            (true, _) => Ok(true),
+            (_, true) => Ok(false),
+            _ => Err(Reason::NotABoolean),
+        }
+    }
 }
 
 /// One column of texts; `None` is NULL.
@@ -64,23 +92,43 @@ pub(super) fn column<C: Cells>(
 ) -> ArrayRef {
     let column = Texts { cells, index };
     match column_type {
-        ColumnType::Bool => column.booleans(marks),
-        ColumnType::Int8 => column.values::<Int8Type>(marks, number::integer),
-        ColumnType::Int16 => column.values::<Int16Type>(marks, number::integer),
-        ColumnType::Int32 => column.values::<Int32Type>(marks, number::integer),
-        ColumnType::Int64 => column.values::<Int64Type>(marks, number::integer),
-        ColumnType::UInt8 => column.values::<UInt8Type>(marks, number::integer),
-        ColumnType::UInt16 => column.values::<UInt16Type>(marks, number::integer),
-        ColumnType::UInt32 => column.values::<UInt32Type>(marks, number::integer),
-        ColumnType::UInt64 => column.values::<UInt64Type>(marks, number::unsigned_long),
-        ColumnType::Float32 => column.values::<Float32Type>(marks, |text| number::float32(text, notation.decimal)),
-        ColumnType::Float64 => column.values::<Float64Type>(marks, |text| number::float64(text, notation.decimal)),
+        ColumnType::Bool => column.booleans(marks, notation),
+        ColumnType::Int8 => {
+            column.values::<Int8Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::Int16 => {
+            column.values::<Int16Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::Int32 => {
+            column.values::<Int32Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::Int64 => {
+            column.values::<Int64Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::UInt8 => {
+            column.values::<UInt8Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::UInt16 => {
+            column.values::<UInt16Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::UInt32 => {
+            column.values::<UInt32Type>(marks, |text| number::integer(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::UInt64 => column.values::<UInt64Type>(marks, |text| {
+            number::unsigned_long(&notation.plain(text)?, notation.decimal)
+        }),
+        ColumnType::Float32 => {
+            column.values::<Float32Type>(marks, |text| number::float32(&notation.plain(text)?, notation.decimal))
+        }
+        ColumnType::Float64 => {
+            column.values::<Float64Type>(marks, |text| number::float64(&notation.plain(text)?, notation.decimal))
+        }
         ColumnType::Utf8 => column.texts(marks),
         ColumnType::Date32 => column.values::<Date32Type>(marks, |text| notation.dates.date(text)),
         ColumnType::Timestamp => {
             column.values::<TimestampMicrosecondType>(marks, |text| notation.dates.timestamp(text))
         }
-        ColumnType::Decimal { precision, scale } => column.decimals(marks, precision, scale, notation.decimal),
+        ColumnType::Decimal { precision, scale } => column.decimals(marks, precision, scale, notation),
     }
 }
 
@@ -115,19 +163,26 @@ impl<C: Cells> Texts<C> {
         builder.finish()
     }
 
-    fn decimals(self, marks: &mut Marks, precision: u8, scale: i8, mark: u8) -> ArrayRef {
-        let parse = |text: &[u8]| decimal::decimal(text, mark, precision, scale.unsigned_abs());
+    fn decimals(self, marks: &mut Marks, precision: u8, scale: i8, notation: &Notation) -> ArrayRef {
+        let parse = |text: &[u8]| {
+            decimal::decimal(
+                &notation.plain(text)?,
+                notation.decimal,
+                precision,
+                scale.unsigned_abs(),
+            )
+        };
         let array = self.primitive::<Decimal128Type>(marks, parse);
         Arc::new(array.with_data_type(arrow::datatypes::DataType::Decimal128(precision, scale)))
     }
 
-    fn booleans(self, marks: &mut Marks) -> ArrayRef {
+    fn booleans(self, marks: &mut Marks, notation: &Notation) -> ArrayRef {
         let mut builder = BooleanBuilder::with_capacity(self.cells.len());
         for row in 0..self.cells.len() {
             builder.append_option(
                 self.cells
                     .get(row)
-                    .and_then(|text| self.checked(row, boolean(text), marks)),
+                    .and_then(|text| self.checked(row, notation.boolean(text), marks)),
             );
         }
         Arc::new(builder.finish())

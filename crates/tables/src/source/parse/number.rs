@@ -1,13 +1,13 @@
-//! Integers and floating-point numbers. No spaces, no thousands separators, no `inf` or `nan`.
+//! Integers and floating-point numbers. No spaces, no `inf` or `nan`.
 
 use super::super::error::Reason;
 
 /// The most digits that surely fit an `i64`.
 const SAFE_DIGITS: usize = 18;
 
-/// An optional sign and digits, within the range of the type.
-pub(super) fn integer<T: TryFrom<i64>>(text: &[u8]) -> Result<T, Reason> {
-    let (negative, digits) = sign(text);
+/// An optional sign and digits, within the range of the type; behind the decimal mark, if there is one, zeros alone.
+pub(super) fn integer<T: TryFrom<i64>>(text: &[u8], decimal: u8) -> Result<T, Reason> {
+    let (negative, digits) = sign(whole(text, decimal)?);
     let value = if digits.len() <= SAFE_DIGITS {
         short(digits)?
     } else {
@@ -22,13 +22,22 @@ pub(super) fn integer<T: TryFrom<i64>>(text: &[u8]) -> Result<T, Reason> {
 }
 
 /// An integer of 64 bits without a sign, whose upper half no `i64` holds.
-pub(super) fn unsigned_long(text: &[u8]) -> Result<u64, Reason> {
-    let (negative, digits) = sign(text);
+pub(super) fn unsigned_long(text: &[u8], decimal: u8) -> Result<u64, Reason> {
+    let (negative, digits) = sign(whole(text, decimal)?);
     let magnitude = magnitude(digits)?;
     if negative && magnitude != 0 {
         Err(Reason::OutOfRange)
     } else {
         Ok(magnitude)
+    }
+}
+
+/// The text before the decimal mark, if zeros follow it: `12.0`, as tables of numbers with gaps are often written.
+fn whole(text: &[u8], decimal: u8) -> Result<&[u8], Reason> {
+    match text.iter().position(|byte| *byte == decimal) {
+        None => Ok(text),
+        Some(at) if at + 1 < text.len() && text[at + 1..].iter().all(|byte| *byte == b'0') => Ok(&text[..at]),
+        Some(_) => Err(Reason::NotAnInteger),
     }
 }
 
@@ -138,7 +147,6 @@ mod tests {
             "",
             "-",
             "+",
-            "1.0",
             " 1",
             "1 ",
             "1e3",
@@ -149,11 +157,23 @@ mod tests {
             "000000000000000000000000000001",
         ];
         for text in texts {
-            assert_eq!(integer::<i8>(text.as_bytes()).ok(), text.parse().ok(), "i8 {text}");
-            assert_eq!(integer::<u16>(text.as_bytes()).ok(), unsigned(text), "u16 {text}");
-            assert_eq!(integer::<i32>(text.as_bytes()).ok(), text.parse().ok(), "i32 {text}");
-            assert_eq!(integer::<i64>(text.as_bytes()).ok(), text.parse().ok(), "i64 {text}");
-            assert_eq!(unsigned_long(text.as_bytes()).ok(), unsigned(text), "u64 {text}");
+            assert_eq!(
+                integer::<i8>(text.as_bytes(), b'.').ok(),
+                text.parse().ok(),
+                "i8 {text}"
+            );
+            assert_eq!(integer::<u16>(text.as_bytes(), b'.').ok(), unsigned(text), "u16 {text}");
+            assert_eq!(
+                integer::<i32>(text.as_bytes(), b'.').ok(),
+                text.parse().ok(),
+                "i32 {text}"
+            );
+            assert_eq!(
+                integer::<i64>(text.as_bytes(), b'.').ok(),
+                text.parse().ok(),
+                "i64 {text}"
+            );
+            assert_eq!(unsigned_long(text.as_bytes(), b'.').ok(), unsigned(text), "u64 {text}");
         }
     }
 
@@ -164,14 +184,28 @@ mod tests {
 
     #[test]
     fn the_reason_tells_range_from_kind() {
-        assert_eq!(integer::<i8>(b"128"), Err(Reason::OutOfRange));
-        assert_eq!(integer::<i8>(b"12.5"), Err(Reason::NotAnInteger));
-        assert_eq!(unsigned_long(b"-1"), Err(Reason::OutOfRange));
+        assert_eq!(integer::<i8>(b"128", b'.'), Err(Reason::OutOfRange));
+        assert_eq!(integer::<i8>(b"12.5", b'.'), Err(Reason::NotAnInteger));
+        assert_eq!(unsigned_long(b"-1", b'.'), Err(Reason::OutOfRange));
         assert_eq!(float64(b"1e999", b'.'), Err(Reason::OutOfRange));
         assert_eq!(float32(b"1e39", b'.'), Err(Reason::OutOfRange));
         assert_eq!(float64(b"nan", b'.'), Err(Reason::NotANumber));
         assert_eq!(float64(b"-inf", b'.'), Err(Reason::NotANumber));
         assert_eq!(float64(b"", b'.'), Err(Reason::NotANumber));
+    }
+
+    #[test]
+    fn zeros_behind_the_decimal_mark_are_no_digits() {
+        assert_eq!(integer::<i32>(b"12.0", b'.'), Ok(12));
+        assert_eq!(integer::<i32>(b"-12,000", b','), Ok(-12));
+        assert_eq!(unsigned_long(b"12.0", b'.'), Ok(12));
+        for text in ["12.", "12.01", ".0", "1.0.0", "12.0e1"] {
+            assert_eq!(
+                integer::<i32>(text.as_bytes(), b'.'),
+                Err(Reason::NotAnInteger),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod service;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -316,6 +317,40 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
             found.push(path)
         }
     }
+}
+
+/// A Python that has these modules; none where there is none, which with `CI=true` is a failure.
+pub fn python(modules: &str) -> Option<String> {
+    let python = std::env::var("PARCOURS_PYTHON").unwrap_or_else(|_| "python3".to_string());
+    let probe = Command::new(&python)
+        .args(["-c", &format!("import {modules}")])
+        .output();
+    if probe.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    let ci = std::env::var("CI").as_deref() == Ok("true");
+    assert!(!ci, "CI needs PARCOURS_PYTHON with {modules}");
+    eprintln!("SKIPPED: no Python with {modules}, set PARCOURS_PYTHON");
+    None
+}
+
+/// What random values and conditions are made from: `PARCOURS_SEED`, or the commit, so that each has others.
+pub fn seed() -> String {
+    let commit = || {
+        let git = Command::new("git")
+            .args(["rev-parse", "--short=12", "HEAD"])
+            .output()
+            .ok()?;
+        let commit = String::from_utf8(git.stdout).ok()?;
+        git.status.success().then(|| commit.trim().to_owned())
+    };
+    let said = std::env::var("PARCOURS_SEED").ok().filter(|seed| !seed.is_empty());
+    said.or_else(commit).unwrap_or_else(|| "no commit".to_owned())
+}
+
+/// How many of them there are: `PARCOURS_ROUNDS`, or so many.
+pub fn rounds(usual: usize) -> usize {
+    std::env::var("PARCOURS_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap())
 }
 
 pub fn all_granted() -> Grants {
