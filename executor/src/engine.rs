@@ -86,7 +86,8 @@ impl Engine {
         };
         #[cfg(feature = "measure-plain")]
         if let Some(stock) = &self.stock {
-            let plan = vec![open_for_reading(operators::put_into(plan)?, &granted.scans)?];
+            let plan = open_for_reading(operators::put_into(plan)?, &granted.scans)?;
+            let plan = vec![operators::windows_in_order(plan)?];
             let plan = datafusion::physical_plan::replace_children_if_necessary(writer.clone(), plan)?;
             let shared = (self.pool.clone(), self.wake.clone(), running);
             return Ok(Arc::new(stock.stage(place, plan, nodes, shared)?));
@@ -94,7 +95,7 @@ impl Engine {
         let plan = self.with_own_readers(plan)?;
         let plan = operators::put_into(plan)?;
         self.operators.count(&plan)?;
-        let plan = open_for_reading(plan, &granted.scans)?;
+        let plan = operators::windows_in_order(open_for_reading(plan, &granted.scans)?)?;
         tracing::debug!(query = granted.query, job = place.job, stage, task, "task starts");
         Ok(Arc::new(Stage {
             _running: running,

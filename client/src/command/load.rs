@@ -97,7 +97,8 @@ pub async fn run(args: LoadArgs) -> Result<(), Failure> {
     };
     let done = interruptible(load.run()).await;
     bar.finish_and_clear();
-    let report = done?;
+    // What a job prints goes into its log: values are for who opens the report that was kept.
+    let report = done?.without_values();
     match args.json {
         true => Ok(say(
             serde_json::to_string_pretty(&report).context("cannot write the report")?

@@ -123,15 +123,25 @@ fn details(table: &TableReport) -> Result<(), Failure> {
         ("set aside", text(sources.iter().map(set_aside))),
     ])?;
     let columns = &table.columns;
-    let bound = |bound: &Option<String>| bound.clone().unwrap_or_default();
-    show(vec![
+    let mut shown = vec![
         ("column", text(columns.iter().map(|column| column.name.as_str()))),
         ("class", text(columns.iter().map(|column| column.class.as_str()))),
         ("type", text(columns.iter().map(|column| column.data_type.as_str()))),
         ("null", text(columns.iter().map(|column| share(column, table.rows)))),
-        ("least", text(columns.iter().map(|column| bound(&column.least)))),
-        ("greatest", text(columns.iter().map(|column| bound(&column.greatest)))),
-    ])
+    ];
+    if columns.iter().any(|column| column.least.is_some()) {
+        let bounds: [(&str, fn(&ColumnReport) -> &Option<String>); 2] = [
+            ("least", |column| &column.least),
+            ("greatest", |column| &column.greatest),
+        ];
+        for (name, of) in bounds {
+            shown.push((
+                name,
+                text(columns.iter().map(|column| of(column).as_deref().unwrap_or_default())),
+            ));
+        }
+    }
+    show(shown)
 }
 
 fn set_aside(source: &SourceReport) -> String {

@@ -23,6 +23,8 @@ use parcours_cluster::placement::without_marks;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
+pub(crate) use orders::windows_in_order;
+
 /// The names of all operators here.
 const NAMES: [&str; 6] = [
     "AsTheyCome",

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{JoinType, Result, internal_err};
 use datafusion::physical_expr::equivalence::{EquivalenceProperties, join_equivalence_properties};
 use datafusion::physical_expr::projection::ProjectionMapping;
@@ -22,6 +23,7 @@ use datafusion::physical_expr::{LexOrdering, LexRequirement, PhysicalSortExpr, P
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, replace_children_if_necessary};
 
 use super::joins::Join;
@@ -146,6 +148,30 @@ fn in_order(plan: Arc<dyn ExecutionPlan>, order: &LexOrdering) -> Result<Arc<dyn
         0 => Arc::new(SortExec::new(order, plan).with_preserve_partitioning(true)),
         some => sorted(plan, order, some),
     })
+}
+
+/// The plan, where the input of each window that takes its partitions as they come declares the order of all of their columns.
+/// That groups come in the order of one of them is enough for the engine to plan such a window, since no two groups are alike
+/// in it, and not to run it (DataFusion 55): `PARTITION BY patient, last_rank` over groups by patient. To be called last, when
+/// inputs declare what they declare as they run.
+pub(crate) fn windows_in_order(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| {
+        let window = node.downcast_ref::<BoundedWindowAggExec>();
+        let Some(window) = window.filter(|window| window.partition_by_sort_keys().is_err()) else {
+            return Ok(Transformed::no(node));
+        };
+        let required = node.required_input_ordering().into_iter().flatten().next();
+        let order = required.and_then(|required| any_direction(required.into_alternatives().0.first()?));
+        let Some(order) = order else {
+            return Ok(Transformed::no(node));
+        };
+        let sorted = SortExec::new(order.clone(), Arc::clone(window.input())).with_preserve_partitioning(true);
+        // Of what is known besides, the engine would leave out of the order what it takes for needless.
+        let declared = EquivalenceProperties::new_with_orderings(sorted.schema(), [order]);
+        let sorted = Node::declaring(Arc::new(sorted), AsTheyCome, declared);
+        replace_children_if_necessary(Arc::clone(&node), vec![sorted]).map(Transformed::yes)
+    })
+    .data()
 }
 
 /// Returns a sort within runs for a sort of rows that are in the order of its first columns already.

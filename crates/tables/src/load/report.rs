@@ -27,6 +27,17 @@ pub struct LoadReport {
     pub patients: PatientsReport,
 }
 
+impl LoadReport {
+    /// The same without the least and greatest values of columns.
+    #[must_use]
+    pub fn without_values(mut self) -> Self {
+        for column in self.tables.iter_mut().flat_map(|table| &mut table.columns) {
+            (column.least, column.greatest) = (None, None);
+        }
+        self
+    }
+}
+
 /// The patients of whom a load brought rows, of all tables together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PatientsReport {
