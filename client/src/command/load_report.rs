@@ -130,16 +130,9 @@ fn details(table: &TableReport) -> Result<(), Failure> {
         ("null", text(columns.iter().map(|column| share(column, table.rows)))),
     ];
     if columns.iter().any(|column| column.least.is_some()) {
-        let bounds: [(&str, fn(&ColumnReport) -> &Option<String>); 2] = [
-            ("least", |column| &column.least),
-            ("greatest", |column| &column.greatest),
-        ];
-        for (name, of) in bounds {
-            shown.push((
-                name,
-                text(columns.iter().map(|column| of(column).as_deref().unwrap_or_default())),
-            ));
-        }
+        let bound = |bound: &Option<String>| bound.clone().unwrap_or_default();
+        shown.push(("least", text(columns.iter().map(|column| bound(&column.least)))));
+        shown.push(("greatest", text(columns.iter().map(|column| bound(&column.greatest)))));
     }
     show(shown)
 }

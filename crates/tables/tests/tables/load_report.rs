@@ -113,7 +113,7 @@ async fn rows_patients_and_columns_are_counted() {
 async fn reports_are_kept_with_their_versions() {
     let (sandbox, [first, second]) = twice_loaded().await;
     assert_eq!(kept(&sandbox, None).await, [second.clone(), first.clone()]);
-    assert_eq!(kept(&sandbox, Some(1)).await, [first.clone()]);
+    assert_eq!(kept(&sandbox, Some(1)).await.first(), Some(&first));
     // Under new master keys, in files written anew, and beside a version that no load made.
     sandbox.rotate_all().await;
     sandbox.rewrap().await.unwrap();
