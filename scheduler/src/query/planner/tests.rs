@@ -236,7 +236,7 @@ async fn a_statement_is_optimized_with_its_ties_broken() {
     let planner = Planner::new(claims.sessions.clone());
     let view = claims.view("alice", ColumnClass::ALL);
     let state = claims.sessions.context(&view, "planning", 1, None).unwrap().state();
-    let sql = "SELECT site FROM claims.dispensing ORDER BY site LIMIT 3";
+    let sql = "SELECT site, day FROM claims.dispensing ORDER BY site LIMIT 3";
     let statement = planner.prepare(&view, sql).await.unwrap();
     let admitted = statement.admitted.unwrap();
     assert_ne!(admitted.plan, statement.plan);
