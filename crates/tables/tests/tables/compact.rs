@@ -157,7 +157,7 @@ async fn every_file_written_anew_has_other_data_keys() {
     let report = compact_with(&sandbox, all).await.unwrap();
     assert_eq!(
         report.tables.iter().map(|table| table.written).sum::<usize>(),
-        4 + 4 + 1
+        4 + 4 + 1 + 1
     );
     let after = sandbox.snapshot().await;
     for table in ["patient", "dispensing", "label"] {

@@ -29,7 +29,7 @@ async fn two_versions() -> (Sandbox, Vec<Dispensing>) {
 }
 
 fn parquet_bytes(sandbox: &Sandbox) -> BTreeMap<PathBuf, Vec<u8>> {
-    let all = ["patient", "dispensing", "label"].map(|table| sandbox.data_files(table));
+    let all = ["patient", "dispensing", "label", "_loads"].map(|table| sandbox.data_files(table));
     let read = |path: PathBuf| (path.clone(), std::fs::read(path).unwrap());
     all.into_iter()
         .flatten()
@@ -57,11 +57,11 @@ async fn rotate(sandbox: &Sandbox, name: &str) {
 async fn all_files_of_all_versions_are_rewrapped_once_and_no_data_is_touched() {
     let (sandbox, rows) = two_versions().await;
     let before = parquet_bytes(&sandbox);
-    assert_eq!(before.len(), 3 + 6 + 1);
+    assert_eq!(before.len(), 3 + 6 + 1 + 2);
     let idle = sandbox.rewrap().await.unwrap();
     assert_eq!(
         (idle.rewrapped, idle.current, idle.keys),
-        (0, 10, 0),
+        (0, 12, 0),
         "nothing was rotated"
     );
 
@@ -70,10 +70,10 @@ async fn all_files_of_all_versions_are_rewrapped_once_and_no_data_is_touched() {
     let done = rewrap_with(&sandbox, counted.clone()).await.unwrap();
     assert_eq!(
         (done.versions.as_slice(), done.files, done.rewrapped),
-        ([1, 2].as_slice(), 10, 10)
+        ([1, 2].as_slice(), 12, 12)
     );
-    // Keys: patient has identity, quasi and footer; dispensing all five; label plain and footer.
-    assert_eq!(done.keys, 3 * 3 + 6 * 5 + 2);
+    // Keys: patient has identity, quasi and footer; dispensing all five; label plain and footer; reports identity, too.
+    assert_eq!(done.keys, 3 * 3 + 6 * 5 + 2 + 2 * 3);
     assert_eq!(counted.wraps.load(Ordering::SeqCst), done.keys);
     assert_eq!(
         counted.unwraps.load(Ordering::SeqCst),
@@ -85,7 +85,7 @@ async fn all_files_of_all_versions_are_rewrapped_once_and_no_data_is_touched() {
 
     let again = Counted::new(&sandbox.keys);
     let done = rewrap_with(&sandbox, again.clone()).await.unwrap();
-    assert_eq!((done.rewrapped, done.current, done.keys), (0, 10, 0));
+    assert_eq!((done.rewrapped, done.current, done.keys), (0, 12, 0));
     let asked = again.wraps.load(Ordering::SeqCst) + again.unwraps.load(Ordering::SeqCst);
     assert_eq!(asked, 0, "what is current is not asked for");
 
@@ -107,7 +107,7 @@ async fn one_rotated_key_is_rewrapped_alone() {
     rotate(&sandbox, "claims/health").await;
     let done = sandbox.rewrap().await.unwrap();
     // Only dispensings have health columns.
-    assert_eq!((done.rewrapped, done.current, done.keys), (6, 4, 6));
+    assert_eq!((done.rewrapped, done.current, done.keys), (6, 6, 6));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,10 +122,10 @@ async fn usage_tells_which_versions_may_go() {
     };
     let expected = |version: u32, current: bool| -> BTreeMap<String, (usize, usize, bool)> {
         let files = [
-            ("footer", 10),
+            ("footer", 12),
             ("health", 6),
-            ("identity", 9),
-            ("plain", 7),
+            ("identity", 11),
+            ("plain", 9),
             ("quasi", 9),
         ];
         let entry = |(name, files)| (format!("claims/{name}#{version}"), (files, 0, current));
@@ -172,7 +172,7 @@ async fn a_lost_key_is_reported_for_exactly_the_files_that_it_locks() {
     let whole = sandbox.verify_keys().await;
     assert_eq!(
         (whole.files, whole.opened, whole.closed_files()),
-        (10, 3 * 3 + 6 * 5 + 2, 0)
+        (12, 3 * 3 + 6 * 5 + 2 + 2 * 3, 0)
     );
 
     // Files of the first version are lost to a health key that nobody has any more; those of the second are not.
@@ -251,7 +251,7 @@ async fn material_inside_is_counted_reported_and_not_touched() {
     let done = sandbox.rewrap().await.unwrap();
     assert_eq!(
         (done.rewrapped, done.inside.len(), done.closed.len()),
-        (3, 2, 0),
+        (4, 2, 0),
         "{done:?}"
     );
     assert!(!done.is_complete() && done.inside.iter().all(|file| file.starts_with("dispensing/shard=")));
@@ -308,7 +308,7 @@ async fn queries_go_on_while_keys_are_rewrapped() {
         for _ in 0..5 {
             sandbox.rotate_all().await;
             let done = sandbox.rewrap().await.unwrap();
-            assert_eq!((done.rewrapped, done.closed.len()), (10, 0));
+            assert_eq!((done.rewrapped, done.closed.len()), (12, 0));
         }
         stop.store(true, Ordering::SeqCst);
     };

@@ -30,7 +30,7 @@ impl Trial {
         sandbox.load().await.unwrap();
         sandbox.rotate_all().await;
         let data = data_files(&store).await;
-        assert_eq!(data.len(), 5);
+        assert_eq!(data.len(), 6);
         Self {
             store,
             sandbox,
@@ -53,7 +53,7 @@ impl Trial {
     async fn recover(&self, what: &str) {
         let done = self.sandbox.rewrap().await.unwrap();
         assert!(
-            done.is_complete() && done.rewrapped + done.current == 5,
+            done.is_complete() && done.rewrapped + done.current == 6,
             "{what}: {done:?}"
         );
         self.sandbox.retire_old().await;

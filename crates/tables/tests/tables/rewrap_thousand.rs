@@ -62,7 +62,7 @@ async fn rewrap_files(shards: usize) {
 
 /// SHA-256 of every data file.
 fn digests(sandbox: &Sandbox) -> BTreeMap<PathBuf, Vec<u8>> {
-    let files = ["patient", "dispensing", "label"].map(|table| sandbox.data_files(table));
+    let files = ["patient", "dispensing", "label", "_loads"].map(|table| sandbox.data_files(table));
     let digest = |path: PathBuf| {
         let bytes = std::fs::read(&path).unwrap();
         (path, Sha256::digest(bytes).to_vec())

@@ -474,7 +474,7 @@ async fn every_source_column_is_used_once_or_ignored() {
         (
             "id,m",
             "ignore = [\"m\"]",
-            "t.csv lacks columns of table t: n: check names, or say from",
+            "t.csv lacks columns of table t: n: check names, say from, or optional = true if others have them",
         ),
         ("id,n,n", "", "t.csv has column n twice"),
         (
@@ -485,7 +485,7 @@ async fn every_source_column_is_used_once_or_ignored() {
         (
             "id,Nn,nN",
             "",
-            "t.csv lacks columns of table t: n: check names, or say from",
+            "t.csv lacks columns of table t: n: check names, say from, or optional = true if others have them",
         ),
         (
             "ID,Id,n",
@@ -506,7 +506,10 @@ async fn every_source_column_is_used_once_or_ignored() {
         [["a", "1"]]
     );
     let exact = Fixture::csv("id,n\na,1\n", from, "").error().await;
-    assert_eq!(exact, "t.csv lacks columns of table t: N: check names, or say from");
+    assert_eq!(
+        exact,
+        "t.csv lacks columns of table t: N: check names, say from, or optional = true if others have them"
+    );
     let shared = "{ name = \"n\", class = \"plain\", type = \"int32\", from = \"M\" }, { name = \"m\", class = \"plain\", type = \"int32\" }";
     let error = Fixture::csv("id,M\na,1\n", shared, "").error().await;
     assert_eq!(
