@@ -153,7 +153,7 @@ async fn usage_tells_which_versions_may_go() {
     assert_eq!((old.files, old.unnamed, old.current), (0, 1, Some(false)));
     std::fs::write(sandbox.beside(&unnamed), "nonsense").unwrap();
     let usage = sandbox.key_usage().await;
-    assert_eq!((usage.unknown.len(), usage.files), (1, 10));
+    assert_eq!((usage.unknown.len(), usage.files), (1, 12));
     assert!(
         usage.unknown[0].reason.contains("no version names it"),
         "{:?}",
@@ -220,7 +220,7 @@ async fn a_lost_key_is_reported_for_exactly_the_files_that_it_locks() {
     let done = sandbox.rewrap().await.unwrap();
     assert_eq!(
         (done.rewrapped, done.keys, done.closed.len()),
-        (7, 7, locked.len()),
+        (9, 9, locked.len()),
         "{done:?}"
     );
     assert!(!done.is_complete());

@@ -24,7 +24,7 @@ async fn rewrap_files(shards: usize) {
     sandbox.load().await.unwrap();
     let loaded = begin.elapsed();
     let before = digests(&sandbox);
-    assert_eq!(before.len(), 2 * shards + 1);
+    assert_eq!(before.len(), 2 * shards + 2);
 
     sandbox.rotate_all().await;
     let counted = Counted::new(&sandbox.keys);
