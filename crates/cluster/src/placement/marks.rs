@@ -31,11 +31,6 @@ pub(crate) trait Mark: fmt::Debug + Send + Sync + Sized + 'static {
     /// Whether the node needs the order that its input declares.
     const NEEDS_ORDER: bool = false;
 
-    /// Whether a projection may move below the node, over this input.
-    fn takes_projections(_: &Arc<dyn ExecutionPlan>) -> bool {
-        Self::MOVES
-    }
-
     /// What is known of the rows of the node: what is known of those of its input, unless it is said otherwise.
     fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
         Arc::clone(input.properties())
@@ -179,8 +174,7 @@ impl<M: Mark> ExecutionPlan for MarkExec<M> {
     }
 
     fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let moves = M::takes_projections(&self.input);
-        let moved = moves.then(|| make_with_child(projection, &self.input)).transpose()?;
+        let moved = M::MOVES.then(|| make_with_child(projection, &self.input)).transpose()?;
         Ok(moved.map(|below| Arc::new(Self::over(below)) as _))
     }
 

@@ -39,14 +39,6 @@ impl Mark for Unordered {
     const ORDERED: bool = false;
     const MOVES: bool = true;
 
-    /// A projection that stands on a merge join with a condition moves into its inputs (DataFusion 55), whose columns the
-    /// condition is then looked at by numbers that were those of others. A join that is still to be chosen may become one.
-    fn takes_projections(input: &Arc<dyn ExecutionPlan>) -> bool {
-        let merged = input.downcast_ref::<SortMergeJoinExec>();
-        let with_condition = merged.is_some_and(|join| join.filter().is_some());
-        !with_condition && input.name() != UNDECIDED
-    }
-
     fn properties(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
         let nothing = || EquivalenceProperties::new(input.schema());
         let kept = match groups_sets(input) {
