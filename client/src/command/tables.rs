@@ -1,6 +1,6 @@
 //! `parcours tables`: what is in a place where datasets are loaded: lists, describes, shows history. It needs no key, for
-//! it reads logs only, and shows no value of a row. `report` opens what a load said of itself; `verify-keys` has keys and opens no data with them; `verify` reads all of
-//! it, and shows no value either.
+//! it reads logs only, and shows no value of a row. `report` opens what a load said of itself. `verify-keys` has keys and opens
+//! no data with them; `verify` reads all of it, and shows no value either.
 
 use std::sync::Arc;
 

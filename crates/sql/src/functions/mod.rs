@@ -22,6 +22,31 @@ macro_rules! own_order {
     };
 }
 
+/// The methods of a scalar function that has the name and the types of an engine's, `self.of`.
+macro_rules! types_of_the_engines {
+    () => {
+        fn name(&self) -> &str {
+            self.of.name()
+        }
+
+        fn aliases(&self) -> &[String] {
+            self.of.aliases()
+        }
+
+        fn signature(&self) -> &datafusion::logical_expr::Signature {
+            self.of.signature()
+        }
+
+        fn coerce_types(&self, types: &[DataType]) -> datafusion::common::Result<Vec<DataType>> {
+            self.of.coerce_types(types)
+        }
+
+        fn return_type(&self, types: &[DataType]) -> datafusion::common::Result<DataType> {
+            self.of.return_type(types)
+        }
+    };
+}
+
 mod avg;
 mod calendar;
 mod columnar;

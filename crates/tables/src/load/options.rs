@@ -172,9 +172,7 @@ impl Rejects {
 
     /// Bad rows of one source, by reason.
     pub(super) fn reasons(&self, source: &str) -> BTreeMap<Reason, u64> {
-        let counts = self.file.as_ref().map(|file| file.counts()).unwrap_or_default();
-        let of_source = counts.into_iter().filter(|((file, _), _)| file == source);
-        of_source.map(|((_, reason), rows)| (reason, rows)).collect()
+        self.file.as_ref().map(|file| file.reasons(source)).unwrap_or_default()
     }
 
     /// Bad rows of one source.

@@ -4,22 +4,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::error::Result;
 use futures::TryStreamExt;
 use object_store::path::Path;
 
+use super::profile::{Bits, bits_of};
 use super::publish::WrittenTable;
 use super::report::PatientsReport;
 use super::sort::sort_error;
 use super::{LoadError, Writing};
 use crate::provider::{named, partitioned};
 use crate::reread::{Column, Reread};
-
-/// A patient id as 128 bits, which no two share but by a chance of less than one in 10^18 for a thousand million of them.
-type Bits = [u64; 2];
 
 /// Counts the patients of what was `written`.
 pub(super) async fn count(writing: &Writing<'_>, written: &[WrittenTable]) -> Result<PatientsReport, LoadError> {
@@ -95,17 +91,8 @@ async fn patients(rows: &Reread, columns: Vec<Column<'_>>) -> Result<HashSet<Bit
     for column in columns.into_iter().filter(|column| !column.files.is_empty()) {
         let mut ids = rows.values(column)?;
         while let Some(batch) = ids.try_next().await? {
-            patients.extend(bits(batch.column(0))?);
+            patients.extend(bits_of(batch.columns())?);
         }
     }
     Ok(patients)
-}
-
-fn bits(ids: &ArrayRef) -> Result<impl Iterator<Item = Bits>> {
-    let mut bits = [vec![0; ids.len()], vec![0; ids.len()]];
-    for (seed, bits) in (0..).zip(&mut bits) {
-        create_hashes([ids], &QualityRandomState::with_seed(seed), bits)?;
-    }
-    let [a, b] = bits;
-    Ok(a.into_iter().zip(b).map(|(a, b)| [a, b]))
 }

@@ -98,7 +98,7 @@ pub struct ColumnReport {
     pub data_type: String,
     /// Rows in which it is NULL.
     pub nulls: u64,
-    /// Its least value; none if it has none, or its class is not `plain`.
+    /// Its least value. None where all are NULL, and of a column of another class than `plain`.
     pub least: Option<String>,
     /// Its greatest value, likewise.
     pub greatest: Option<String>,

@@ -159,6 +159,13 @@ impl RejectFile {
         self.state.lock().reasons.clone()
     }
 
+    /// Bad rows of a file so far, by reason.
+    pub fn reasons(&self, file: &str) -> BTreeMap<Reason, u64> {
+        let state = self.state.lock();
+        let of_file = state.reasons.iter().filter(|((of, _), _)| of == file);
+        of_file.map(|((_, reason), rows)| (*reason, *rows)).collect()
+    }
+
     /// Bad rows of a file so far.
     pub fn of(&self, file: &str) -> u64 {
         self.state.lock().files.get(file).map_or(0, |counts| counts.bad)

@@ -90,7 +90,7 @@ async fn rows_patients_and_columns_are_counted() {
             )
         })
         .collect();
-    // Bounds of other classes would be somebody's values.
+    // Bounds of other classes would be values of one patient.
     assert_eq!(
         columns,
         [

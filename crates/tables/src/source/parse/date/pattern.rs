@@ -1,23 +1,10 @@
 //! Reads dates and timestamps by a pattern, part by part. Every part of the text is looked at, and nothing may follow.
 
+use chrono::Month;
+
 use super::{Moment, day_of, micros, number, offset, seconds_of_day};
 use crate::source::Reason;
 use crate::spec::{DateBounds, DatePattern, Digits, Field, Part};
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 
 /// Reads texts of one pattern.
 pub(super) struct PatternReader {
@@ -163,13 +150,13 @@ fn digits(text: &[u8], width: Digits) -> Result<(u32, &[u8]), Reason> {
 }
 
 fn month_name<'a>(text: &'a [u8], whole: bool, said: &mut Said) -> Result<&'a [u8], Reason> {
-    let names = MONTHS.iter().map(|name| if whole { name } else { &name[..3] });
-    for (name, month) in names.zip(1..) {
+    for (month, number) in (1..=12).filter_map(|number| Some((Month::try_from(number).ok()?, number))) {
+        let name = if whole { month.name() } else { &month.name()[..3] };
         let begins = text
             .get(..name.len())
             .is_some_and(|begin| begin.eq_ignore_ascii_case(name.as_bytes()));
         if begins {
-            said.month = month;
+            said.month = u32::from(number);
             return Ok(&text[name.len()..]);
         }
     }
