@@ -30,7 +30,7 @@ impl Failure {
     pub fn report(&self) {
         match self {
             Failure::Usage(message) => eprintln!("error: {}", lines(message)),
-            Failure::Failed(error) => eprintln!("error: {}", lines(&format!("{error:#}"))),
+            Failure::Failed(error) => eprintln!("error: {}", lines(&told(error))),
             Failure::Interrupted => eprintln!("interrupted"),
             Failure::ReaderGone => {}
         }
@@ -45,6 +45,19 @@ impl Failure {
             Failure::ReaderGone => 0,
         })
     }
+}
+
+/// An error and its causes, without saying twice what one of them repeats of the next.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() || cause.starts_with(&told) {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 /// Line breaks are kept: parsers point at columns of lines.
@@ -86,5 +99,34 @@ impl From<OutputError> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         OutputError::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(texts: &[&'static str]) -> anyhow::Error {
+        let (first, rest) = texts.split_first().unwrap();
+        let innermost = anyhow::Error::msg(*first);
+        rest.iter().fold(innermost, |error, text| error.context(*text))
+    }
+
+    #[test]
+    fn what_causes_repeat_is_said_once() {
+        assert_eq!(
+            told(&chain(&["no space", "cannot write a.csv"])),
+            "cannot write a.csv: no space"
+        );
+        let repeated = chain(&[
+            "no space",
+            "cannot write a.csv: no space",
+            "table t: cannot write a.csv: no space",
+        ]);
+        assert_eq!(told(&repeated), "table t: cannot write a.csv: no space");
+        assert_eq!(
+            told(&chain(&["d.toml: line 3: no class", "d.toml"])),
+            "d.toml: line 3: no class"
+        );
     }
 }

@@ -150,6 +150,7 @@ fn kill_loads(cluster: &Sandbox, pieces: &Pieces, rounds: usize) -> Result<()> {
             );
         }
         completed += usize::from(seen.last() == Some(&new));
+        verify(cluster).context("after a kill")?;
         printed(&mut pieces.load(cluster)?).context("the load after the killed one")?;
         settle(cluster, &new)?;
         let again = printed(&mut pieces.load(cluster)?)?;
@@ -199,6 +200,11 @@ fn kill_one(cluster: &Sandbox, pieces: &Pieces, moment: Duration) -> Result<(Vec
         seen.push(fingerprint(cluster)?);
     }
     Ok((seen, fell))
+}
+
+/// Looks at every row of the dataset.
+fn verify(cluster: &Sandbox) -> Result<()> {
+    printed(&mut cluster.dataset_command(&["tables", "verify", "claims"])?).map(drop)
 }
 
 /// Waits until the scheduler serves a version.

@@ -38,7 +38,7 @@ pub struct CompactArgs {
     /// Write files anew that are alone in their shard, too, so that all data keys are new
     #[arg(long)]
     all_files: bool,
-    /// Memory for writing
+    /// Memory for writing, at least 64 MiB
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     memory: ByteSize,
     /// Print the report as JSON

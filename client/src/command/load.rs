@@ -38,13 +38,13 @@ pub struct LoadArgs {
     /// How many bad rows of a source may be set aside: rows, or a share of them
     #[arg(long, value_name = "ROWS|PERCENT%", default_value = "1%", requires = "reject_to")]
     reject_limit: RejectLimit,
-    /// Build tables anew whose sources, or how the description reads them, have changed, instead of refusing them
+    /// Build rows anew from their sources where these, or how the description reads them, have changed, instead of refusing
     #[arg(long)]
     replace: bool,
-    /// Leave out the rows of sources that are no longer there, where a table is built anew
+    /// Leave out the rows of sources that are no longer there, which otherwise stay
     #[arg(long, requires = "replace")]
     forget_missing: bool,
-    /// Memory for sorting and writing; what does not fit is spilled, encrypted
+    /// Memory for sorting and writing, at least 64 MiB; what does not fit is spilled, encrypted
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     memory: ByteSize,
     /// Folder for spilled rows [default: one of its own in the system's temporary folder]

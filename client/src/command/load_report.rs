@@ -105,9 +105,20 @@ fn line(table: &TableReport) -> String {
         count => format!(", {} of them as another one in every column", HumanCount(count)),
     };
     let anew = if table.replaced { ", built anew" } else { "" };
+    let archived = match table.archived.len() {
+        0 => String::new(),
+        count => format!(", rows of {count} sources stay that are no longer there"),
+    };
+    let aside = match table.set_aside_before {
+        0 => String::new(),
+        count => format!(
+            ", {} bad rows of earlier loads stay set aside (--replace tries them again)",
+            HumanCount(count)
+        ),
+    };
     let (rows, bytes) = (HumanCount(table.rows), HumanBytes(table.bytes));
     format!(
-        "{rows} rows of {} sources in {} files ({bytes}){anew}{repeated}{skipped}",
+        "{rows} rows of {} sources in {} files ({bytes}){anew}{archived}{repeated}{skipped}{aside}",
         table.loaded, table.files
     )
 }

@@ -35,7 +35,7 @@ pub struct ReshardArgs {
     shards: usize,
     #[command(flatten)]
     keys: KeySource,
-    /// Memory for writing
+    /// Memory for writing, at least 64 MiB
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     memory: ByteSize,
     /// Print the report as JSON

@@ -16,7 +16,7 @@ use url::Url;
 use crate::delta::LoggedFile;
 use crate::load::{LoadError, LoadOptions, Step, sort_error};
 use crate::reread::Reread;
-use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot};
+use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot, loads_of};
 use crate::store::Stores;
 use crate::version::{DatasetVersion, TableVersion};
 use crate::writing::commit::{NewTable, commit_table, create_version};
@@ -190,7 +190,10 @@ impl Compaction<'_> {
             files.iter().map(|file| file.rows()).sum::<u64>(),
         );
         match (written.pop(), written.is_empty()) {
-            (Some(file), true) if (file.shard, file.rows) == (shard, expected) => Ok(file),
+            (Some(file), true) if (file.shard, file.rows) == (shard, expected) => Ok(LoggedFile {
+                loads: loads_of(files),
+                ..file
+            }),
             _ => Err(LoadError::Misplaced {
                 table: shape.name.clone(),
                 problem: "the merged files do not hold the rows that they are logged with",

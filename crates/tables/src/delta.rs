@@ -2,7 +2,7 @@
 //! says and what the next version must hold. Never rebases on someone else's commit and never cleans up or checkpoints
 //! the log, because dataset versions refer to exact Delta versions. Which version counts is `version.rs`'s affair.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -28,6 +28,8 @@ pub(crate) const SHARD_COLUMN: &str = "shard";
 pub const CLASS_METADATA: &str = "parcours.class";
 /// Field metadata: the Arrow type of a column, where Delta's own types are coarser.
 const TYPE_METADATA: &str = "parcours.type";
+/// File tag: the loads that brought a file's rows, such as `3,7`.
+const LOADS_TAG: &str = "parcours.loads";
 /// Stands in file statistics for the number of rows.
 pub(crate) const ROWS: &str = "numRecords";
 
@@ -68,6 +70,9 @@ pub(crate) struct LoggedFile {
     pub(crate) rows: u64,
     /// Statistics as JSON, without values of sensitive columns.
     pub(crate) stats: String,
+    /// The loads that brought its rows, as versions of the dataset. Empty where the file is not yet published, and where
+    /// a version of Parcours wrote it that did not say.
+    pub(crate) loads: BTreeSet<u64>,
 }
 
 /// A table at one Delta version.
@@ -164,12 +169,18 @@ impl DeltaLog {
         let rows = rows.ok_or_else(|| missing("number of rows"))?;
         let stats = stats.unwrap_or_else(|| json!({ ROWS: rows }).to_string());
         let size = u64::try_from(view.size()).map_err(|_| missing("size"))?;
+        let tags = view.add_action().tags.unwrap_or_default();
+        let loads = match tags.get(LOADS_TAG).cloned().flatten() {
+            None => BTreeSet::new(),
+            Some(tag) => parsed_loads(&tag).ok_or_else(|| missing("readable list of loads"))?,
+        };
         Ok(LoggedFile {
             path,
             shard,
             size,
             rows,
             stats,
+            loads,
         })
     }
 
@@ -319,6 +330,15 @@ fn logged_rows(stats: &str) -> Option<u64> {
     stats.get(ROWS)?.as_u64()
 }
 
+fn parsed_loads(tag: &str) -> Option<BTreeSet<u64>> {
+    tag.split(',').map(|load| load.parse().ok()).collect()
+}
+
+fn tags(file: &LoggedFile) -> Option<HashMap<String, Option<String>>> {
+    let loads: Vec<String> = file.loads.iter().map(u64::to_string).collect();
+    (!loads.is_empty()).then(|| HashMap::from([(LOADS_TAG.to_string(), Some(loads.join(",")))]))
+}
+
 fn lost_race(error: &DeltaTableError) -> bool {
     use deltalake::kernel::transaction::TransactionError::{CommitConflict, MaxCommitAttempts, VersionAlreadyExists};
     match error {
@@ -365,6 +385,7 @@ fn add(file: &LoggedFile) -> Add {
         modification_time: Utc::now().timestamp_millis(),
         data_change: true,
         stats: Some(file.stats.clone()),
+        tags: tags(file),
         ..Add::default()
     }
 }

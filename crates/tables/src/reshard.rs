@@ -19,7 +19,7 @@ use crate::delta::LoggedFile;
 use crate::load::{LoadError, LoadOptions, Step, sort_error};
 use crate::quantiles::{self, Sample};
 use crate::reread::Reread;
-use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot};
+use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot, loads_of};
 use crate::spec::MAX_SHARDS;
 use crate::splits::{SplitError, Splits};
 use crate::store::Stores;
@@ -198,7 +198,9 @@ impl Resharding<'_> {
         });
         let rows = self.rows.in_order(table, progress);
         let writer = TableWriter::new(&self.root, &shape, self.keys, &self.options.writing);
-        let files = shards::write_sorted(rows, &shape, splits, &writer, litter).await?;
+        let mut files = shards::write_sorted(rows, &shape, splits, &writer, litter).await?;
+        let loads = loads_of(&table.files().iter().collect::<Vec<_>>());
+        files.iter_mut().for_each(|file| file.loads.clone_from(&loads));
         let rows = files.iter().map(|file| file.rows).sum();
         if rows != table.rows() {
             return Err(LoadError::Misplaced {

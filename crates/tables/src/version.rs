@@ -12,6 +12,7 @@ use object_store::{Error as StoreFailure, ObjectStore, ObjectStoreExt, PutMode, 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::source::SourcePrint;
 use crate::splits::{SplitError, Splits};
 
 /// The folder of the log inside a dataset's folder.
@@ -137,6 +138,22 @@ impl TableVersion {
     }
 }
 
+impl Origin {
+    /// The same without these sources.
+    pub(crate) fn without(&self, gone: impl Fn(&SourceRecord) -> bool) -> Self {
+        let kept = self.sources.iter().filter(|record| !gone(record));
+        let sources: Vec<SourceRecord> = kept.cloned().collect();
+        let read = |reading: &&String| sources.iter().any(|record| record.reading.as_ref() == Some(*reading));
+        let readings = self.readings.iter().filter(|(digest, _)| read(digest));
+        Self {
+            readings: readings
+                .map(|(digest, reading)| (digest.clone(), reading.clone()))
+                .collect(),
+            sources,
+        }
+    }
+}
+
 /// A source that was loaded, so that it is never loaded twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,6 +162,9 @@ pub struct SourceRecord {
     pub path: String,
     /// SHA-256 of its bytes, lowercase hexadecimal.
     pub sha256: String,
+    /// The folders that columns come from, see [`SourcePrint`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<String>,
     /// The dataset version that brought it in.
     pub version: u64,
     /// The digest of how it was read.
@@ -153,6 +173,13 @@ pub struct SourceRecord {
     /// Its rows that were set aside as bad.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rejected: u64,
+}
+
+impl SourceRecord {
+    /// Whether a source is what was loaded.
+    pub(crate) fn is_of(&self, print: &SourcePrint) -> bool {
+        self.sha256 == print.sha256 && self.folders == print.folders
+    }
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -38,6 +38,8 @@ pub struct TableDiff {
     pub changed_sources: Vec<String>,
     /// URLs of sources that were loaded and are no longer there.
     pub missing_sources: Vec<String>,
+    /// Rows of known sources that were set aside as bad ones: `--replace` tries them again.
+    pub set_aside: u64,
     /// What the description says otherwise of values than when they were loaded, such as `csv.null`.
     pub reading: Vec<String>,
     /// What is different about columns, in words.
@@ -70,15 +72,17 @@ pub async fn diff(
 fn of_table(drafts: &Drafts<'_>, draft: &Draft<'_>) -> Result<TableDiff, LoadError> {
     let paths = |records: Vec<&SourceRecord>| records.iter().map(|record| record.path.clone()).collect::<Vec<_>>();
     let changes = drafts.column_changes(draft)?;
-    let new: Vec<_> = draft.new_sources(&draft.known).collect();
-    let (changed, reading) = (draft.changed_sources(), draft.reading_changes());
+    let sources = draft.beside_known();
+    let new = sources.beside(&draft.known.sources);
+    let (changed, reading) = (sources.changed(), draft.reading_changes());
     Ok(TableDiff {
         table: draft.table.name.clone(),
         known_sources: draft.sources.len() - new.len(),
         new_sources: new.iter().map(|(file, _)| file.url.to_string()).collect(),
         needs_replace: !changed.is_empty() || reading.is_some() || !changes.iter().all(Change::is_growth),
         changed_sources: paths(changed),
-        missing_sources: paths(draft.missing_sources()),
+        missing_sources: paths(sources.missing()),
+        set_aside: draft.known.sources.iter().map(|record| record.rejected).sum(),
         reading: reading.map(|(_, changes)| changes).unwrap_or_default(),
         columns: changes.iter().map(Change::to_string).collect(),
     })

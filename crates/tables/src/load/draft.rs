@@ -1,18 +1,21 @@
-//! What happens to each table of a load: which of its sources are new, whether it is built anew, and which columns it has, in
+//! What happens to each table of a load: which of its sources are new, what is built anew, and which columns it has, in
 //! view of what was loaded before and of the table that it is flattened with.
 
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
+use super::anew::Anew;
 use super::flatten::FlattenPlan;
 use super::growth::{self, Change};
 use super::plan::TablePlan;
+use super::sources::{Source, Sources};
 use super::{LoadError, LoadOptions};
-use crate::snapshot::TableSnapshot;
-use crate::source::{self, SourceFile};
+use crate::delta::LoggedFile;
+use crate::snapshot::{DataFile, TableSnapshot};
+use crate::source;
 use crate::spec::{Reading, SpecFault, Table};
-use crate::version::{Origin, SourceRecord};
+use crate::version::Origin;
 use crate::writing::shape::TableShape;
 
 /// A table, and what is known of it before it is decided what happens to it.
@@ -21,7 +24,7 @@ pub(super) struct Draft<'a> {
     /// What its sources are read as.
     pub(super) schema: SchemaRef,
     /// The sources there are now, with their digests.
-    pub(super) sources: Vec<(SourceFile, String)>,
+    pub(super) sources: Vec<Source>,
     /// How they are read.
     pub(super) reading: Reading,
     /// The sources loaded before, and how they were read.
@@ -51,22 +54,15 @@ impl<'a> Drafts<'a> {
     }
 
     fn plan(&self, draft: &Draft<'_>) -> Result<TablePlan, LoadError> {
-        let replace = self.replaces(draft)?;
-        if replace && !self.options.forget_missing {
-            draft.check_nothing_is_missing()?;
+        let anew = self.anew(draft)?;
+        if !self.options.forget_missing {
+            draft.check_nothing_is_missing(&anew)?;
         }
-        let kept = if replace {
-            Origin::default()
-        } else {
-            draft.known.clone()
-        };
-        let new: Vec<_> = draft.new_sources(&kept).cloned().collect();
+        let kept = draft.known.without(|record| anew.has(record.version));
+        let new = draft.beside_known().beside(&kept.sources);
+        let new: Vec<Source> = new.into_iter().cloned().collect();
         let (shape, flatten) = self.shape(draft)?;
-        let files = draft
-            .before
-            .iter()
-            .filter(|_| !replace)
-            .flat_map(|before| before.files());
+        let kept_files: Vec<LoggedFile> = draft.files().filter(|file| !anew.has_rows_of(file)).cloned().collect();
         Ok(TablePlan {
             spec: draft.table.clone(),
             source_schema: Arc::clone(&draft.schema),
@@ -74,54 +70,66 @@ impl<'a> Drafts<'a> {
             skipped: draft.sources.len() - new.len(),
             new,
             reading: draft.reading.clone(),
+            archived: draft.archived(&anew),
             kept,
-            kept_files: files.map(|file| file.logged().clone()).collect(),
-            grows: !replace
+            grows: anew != Anew::All
                 && draft
                     .before
                     .as_ref()
                     .is_some_and(|before| *before.schema() != shape.schema),
+            kept_files,
             shape,
             before: draft.before.clone(),
-            replace,
+            replace: anew != Anew::Nothing,
         })
     }
 
-    /// Whether the table is built anew: a source of it has changed, or how they are read, or a column otherwise than by
-    /// growing, or the table that its patients come from; or rows were set aside and are tried again.
-    fn replaces(&self, draft: &Draft<'_>) -> Result<bool, LoadError> {
+    /// What is built anew: the rows of loads of which a source has changed, left rows aside, which are tried again, or is gone
+    /// and to be forgotten; all rows where sources are read otherwise, a column has changed otherwise than by growing, or
+    /// the table that their patients come from is built anew.
+    fn anew(&self, draft: &Draft<'_>) -> Result<Anew, LoadError> {
         let main = draft
             .table
             .flatten
             .as_ref()
             .and_then(|flatten| self.draft(&flatten.with));
-        let of_main = main.map_or(Ok(false), |main| self.replaces(main))?;
-        let changed = draft.source_changed().or_else(|| draft.reading_changed());
-        let changed = match changed {
+        let main = main.map_or(Ok(Anew::Nothing), |main| self.anew(main))?;
+        let changed = match draft.reading_changed() {
             None => self.columns_changed(draft)?,
             changed => changed,
         };
-        match (changed, self.options.replace) {
-            (Some(change), false) => Err(change),
-            (changed, replace) => {
-                let again = replace && draft.known.sources.iter().any(|record| record.rejected > 0);
-                Ok(changed.is_some() || again || of_main)
+        match (draft.source_changed(), changed, self.options.replace) {
+            (_, Some(change), false) | (Some(change), None, false) => Err(change),
+            (_, Some(_), true) => Ok(Anew::All),
+            _ if main != Anew::Nothing => Ok(Anew::All),
+            (_, None, false) => Ok(Anew::Nothing),
+            (_, None, true) => {
+                let changed = draft.beside_known().changed().into_iter();
+                let again = draft.known.sources.iter().filter(|record| record.rejected > 0);
+                let forgotten = draft
+                    .beside_known()
+                    .missing()
+                    .into_iter()
+                    .filter(|_| self.options.forget_missing);
+                let loads = changed.chain(again).chain(forgotten).map(|record| record.version);
+                Ok(Anew::of_loads(loads.collect(), draft.files()))
             }
         }
     }
 
-    /// What is different about the table's columns.
+    /// What is different about the table's columns, and the order of its rows.
     pub(super) fn column_changes(&self, draft: &Draft<'_>) -> Result<Vec<Change>, LoadError> {
         let Some(before) = &draft.before else {
             return Ok(Vec::new());
         };
         let (shape, _) = self.shape(draft)?;
         let taken = draft.table.flatten.as_ref().map(|flatten| flatten.columns.as_slice());
-        Ok(growth::changes(
-            before.schema(),
-            &shape.schema,
-            taken.unwrap_or_default(),
-        ))
+        let mut changes = growth::changes(before.schema(), &shape.schema, taken.unwrap_or_default());
+        let order: Vec<&str> = before.sorted_by().collect();
+        if order != shape.sorted_by().collect::<Vec<_>>() {
+            changes.push(Change::OtherOrder(order.join(", ")));
+        }
+        Ok(changes)
     }
 
     /// Columns that have not only grown.
@@ -165,23 +173,16 @@ impl<'a> Drafts<'a> {
 }
 
 impl Draft<'_> {
-    /// The sources that are not among those of `kept`. A copy of what an earlier load read is known by its bytes; two equal
-    /// files of one load are two files.
-    pub(super) fn new_sources<'b>(&'b self, kept: &'b Origin) -> impl Iterator<Item = &'b (SourceFile, String)> {
-        let is_known = |sha256: &String| kept.sources.iter().any(|record| record.sha256 == *sha256);
-        self.sources.iter().filter(move |(_, sha256)| !is_known(sha256))
-    }
-
-    /// The sources that were loaded under their paths with other bytes.
-    pub(super) fn changed_sources(&self) -> Vec<&SourceRecord> {
-        let known = &self.known.sources;
-        let of_path =
-            |(file, _): &(SourceFile, String)| known.iter().rev().find(|record| record.path == file.url.as_str());
-        self.new_sources(&self.known).filter_map(of_path).collect()
+    /// The sources beside those that were loaded before.
+    pub(super) fn beside_known(&self) -> Sources<'_> {
+        Sources {
+            now: &self.sources,
+            known: &self.known.sources,
+        }
     }
 
     fn source_changed(&self) -> Option<LoadError> {
-        let record = *self.changed_sources().first()?;
+        let record = *self.beside_known().changed().first()?;
         Some(LoadError::SourceChanged {
             table: self.table.name.clone(),
             path: record.path.clone(),
@@ -209,19 +210,31 @@ impl Draft<'_> {
         })
     }
 
-    /// The sources that were loaded and are no longer there.
-    pub(super) fn missing_sources(&self) -> Vec<&SourceRecord> {
-        let present = |record: &&SourceRecord| {
-            let same =
-                |(file, sha256): &(SourceFile, String)| *sha256 == record.sha256 || file.url.as_str() == record.path;
-            self.sources.iter().any(same)
-        };
-        self.known.sources.iter().filter(|record| !present(record)).collect()
+    /// The table's files before.
+    fn files(&self) -> impl Iterator<Item = &LoggedFile> + Clone {
+        self.before
+            .iter()
+            .flat_map(|before| before.files())
+            .map(DataFile::logged)
     }
 
-    /// Refuses to build a table anew without the rows of sources that are no longer there.
-    fn check_nothing_is_missing(&self) -> Result<(), LoadError> {
-        let missing = self.missing_sources();
+    /// Sources that are no longer there and whose rows stay while others are built anew.
+    fn archived(&self, anew: &Anew) -> Vec<String> {
+        if *anew == Anew::Nothing {
+            return Vec::new();
+        }
+        let stay = self
+            .beside_known()
+            .missing()
+            .into_iter()
+            .filter(|record| !anew.has(record.version));
+        stay.map(|record| record.path.clone()).collect()
+    }
+
+    /// Refuses to build rows anew whose sources are no longer there.
+    fn check_nothing_is_missing(&self, anew: &Anew) -> Result<(), LoadError> {
+        let mut missing = self.beside_known().missing();
+        missing.retain(|record| anew.has(record.version));
         match missing.first() {
             None => Ok(()),
             Some(first) => Err(LoadError::SourcesMissing {

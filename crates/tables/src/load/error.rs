@@ -30,7 +30,7 @@ pub enum LoadError {
     /// A source was loaded before under this path with other bytes.
     #[error(
         "source {path} of table {table} has changed since version {version} loaded it: give new rows a file of their \
-         own, or load with --replace to build the table anew from its present sources"
+         own, or load with --replace to build anew what was loaded with it"
     )]
     SourceChanged {
         /// The table.
@@ -56,8 +56,8 @@ pub enum LoadError {
     },
     /// Columns are described otherwise than the version before has them, and have not only grown.
     #[error(
-        "columns of table {table} are described otherwise than it has them ({}): describe them as before, or load with \
-         --replace to build the table anew from its present sources",
+        "table {table} is described otherwise than it was loaded ({}): describe it as before, or load with --replace to build \
+         it anew from its present sources",
         changes.join(", ")
     )]
     ColumnsChanged {
@@ -68,8 +68,8 @@ pub enum LoadError {
     },
     /// A table would be built anew without rows that it has.
     #[error(
-        "table {table} would be built anew without the rows of {count} sources that are no longer there, the first of them \
-         {first}: bring them back, or say --forget-missing to leave their rows out"
+        "rows of table {table} would be built anew without {count} sources that were loaded together with them and are no \
+         longer there, the first of them {first}: bring them back, or say --forget-missing to leave their rows out"
     )]
     SourcesMissing {
         /// The table.

@@ -14,16 +14,13 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 use futures::future::ready;
-use parcours_keys::KeyService;
 
 use super::plan::{LoadPlan, TablePlan};
 use super::sort::sort_error;
-use super::{LoadError, LoadOptions};
+use super::{LoadError, Place};
 use crate::delta::LoggedFile;
 use crate::reread::Reread;
-use crate::snapshot::{DatasetRoot, TableSnapshot, class_of};
-use crate::splits::Splits;
-use crate::store::Stores;
+use crate::snapshot::{DataFile, TableSnapshot, class_of, loads_of};
 use crate::writing::shards;
 use crate::writing::write::{FileLitter, TableWriter};
 
@@ -38,6 +35,8 @@ pub(super) enum Change {
     OtherClass(String),
     OtherType(String, DataType, DataType),
     NeverNull(String),
+    /// Rows were ordered by other columns.
+    OtherOrder(String),
 }
 
 impl Change {
@@ -61,6 +60,7 @@ impl fmt::Display for Change {
             Self::OtherClass(column) => write!(f, "{column} has another class"),
             Self::OtherType(column, before, now) => write!(f, "{column} was {before} and is {now}"),
             Self::NeverNull(column) => write!(f, "{column} may no longer be NULL"),
+            Self::OtherOrder(columns) => write!(f, "rows were ordered by {columns}"),
         }
     }
 }
@@ -129,15 +129,6 @@ fn is_wider(before: &DataType, now: &DataType) -> bool {
     }
 }
 
-/// Where rows are written anew.
-pub(super) struct Place<'a> {
-    pub(super) root: &'a DatasetRoot,
-    pub(super) splits: &'a Splits,
-    pub(super) stores: &'a Arc<Stores>,
-    pub(super) keys: &'a Arc<dyn KeyService>,
-    pub(super) options: &'a LoadOptions,
-}
-
 impl Place<'_> {
     /// Writes the rows of tables that grow under their columns of now; these are the files that stay.
     pub(super) async fn grow(&self, plan: &mut LoadPlan, litter: &mut FileLitter) -> Result<(), LoadError> {
@@ -155,13 +146,23 @@ impl Place<'_> {
         let rows = Reread::new(&self.root.dataset, self.stores, self.keys).map_err(failed)?;
         let writer = TableWriter::new(self.root, &table.shape, self.keys, self.options);
         let mut files = Vec::new();
-        for group in before.files_by_shard().into_iter().filter(|group| !group.is_empty()) {
+        let stays = |file: &&DataFile| table.kept_files.iter().any(|kept| kept == file.logged());
+        for group in before.files_by_shard() {
+            let group: Vec<&DataFile> = group.into_iter().filter(stays).collect();
+            if group.is_empty() {
+                continue;
+            }
+            let loads = loads_of(&group);
             let rows = rows.merged(before, &group).map_err(failed)?;
             let rows = under(rows, before, &table.shape.schema);
-            files.extend(shards::write_sorted(rows, &table.shape, self.splits, &writer, litter).await?);
+            let written = shards::write_sorted(rows, &table.shape, self.splits, &writer, litter).await?;
+            files.extend(written.into_iter().map(|file| LoggedFile {
+                loads: loads.clone(),
+                ..file
+            }));
         }
-        let written: u64 = files.iter().map(|file| file.rows).sum();
-        match written == before.rows() {
+        let rows = |files: &[LoggedFile]| files.iter().map(|file| file.rows).sum::<u64>();
+        match rows(&files) == rows(&table.kept_files) {
             true => Ok(files),
             false => Err(LoadError::Misplaced {
                 table: table.name().to_owned(),

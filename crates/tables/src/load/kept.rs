@@ -59,7 +59,7 @@ impl Writing<'_> {
             files: &files,
             origin: Origin::default(),
         };
-        commit_table(self.root, self.splits, table).await
+        commit_table(self.place.root, self.place.splits, table).await
     }
 
     async fn write_report(
@@ -70,7 +70,7 @@ impl Writing<'_> {
     ) -> Result<LoggedFile, LoadError> {
         let shape = shape();
         let failed = |reason: String| LoadError::Write {
-            path: self.root.table_path(REPORTS),
+            path: self.place.root.table_path(REPORTS),
             reason,
         };
         let text = serde_json::to_string(report).map_err(|error| failed(error.to_string()))?;
@@ -82,9 +82,9 @@ impl Writing<'_> {
             RecordBatch::try_new(Arc::clone(&shape.schema), columns).map_err(|error| failed(error.to_string()))?;
         let options = LoadOptions {
             progress: Arc::new(NoProgress),
-            ..self.options.clone()
+            ..self.place.options.clone()
         };
-        let writer = TableWriter::new(self.root, &shape, self.keys, &options);
+        let writer = TableWriter::new(self.place.root, &shape, self.place.keys, &options);
         let mut file = writer.open(None, litter).await?;
         match file.write(&row).await {
             Ok(()) => file.finish().await,

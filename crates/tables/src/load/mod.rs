@@ -7,8 +7,9 @@
 //! reading and uploads. What does not fit is spilled, sealed, under [`LoadOptions::spill_dir`].
 //!
 //! **Again.** A source whose bytes were loaded before is skipped. A source of a known path with other bytes is refused,
-//! unless [`LoadOptions::replace`]: then its table is built anew from all of its present sources.
+//! unless [`LoadOptions::replace`]: then the rows of the load that brought it are built anew from their sources.
 
+mod anew;
 mod diff;
 mod draft;
 mod error;
@@ -24,6 +25,7 @@ mod publish;
 mod report;
 mod sample;
 mod sort;
+mod sources;
 
 use std::sync::Arc;
 
@@ -48,7 +50,6 @@ pub use options::{LoadOptions, NoProgress, Progress, Step};
 pub use report::{ColumnReport, LoadReport, PatientsReport, SourceReport, TableReport};
 pub(crate) use sort::sort_error;
 
-use growth::Place;
 use options::Rejects;
 use plan::{LoadPlan, TablePlan};
 use profile::{Profile, RowsRead};
@@ -86,12 +87,8 @@ pub async fn load(
     let published = async {
         place.grow(&mut plan, &mut litter).await?;
         let writing = Writing {
-            root: &root,
+            place,
             plan: &plan,
-            splits: &splits,
-            stores,
-            keys,
-            options,
             rejects: &rejects,
         };
         let written = writing.all_tables(&mut litter).await?;
@@ -105,28 +102,35 @@ pub async fn load(
     published
 }
 
-/// Everything that writing a load's files needs.
-struct Writing<'a> {
+/// Where a load writes, and how.
+#[derive(Clone, Copy)]
+struct Place<'a> {
     root: &'a DatasetRoot,
-    plan: &'a LoadPlan,
     splits: &'a Splits,
     stores: &'a Arc<Stores>,
     keys: &'a Arc<dyn KeyService>,
     options: &'a LoadOptions,
+}
+
+/// Everything that writing a load's files needs.
+struct Writing<'a> {
+    place: Place<'a>,
+    plan: &'a LoadPlan,
     rejects: &'a Rejects,
 }
 
 impl Writing<'_> {
     async fn all_tables(&self, litter: &mut FileLitter) -> Result<Vec<WrittenTable>, LoadError> {
-        let dir = &self.options.spill_dir;
+        self.place.options.sweep();
+        let dir = &self.place.options.spill_dir;
         let made_here = !dir.exists();
         let refuse = |source| LoadError::Spill {
             path: dir.clone(),
             source,
         };
-        let spill = SpillFiles::open(dir, self.options.spill_bytes).map_err(refuse)?;
+        let spill = SpillFiles::open(dir, self.place.options.spill_bytes).map_err(refuse)?;
         let written = self
-            .each_table(&Sorter::new(self.options, &spill, self.stores)?, litter)
+            .each_table(&Sorter::new(self.place.options, &spill, self.place.stores)?, litter)
             .await;
         drop(spill);
         if made_here && let Err(error) = std::fs::remove_dir_all(dir) {
@@ -140,7 +144,8 @@ impl Writing<'_> {
         let mut written = Vec::new();
         let (flattened, others): (Vec<_>, Vec<_>) = self.plan.tables.iter().partition(|table| table.flatten.is_some());
         for table in others.into_iter().filter(|table| table.has_work()) {
-            let rows = |read: &Arc<RowsRead>| sorter.sorted(table, self.stores, self.options, self.rejects, read);
+            let rows =
+                |read: &Arc<RowsRead>| sorter.sorted(table, self.place.stores, self.place.options, self.rejects, read);
             written.push(self.table(table, rows, litter).await?);
         }
         for table in flattened.into_iter().filter(|table| table.has_work()) {
@@ -157,7 +162,7 @@ impl Writing<'_> {
         rows: impl FnOnce(&Arc<RowsRead>) -> Result<SendableRecordBatchStream, LoadError>,
         litter: &mut FileLitter,
     ) -> Result<WrittenTable, LoadError> {
-        self.options.progress.step(&Step::Table {
+        self.place.options.progress.step(&Step::Table {
             name: table.name().to_string(),
             bytes: table.new_bytes(),
         });
@@ -165,8 +170,8 @@ impl Writing<'_> {
         let read = Arc::<RowsRead>::default();
         let profile = Arc::new(Mutex::new(Profile::new(&table.shape).map_err(failed)?));
         let rows = profile::seen(rows(&read)?, &profile);
-        let writer = TableWriter::new(self.root, &table.shape, self.keys, self.options);
-        let files = shards::write_sorted(rows, &table.shape, self.splits, &writer, litter).await?;
+        let writer = TableWriter::new(self.place.root, &table.shape, self.place.keys, self.place.options);
+        let files = shards::write_sorted(rows, &table.shape, self.place.splits, &writer, litter).await?;
         let mut profile = profile.lock();
         Ok(WrittenTable {
             name: table.name().to_string(),

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use parcours_sealed::SpillFiles;
 
 use super::LoadError;
 use crate::source::{self, OnBad, Reason, RejectFile, RejectLimit, SourceError};
 use crate::spec::Dataset;
+
+/// How default spill folders are called, before the number of their process.
+const SPILL_PREFIX: &str = "parcours-load-";
 
 /// The least memory that sorting can work in.
 const LEAST_MEMORY: usize = 64 << 20;
@@ -70,10 +75,11 @@ pub struct LoadOptions {
     pub reject_to: Option<PathBuf>,
     /// How many bad rows of a source may be set aside; by default one of a hundred.
     pub reject_limit: RejectLimit,
-    /// Build tables anew whose sources, or how they are read, have changed, instead of refusing them; and those of which rows
-    /// were set aside. Default: false.
+    /// Build rows anew from their sources where these, or how they are read, have changed, instead of refusing that; and where
+    /// rows were set aside. What was loaded together is built anew together. Default: false.
     pub replace: bool,
-    /// Leave out the rows of sources that are no longer there, where a table is built anew. Default: false, which refuses to.
+    /// With `replace`: leave out the rows of sources that are no longer there. Default: false, which keeps them, and refuses
+    /// to build rows anew that were loaded together with them.
     pub forget_missing: bool,
     /// Rows of a row group; by default 262,144.
     pub row_group_rows: usize,
@@ -88,7 +94,7 @@ impl Default for LoadOptions {
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
         Self {
             memory_bytes: 1 << 30,
-            spill_dir: std::env::temp_dir().join(format!("parcours-load-{}", std::process::id())),
+            spill_dir: std::env::temp_dir().join(format!("{SPILL_PREFIX}{}", std::process::id())),
             spill_bytes: 1 << 40,
             reject_to: None,
             reject_limit: RejectLimit::default(),
@@ -119,6 +125,35 @@ impl LoadOptions {
             return refuse("parallel_sources", "at least one source is read at a time");
         }
         Ok(())
+    }
+
+    /// Removes what loads left that were killed: default spill folders beside this one that nobody holds. Their files are
+    /// sealed under keys that went with their process.
+    pub(super) fn sweep(&self) {
+        let is_default = |path: &Path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let pid = name.and_then(|name| name.strip_prefix(SPILL_PREFIX));
+            pid.is_some_and(|pid| pid.parse::<u32>().is_ok())
+        };
+        let folder = self.spill_dir.parent().filter(|_| is_default(&self.spill_dir));
+        let others = folder
+            .and_then(|folder| folder.read_dir().ok())
+            .into_iter()
+            .flatten()
+            .flatten();
+        for other in others.filter(|other| other.file_type().is_ok_and(|kind| kind.is_dir())) {
+            let path = other.path();
+            if path == self.spill_dir || !is_default(&path) {
+                continue;
+            }
+            let removed = match SpillFiles::open(&path, self.spill_bytes) {
+                Ok(_) => std::fs::remove_dir_all(&path).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = removed {
+                tracing::debug!(path = %path.display(), error, "spill folder of another load stays");
+            }
+        }
     }
 
     /// Bytes for sort buffers.

@@ -13,14 +13,14 @@ use super::profile::{Bits, bits_of};
 use super::publish::WrittenTable;
 use super::report::PatientsReport;
 use super::sort::sort_error;
-use super::{LoadError, Writing};
+use super::{LoadError, Place, Writing};
 use crate::provider::{named, partitioned};
 use crate::reread::{Column, Reread};
 
 /// Counts the patients of what was `written`.
 pub(super) async fn count(writing: &Writing<'_>, written: &[WrittenTable]) -> Result<PatientsReport, LoadError> {
     let failed = |error| sort_error("", error);
-    let Writing { root, stores, keys, .. } = writing;
+    let Place { root, stores, keys, .. } = writing.place;
     let rows = Reread::new(&root.dataset, stores, keys).map_err(failed)?;
     let mut report = PatientsReport::default();
     for shard in 0..writing.plan.shards {
@@ -44,12 +44,12 @@ fn new_columns<'a>(
     written: &[WrittenTable],
     shard: usize,
 ) -> Result<Vec<Column<'a>>, LoadError> {
-    let Writing { root, stores, plan, .. } = writing;
+    let Place { root, stores, .. } = writing.place;
     let store = stores
         .object_store_url(&root.url)
         .map_err(crate::snapshot::SnapshotError::from)?;
     let mut columns = Vec::new();
-    for table in plan.tables.iter() {
+    for table in &writing.plan.tables {
         let (Some(patient), Some(written)) = (
             table.shape.patient(),
             written.iter().find(|written| written.name == table.name()),

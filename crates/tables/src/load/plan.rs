@@ -4,17 +4,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::ScalarValue;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::draft::{Draft, Drafts};
 use super::flatten::FlattenPlan;
 use super::options::Rejects;
+use super::sources::Source;
 use super::{LoadError, LoadOptions, Step, sample};
 use crate::delta::{CLASS_METADATA, LoggedFile};
 use crate::snapshot::{DatasetRoot, Snapshot, TableSnapshot, latest_version};
-use crate::source::{self, SourceFile};
+use crate::source::{self, SourceFile, SourcePrint};
 use crate::spec::{Dataset, Reading, Table};
 use crate::splits::{Splits, hex};
 use crate::store::Stores;
@@ -40,7 +42,7 @@ pub(super) struct TablePlan {
     pub(super) source_schema: SchemaRef,
     /// How its rows get their patient, where the sources have none.
     pub(super) flatten: Option<FlattenPlan>,
-    pub(super) new: Vec<(SourceFile, String)>,
+    pub(super) new: Vec<Source>,
     pub(super) skipped: usize,
     /// How its sources are read.
     pub(super) reading: Reading,
@@ -48,10 +50,13 @@ pub(super) struct TablePlan {
     pub(super) kept: Origin,
     /// Files of the version before that stay in the new one; where the table grows, its rows written anew.
     pub(super) kept_files: Vec<LoggedFile>,
+    /// Sources that are no longer there and whose rows stay while others are built anew.
+    pub(super) archived: Vec<String>,
     /// Whether it has other columns than before, under which the rows that stay are written anew.
     pub(super) grows: bool,
     /// The table as it was before.
     pub(super) before: Option<Arc<TableSnapshot>>,
+    /// Whether rows of it are built anew.
     pub(super) replace: bool,
 }
 
@@ -104,7 +109,7 @@ pub(super) async fn drafts<'a>(
         drafts.push(Draft {
             table,
             schema,
-            sources: digest(files, stores, options, &mut digested).await?,
+            sources: digest(table, files, stores, options, &mut digested).await?,
             reading: Reading::of(table),
             known: known.map(TableVersion::origin).unwrap_or_default(),
             before: base.as_ref().and_then(|base| base.table(&table.name)).cloned(),
@@ -114,17 +119,18 @@ pub(super) async fn drafts<'a>(
 }
 
 async fn digest(
+    table: &Table,
     files: Vec<SourceFile>,
     stores: &Stores,
     options: &LoadOptions,
     done: &mut u64,
-) -> Result<Vec<(SourceFile, String)>, LoadError> {
+) -> Result<Vec<Source>, LoadError> {
     let mut digests = Vec::with_capacity(files.len());
     for file in files {
-        let print = file.fingerprint(stores).await?;
-        *done += print.size;
+        let print = SourcePrint::of(table, &file, stores).await?;
+        *done += file.size;
         options.progress.read(*done);
-        digests.push((file, print.sha256));
+        digests.push((file, print));
     }
     Ok(digests)
 }
@@ -149,7 +155,7 @@ impl TablePlan {
         &self.spec.name
     }
 
-    /// Whether files are written or removed: new sources, a table built anew or grown, or one seen for the first time.
+    /// Whether files are written or removed: new sources, rows built anew or grown, or a table seen for the first time.
     pub(super) fn has_work(&self) -> bool {
         !self.new.is_empty() || self.replace || self.grows || self.before.is_none()
     }
@@ -162,9 +168,10 @@ impl TablePlan {
     pub(super) fn origin(&self, number: u64, rejects: &Rejects) -> Origin {
         let reading = self.reading.digest();
         let mut origin = self.kept.clone();
-        let loaded = self.new.iter().map(|(file, sha256)| SourceRecord {
+        let loaded = self.new.iter().map(|(file, print)| SourceRecord {
             path: file.url.to_string(),
-            sha256: sha256.clone(),
+            sha256: print.sha256.clone(),
+            folders: print.folders.clone(),
             version: number,
             reading: Some(reading.clone()),
             rejected: rejects.of(file.url.as_str()),
@@ -201,15 +208,12 @@ impl LoadPlan {
             .map(|table| (table.name(), table.shape.schema.as_ref()));
         let patient = source::patient_type(dataset, schemas)?;
         let described = dataset.split_points(patient).map_err(source::SourceError::from)?;
-        if let Some(base) = &self.base {
-            if described.is_some_and(|points| points != base.splits().points()) {
-                return Err(LoadError::OtherSplits {
-                    dataset: self.dataset.clone(),
-                    version: base.splits().version(),
-                });
-            }
-            return Ok(base.splits().clone());
-        }
+        let version = match &self.base {
+            None => 1,
+            // Points that were chosen where there was no patient would send all of them into one shard.
+            Some(base) if described.is_none() && has_no_patients(base) => base.splits().version() + 1,
+            Some(base) => return self.splits_before(base, &patient.data_type(), described),
+        };
         let points = match described {
             Some(points) => points,
             None => sample::choose(self, &patient.data_type(), stores, options).await?,
@@ -218,7 +222,26 @@ impl LoadPlan {
             dataset: self.dataset.clone(),
             source,
         };
-        Splits::try_new(1, patient.data_type(), points).map_err(refuse)
+        Splits::try_new(version, patient.data_type(), points).map_err(refuse)
+    }
+
+    /// The split points of the version before, where the description says no others.
+    fn splits_before(
+        &self,
+        base: &Snapshot,
+        patient: &DataType,
+        described: Option<Vec<ScalarValue>>,
+    ) -> Result<Splits, LoadError> {
+        let (dataset, splits) = (self.dataset.clone(), base.splits());
+        if patient != splits.data_type() {
+            let difference = format!("its patient id had type {}, and has {patient}", splits.data_type());
+            return Err(LoadError::Description { dataset, difference });
+        }
+        if described.is_some_and(|points| points != splits.points()) {
+            let version = splits.version();
+            return Err(LoadError::OtherSplits { dataset, version });
+        }
+        Ok(splits.clone())
     }
 
     /// SHA-256 over every table's name, layout and columns, old tables that the description no longer has included.
@@ -259,13 +282,17 @@ impl LoadPlan {
         }
         for table in &self.tables {
             let Some(before) = &table.before else { continue };
-            let before = TableLayout::of(before);
-            if let Some(difference) = before.difference(&table.layout()) {
-                return refuse(format!("table {}: {difference}", table.name()));
+            if before.is_sharded() != table.spec.sharded {
+                let not = if before.is_sharded() { "" } else { "not " };
+                return refuse(format!("table {}: it was {not}sharded", table.name()));
             }
         }
         Ok(())
     }
+}
+
+fn has_no_patients(base: &Snapshot) -> bool {
+    base.tables().all(|table| !table.is_sharded() || table.rows() == 0)
 }
 
 /// What readers rely on in a table.
@@ -282,22 +309,6 @@ impl<'a> TableLayout<'a> {
             sorted_by: table.sorted_by().collect(),
             schema: table.schema(),
         }
-    }
-
-    /// How it lies otherwise.
-    fn difference(&self, now: &TableLayout<'_>) -> Option<String> {
-        if self.sharded != now.sharded {
-            return Some(
-                if self.sharded {
-                    "it was sharded"
-                } else {
-                    "it was not sharded"
-                }
-                .to_string(),
-            );
-        }
-        let sorted = (self.sorted_by != now.sorted_by).then(|| self.sorted_by.join(", "));
-        sorted.map(|before| format!("its rows are ordered by {before}"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The last step of a load: every table's new version is committed, then the one create makes everything visible. What a
 //! crash between them leaves, and what two loads at once do, is told in `writing/commit.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::Utc;
 
@@ -9,7 +9,7 @@ use super::kept::REPORTS;
 use super::options::Rejects;
 use super::plan::{LoadPlan, TablePlan};
 use super::report::{self, ColumnReport};
-use super::{LoadError, LoadReport, Step, Writing, patients};
+use super::{LoadError, LoadReport, Place, Step, Writing, patients};
 use crate::delta::LoggedFile;
 use crate::snapshot::DatasetRoot;
 use crate::splits::Splits;
@@ -33,15 +33,10 @@ pub(super) async fn publish(
     written: Vec<WrittenTable>,
     litter: &mut FileLitter,
 ) -> Result<LoadReport, LoadError> {
-    let Writing {
-        root,
-        plan,
-        splits,
-        rejects,
-        ..
-    } = writing;
+    let Writing { place, plan, rejects } = writing;
+    let Place { root, splits, .. } = place;
     rejects.finish()?;
-    writing.options.progress.step(&Step::Publish);
+    place.options.progress.step(&Step::Publish);
     let patients = patients::count(writing, &written).await?;
     let number = plan.base.as_ref().map_or(1, |base| base.version() + 1);
     let mut written: HashMap<String, WrittenTable> =
@@ -80,7 +75,10 @@ async fn commit(
     rejects: &Rejects,
 ) -> Result<TableVersion, LoadError> {
     let mut files = table.kept_files.clone();
-    files.extend(added);
+    files.extend(added.into_iter().map(|file| LoggedFile {
+        loads: BTreeSet::from([number]),
+        ..file
+    }));
     let table = NewTable {
         shape: &table.shape,
         files: &files,

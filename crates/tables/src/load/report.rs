@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::options::Rejects;
 use super::plan::{LoadPlan, TablePlan};
 use super::publish::WrittenTable;
+use super::sources::Source;
 use crate::source::Reason;
 
 /// What a load did.
@@ -62,8 +63,14 @@ pub struct TableReport {
     pub files: usize,
     /// Bytes added.
     pub bytes: u64,
-    /// Whether the table was built anew.
+    /// Whether rows were built anew from their sources.
     pub replaced: bool,
+    /// Sources that were no longer there then, and whose rows stayed.
+    #[serde(default)]
+    pub archived: Vec<String>,
+    /// Rows that earlier loads set aside, and that are not tried again.
+    #[serde(default)]
+    pub set_aside_before: u64,
     /// Of the rows added, those that are equal to another one in every column: two equal rows are one of them.
     pub repeated: u64,
     /// The sources loaded now.
@@ -115,6 +122,8 @@ pub(super) fn of_table(table: &TablePlan, written: Option<&WrittenTable>, reject
         files: files.len(),
         bytes: files.iter().map(|file| file.size).sum(),
         replaced: table.replace,
+        archived: table.archived.clone(),
+        set_aside_before: table.kept.sources.iter().map(|source| source.rejected).sum(),
         repeated: written.map_or(0, |written| written.repeated),
         sources: written
             .map(|written| sources(table, written, rejects))
@@ -124,7 +133,7 @@ pub(super) fn of_table(table: &TablePlan, written: Option<&WrittenTable>, reject
 }
 
 fn sources(table: &TablePlan, written: &WrittenTable, rejects: &Rejects) -> Vec<SourceReport> {
-    let source = |(file, sha256): &(crate::source::SourceFile, String)| {
+    let source = |(file, print): &Source| {
         let path = file.url.to_string();
         let reasons = rejects.reasons(&path);
         // A row without a parent is found to be bad after it was read; others never come out of their source.
@@ -132,7 +141,7 @@ fn sources(table: &TablePlan, written: &WrittenTable, rejects: &Rejects) -> Vec<
         let read = written.read.get(&path).copied().unwrap_or_default();
         SourceReport {
             path,
-            sha256: sha256.clone(),
+            sha256: print.sha256.clone(),
             read: read + reasons.values().sum::<u64>() - orphans,
             loaded: read - orphans.min(read),
             rejected: reasons

@@ -27,6 +27,7 @@ use super::options::Rejects;
 use super::plan::TablePlan;
 use super::pool::SortPool;
 use super::profile::RowsRead;
+use super::sources::Source;
 use super::{LoadError, LoadOptions, Progress};
 use crate::source::{self, Positions, ReadOptions, SourceError, SourceFile};
 use crate::spec::Table;
@@ -161,7 +162,7 @@ pub(super) fn with_places(schema: &Schema) -> SchemaRef {
 /// Sources with their numbers.
 type Side = Vec<(u32, SourceFile)>;
 
-fn deal(sources: &[(SourceFile, String)], sides: usize) -> Vec<Side> {
+fn deal(sources: &[Source], sides: usize) -> Vec<Side> {
     let mut sources: Side = (0..).zip(sources).map(|(at, (file, _))| (at, file.clone())).collect();
     let mut dealt = vec![(0, Side::new()); sides.min(sources.len()).max(1)];
     if dealt.len() == 1 {

@@ -24,6 +24,7 @@ use crate::version::{DatasetVersion, TableVersion, VersionError, VersionLog};
 
 pub use catalog::Catalog;
 pub use describe::{ColumnDescription, DatasetDescription, HistoryEntry, TableDescription};
+pub(crate) use table::loads_of;
 pub use table::{DataFile, TableSnapshot, class_of};
 
 /// Why a snapshot cannot be opened.

@@ -49,6 +49,14 @@ impl DataFile {
     }
 }
 
+/// The loads that brought the rows of these files; none where one of them does not say.
+pub(crate) fn loads_of(files: &[&DataFile]) -> BTreeSet<u64> {
+    if files.iter().any(|file| file.logged.loads.is_empty()) {
+        return BTreeSet::new();
+    }
+    files.iter().flat_map(|file| &file.logged.loads).copied().collect()
+}
+
 /// One table at one version of its dataset.
 #[derive(Clone)]
 pub struct TableSnapshot {

@@ -1,9 +1,10 @@
 //! Columns and marks to a batch: bad rows go to the policy, good ones into a batch of exactly the table's schema.
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::compute::filter;
 use arrow::error::ArrowError;
 
+use super::ROW_BYTES;
 use super::error::{BadRow, Position, Reason, SourceError};
 use super::marks::Marks;
 use super::positions::Positions;
@@ -23,10 +24,11 @@ impl Assembly<'_> {
         &self,
         arrays: Vec<ArrayRef>,
         rows: usize,
-        marks: &Marks,
+        mut marks: Marks,
         broken: &[Position],
         position: impl Fn(usize) -> Position + Copy,
     ) -> Result<RecordBatch, SourceError> {
+        mark_long_rows(&arrays, &mut marks);
         let marked = marks
             .iter()
             .map(|(row, column, reason)| self.bad(position(row), Some(column), reason));
@@ -39,7 +41,7 @@ impl Assembly<'_> {
         if self.rules.positions {
             arrays.extend(Positions::columns((0..rows).map(position)));
         }
-        self.good(arrays, rows, marks).map_err(|source| SourceError::Build {
+        self.good(arrays, rows, &marks).map_err(|source| SourceError::Build {
             file: self.file.to_owned(),
             source,
         })
@@ -68,6 +70,29 @@ impl Assembly<'_> {
             position,
             column,
             reason,
+        }
+    }
+}
+
+/// Marks rows whose texts are longer together than a row may be: they could be written, and no message would hold them when
+/// they are read.
+fn mark_long_rows(arrays: &[ArrayRef], marks: &mut Marks) {
+    let texts: Vec<(usize, &StringArray)> = arrays
+        .iter()
+        .enumerate()
+        .filter_map(|(column, array)| Some((column, array.as_string_opt::<i32>()?)))
+        .collect();
+    let bytes = |text: &StringArray| text.value_offsets().last().map_or(0, |end| *end as usize);
+    if texts.iter().map(|(_, text)| bytes(text)).sum::<usize>() <= ROW_BYTES {
+        return;
+    }
+    for row in 0..arrays.first().map_or(0, |array| array.len()) {
+        let length = |text: &StringArray| text.value_length(row) as usize;
+        if texts.iter().map(|(_, text)| length(text)).sum::<usize>() > ROW_BYTES {
+            let longest = texts.iter().max_by_key(|(_, text)| length(text));
+            longest
+                .into_iter()
+                .for_each(|(column, _)| marks.mark(row, *column, Reason::RowTooLong));
         }
     }
 }

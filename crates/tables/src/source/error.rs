@@ -18,7 +18,10 @@ pub enum SourceError {
     /// A row is bad and the policy is to stop.
     #[error("{0}")]
     BadRow(BadRow),
-    #[error("table {table}: source {pattern} matches no file")]
+    #[error(
+        "table {table}: source {pattern} matches no file{}",
+        if pattern.contains('[') { ": a bracket in a name is written [[] or []]" } else { "" }
+    )]
     NoMatch { table: String, pattern: String },
     #[error("source {pattern} is not usable: {reason}")]
     Pattern { pattern: String, reason: String },
@@ -40,6 +43,24 @@ pub enum SourceError {
         table: String,
         columns: Vec<String>,
     },
+    #[error(
+        "{file} lies in no folder {folder}=…, which column {column} of table {table} comes from: check the source's pattern, or \
+         say optional = true if others do"
+    )]
+    NoFolder {
+        file: String,
+        table: String,
+        column: String,
+        folder: String,
+    },
+    #[error("{file}: the folder {folder}=… is no value of column {column} of table {table}: {reason}")]
+    FolderValue {
+        file: String,
+        table: String,
+        column: String,
+        folder: String,
+        reason: Reason,
+    },
     #[error("{file} has several columns that could be {column} of table {table}: say from")]
     AmbiguousColumn {
         file: String,
@@ -55,6 +76,10 @@ pub enum SourceError {
         first: String,
         second: String,
     },
+    #[error(
+        "{file} has no {expected} in its header, and {found} instead: say csv = {{ delimiter = \"{}\" }}", found.escape_default()
+    )]
+    OtherDelimiter { file: String, expected: char, found: char },
     #[error("{file} is empty: a header is expected, or say csv = {{ header = false }}")]
     NoHeader { file: String },
     #[error(
@@ -92,8 +117,16 @@ pub enum SourceError {
         byte: u64,
         limit: usize,
     },
-    #[error("{file} has a column of a parquet type that is not known here: write it anew without that column")]
-    ParquetType { file: String },
+    #[error(
+        "{file} has columns of parquet types that are not known here: {}: write it anew without them, or as texts or numbers",
+        columns.join(", ")
+    )]
+    ParquetType { file: String, columns: Vec<String> },
+    #[error(
+        "{file} carries an Arrow schema with a type that is not known here: write it anew without that schema, as \
+         pyarrow does with store_schema=False"
+    )]
+    ArrowSchema { file: String },
     #[error("{file} is not readable as parquet: {source}")]
     Parquet {
         file: String,
@@ -246,6 +279,8 @@ pub enum Reason {
     LosesDigits,
     #[error("not utf-8")]
     NotUtf8,
+    #[error("a row of more than 8 MiB")]
+    RowTooLong,
     #[error("no parent row has its keys")]
     NoParent,
 }

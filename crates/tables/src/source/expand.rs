@@ -1,7 +1,7 @@
 //! Source patterns to files. `*` and `?` stay within one folder, `**` crosses folders, `[ab]` is a choice, in whichever case;
 //! a pattern that is the name of a file is that file. A pattern that matches nothing is an error that names it, and a file
-//! that two patterns match is read once. Files whose names begin with `.` or `_`, which writers leave beside their data, are
-//! read where a pattern names them so.
+//! that two patterns match is read once. Files and folders whose names begin with `.` or `_`, which writers leave beside their
+//! data, are read where a pattern names them so.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ async fn local(stores: &Stores, pattern: &str) -> Result<Vec<SourceFile>, Source
         pattern: pattern.to_owned(),
         reason,
     };
-    if std::path::Path::new(pattern).is_dir() {
+    if std::path::Path::new(&unescaped(pattern)).is_dir() {
         return Err(refuse(
             "it is a folder: say which of its files, such as *.csv".to_owned(),
         ));
@@ -71,17 +71,32 @@ async fn local(stores: &Stores, pattern: &str) -> Result<Vec<SourceFile>, Source
 
 /// The paths that a pattern matches, folders too.
 fn local_paths(pattern: &str) -> Result<Vec<PathBuf>, String> {
-    if std::path::Path::new(pattern).exists() {
-        return Ok(vec![PathBuf::from(pattern)]);
+    let named = [pattern.to_owned(), unescaped(pattern)];
+    if let Some(path) = named.iter().find(|path| std::path::Path::new(path).exists()) {
+        return Ok(vec![PathBuf::from(path)]);
     }
     let paths = glob::glob_with(pattern, MATCHING).map_err(|error| error.to_string())?;
     paths.map(|path| path.map_err(|error| error.to_string())).collect()
 }
 
-/// Whether a file is one that writers leave beside their data, and the pattern does not name it so.
+/// The path that a pattern is where nothing in it is meant to match: the description's folder is escaped in it.
+fn unescaped(pattern: &str) -> String {
+    let mut plain = pattern.to_owned();
+    for special in ['[', '*', '?', ']'] {
+        plain = plain.replace(&format!("[{special}]"), &special.to_string());
+    }
+    plain
+}
+
+/// Whether a file, or a folder that it lies in, is one that writers leave beside their data (`_SUCCESS`, `_temporary`,
+/// `_delta_log`), and the pattern does not name it so.
 fn is_left_beside(pattern: &str, path: &str) -> bool {
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    name(path).starts_with(['_', '.']) && !name(pattern).starts_with(['_', '.'])
+    let folder = literal_folder(pattern);
+    let is_hidden = |of: &str| {
+        let below = of.strip_prefix(folder).unwrap_or(of);
+        below.split('/').any(|name| name.starts_with(['_', '.']))
+    };
+    is_hidden(path) && !is_hidden(pattern)
 }
 
 /// Whether a file at `path` would be a source of the table.
@@ -126,7 +141,7 @@ async fn remote(stores: &Stores, pattern: &str) -> Result<Vec<SourceFile>, Sourc
         .map_err(|source| read_error(&bucket, source))?;
     let matching = listed
         .into_iter()
-        .filter(|meta| matcher.matches_with(meta.location.as_ref(), MATCHING))
+        .filter(|meta| matcher.matches_with(meta.location.as_ref(), MATCHING) || meta.location.as_ref() == key)
         .filter(|meta| !is_left_beside(key, meta.location.as_ref()));
     Ok(matching
         .map(|meta| SourceFile::new(object_url(&bucket, &meta.location), &meta))

@@ -6,11 +6,16 @@ use std::collections::{HashMap, HashSet};
 use super::error::SourceError;
 use crate::spec::{Column, Table};
 
-/// For every column of the table, its position among the source's column names; none for an optional one that is not there.
+/// For every column of the table, its position among the source's column names; none for one that comes from a folder, and
+/// for an optional one that is not there.
 pub(super) fn positions(table: &Table, file: &str, source: &[String]) -> Result<Vec<Option<usize>>, SourceError> {
     check_unique(file, source)?;
     let (mut positions, mut missing) = (Vec::with_capacity(table.columns.len()), Vec::new());
     for column in &table.columns {
+        if column.folder.is_some() {
+            positions.push(None);
+            continue;
+        }
         match find(table, file, source, column)? {
             None if column.optional => positions.push(None),
             Some(position) => positions.push(Some(position)),
@@ -27,6 +32,15 @@ pub(super) fn positions(table: &Table, file: &str, source: &[String]) -> Result<
     check_shared(table, file, &positions)?;
     check_unknown(table, file, source, &positions)?;
     Ok(positions)
+}
+
+/// The same for a source without names, whose columns are those of the table in its order.
+pub(super) fn in_order(table: &Table) -> Vec<Option<usize>> {
+    let mut next = 0..;
+    let columns = table.columns.iter();
+    columns
+        .map(|column| if column.folder.is_none() { next.next() } else { None })
+        .collect()
 }
 
 fn check_unique(file: &str, source: &[String]) -> Result<(), SourceError> {

@@ -5,18 +5,17 @@ mod bytes_reader;
 mod convert;
 mod nanos;
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use ::parquet::arrow::async_reader::ParquetRecordBatchStream;
-use ::parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use ::parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream};
+use ::parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask, parquet_to_arrow_schema_by_columns};
 use ::parquet::basic::{LogicalType, Type as PhysicalType};
 use ::parquet::errors::ParquetError;
-use ::parquet::schema::types::TypePtr;
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use ::parquet::schema::types::{SchemaDescriptor, TypePtr};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use self::bytes_reader::BytesReader;
@@ -27,6 +26,7 @@ use super::assemble::Assembly;
 use super::check;
 use super::error::{Position, SourceError};
 use super::file::SourceBytes;
+use super::folders::FolderValues;
 use super::marks::Marks;
 use super::reject::OnBad;
 use super::rule::Rules;
@@ -65,6 +65,8 @@ struct ParquetReader {
     stream: ParquetRecordBatchStream<BytesReader>,
     /// For every column of the table, its place in a batch and how it becomes the table's type, if the file has it.
     columns: Vec<Option<(usize, Conversion)>>,
+    /// The values of the columns that the file does not have.
+    folders: FolderValues,
     rules: Rules,
     on_bad: OnBad,
     /// The digits that reading INT96 in microseconds leaves out.
@@ -81,8 +83,9 @@ impl ParquetReader {
         let schema = metadata.schema().clone();
         let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         let positions = super::mapping::positions(&table, &file, &names)?;
+        check_meanings(&file, &metadata, &positions)?;
         let columns = conversions(&table, &rules, &file, &metadata, &positions)?;
-        let nanos = Nanos::open(bytes, &metadata, &positions, options.batch_rows.max(1));
+        let nanos = Nanos::open(bytes.clone(), &metadata, &positions, options.batch_rows.max(1));
         let nanos = nanos.map_err(|source| parquet_error(&file, source))?;
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
         let mask = ProjectionMask::roots(builder.parquet_schema(), positions.into_iter().flatten());
@@ -95,6 +98,7 @@ impl ParquetReader {
             file,
             stream,
             columns,
+            folders: FolderValues::of(&table, &rules, &bytes.name)?,
             rules,
             on_bad: options.on_bad,
             nanos,
@@ -128,13 +132,14 @@ impl ParquetReader {
     fn convert(&mut self, batch: &RecordBatch, mut marks: Marks) -> Result<RecordBatch, SourceError> {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         for (rule, column) in self.rules.columns.iter().zip(&self.columns) {
-            let Some((at, conversion)) = column else {
-                arrays.push(new_null_array(&rule.column_type.data_type(), batch.num_rows()));
-                continue;
+            let array = match column {
+                None => self.folders.column(rule, batch.num_rows()),
+                Some((at, conversion)) => {
+                    let converted = conversion.apply(batch.column(*at), rule, &mut marks);
+                    converted.and_then(|array| check::column(array, rule, &mut marks))
+                }
             };
-            let converted = conversion.apply(batch.column(*at), rule, &mut marks);
-            let checked = converted.and_then(|array| check::column(array, rule, &mut marks));
-            arrays.push(checked.map_err(|source| SourceError::Build {
+            arrays.push(array.map_err(|source| SourceError::Build {
                 file: self.file.clone(),
                 source,
             })?);
@@ -146,9 +151,26 @@ impl ParquetReader {
             rules: &self.rules,
             on_bad: &self.on_bad,
         };
-        assembly.batch(arrays, batch.num_rows(), &marks, &[], |row| {
+        assembly.batch(arrays, batch.num_rows(), marks, &[], |row| {
             Position::Row(first + row as u64)
         })
+    }
+}
+
+/// Refuses columns that are read and of whose meaning Parquet says something that is not known here.
+fn check_meanings(file: &str, metadata: &ArrowReaderMetadata, positions: &[Option<usize>]) -> Result<(), SourceError> {
+    let read = positions.iter().flatten().map(|at| &roots(metadata)[*at]);
+    let unknown = read.filter(|root| {
+        let meaning = root.get_basic_info().logical_type_ref();
+        matches!(meaning, Some(LogicalType::_Unknown { .. }))
+    });
+    let columns: Vec<String> = unknown.map(|root| root.name().to_owned()).collect();
+    match columns.is_empty() {
+        true => Ok(()),
+        false => Err(SourceError::ParquetType {
+            file: file.to_owned(),
+            columns,
+        }),
     }
 }
 
@@ -194,18 +216,42 @@ fn conversions(
 /// nanoseconds cannot hold the years before 1677, which `1600-01-01` for a missing date lies in.
 async fn load(reader: &mut BytesReader, file: &str) -> Result<ArrowReaderMetadata, SourceError> {
     let error = |source| parquet_error(file, source);
-    // Some types that the reader does not know make it panic.
-    let loading = AssertUnwindSafe(ArrowReaderMetadata::load_async(reader, ArrowReaderOptions::new())).catch_unwind();
-    let metadata = loading
-        .await
-        .map_err(|_| SourceError::ParquetType { file: file.to_owned() })?;
-    let metadata = metadata.map_err(error)?;
+    let parquet = reader.get_metadata(None).await.map_err(error)?;
+    let metadata = unless_it_panics(|| ArrowReaderMetadata::try_new(Arc::clone(&parquet), ArrowReaderOptions::new()));
+    let metadata = match metadata {
+        Some(Ok(metadata)) => metadata,
+        failed => {
+            let columns = unknown_columns(parquet.file_metadata().schema_descr());
+            let file = file.to_owned();
+            return Err(match failed {
+                _ if !columns.is_empty() => SourceError::ParquetType { file, columns },
+                Some(Err(source)) => error(source),
+                _ => SourceError::ArrowSchema { file },
+            });
+        }
+    };
     let wide = microseconds(&metadata);
     if &wide == metadata.schema() {
         return Ok(metadata);
     }
     let options = ArrowReaderOptions::new().with_schema(wide);
     ArrowReaderMetadata::try_new(metadata.metadata().clone(), options).map_err(error)
+}
+
+/// Some types that the reader does not know make it panic: `None` then.
+fn unless_it_panics<T>(reading: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(reading)).ok()
+}
+
+/// The columns whose types have no equal among Arrow's.
+fn unknown_columns(schema: &SchemaDescriptor) -> Vec<String> {
+    let is_known = |column: usize| {
+        let mask = ProjectionMask::roots(schema, [column]);
+        unless_it_panics(|| parquet_to_arrow_schema_by_columns(schema, mask, None)).is_some_and(|read| read.is_ok())
+    };
+    let roots = schema.root_schema().get_fields().iter().enumerate();
+    let unknown = roots.filter(|(column, _)| !is_known(*column));
+    unknown.map(|(_, root)| root.name().to_owned()).collect()
 }
 
 /// The file's columns as Parquet describes them.

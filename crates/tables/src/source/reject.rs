@@ -242,13 +242,13 @@ fn is_list(path: &Path) -> io::Result<bool> {
     Ok(first.is_empty() || first == format!("{HEADER}\n").as_bytes())
 }
 
+/// A list that is there is removed, and a file made that was not there: no link is followed that somebody puts between.
 fn begun(path: &Path) -> io::Result<BufWriter<File>> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut writer = BufWriter::new(file);
     writeln!(writer, "{HEADER}")?;
     Ok(writer)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::ReadOptions;
 use super::error::SourceError;
@@ -84,6 +84,10 @@ fn learn(table: &Table, file: &str, schema: &Schema, types: &mut [Option<ColumnT
         let (None, Some(position)) = (column.column_type, position) else {
             continue;
         };
+        // A column of nulls says nothing; another file may.
+        if *schema.field(position).data_type() == DataType::Null {
+            continue;
+        }
         let found = file_type(table, file, column, schema.field(position))?;
         match known.replace(found) {
             Some(expected) if expected != found => {

@@ -59,6 +59,9 @@ impl Rules {
             if !same || column_type.data_type() != *field.data_type() || field.is_nullable() != column.nullable {
                 return Err(wrong());
             }
+            if column.column_type.is_none() && column_type.has_date() {
+                column.format.check(column_type, column.bounds, column.zone)?;
+            }
             columns.push(Rule::new(table, index, column, column_type)?);
         }
         Ok(Self {

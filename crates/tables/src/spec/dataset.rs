@@ -87,6 +87,9 @@ pub struct Column {
     pub column_type: Option<ColumnType>,
     /// The source column to read, when the specification names it.
     pub from: Option<String>,
+    /// The name in `name=value` of a folder that its sources lie in, where their folders say its value and they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// Whether it may hold NULL; a patient id never may.
     pub nullable: bool,
     /// Whether a source may lack it, as those of earlier years do: it is NULL then. False by default.

@@ -45,7 +45,7 @@ impl DateFormat {
     }
 
     /// Whether it reads the whole of a value of this type; an instant needs the zone whose clock the table shows.
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         column_type: ColumnType,
         bounds: DateBounds,

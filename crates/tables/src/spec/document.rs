@@ -91,6 +91,7 @@ pub(super) struct ColumnDocument {
     #[serde(rename = "type")]
     pub column_type: Option<Spanned<String>>,
     pub from: Option<Spanned<String>>,
+    pub folder: Option<Spanned<String>>,
     pub nullable: Option<bool>,
     #[serde(default)]
     pub optional: bool,

@@ -65,7 +65,7 @@ pub enum SpecFault {
         column: String,
         written: String,
     },
-    #[error("column {column} of table {table} has no type: csv sources need one")]
+    #[error("column {column} of table {table} has no type, which its sources do not say: say one")]
     NoType { table: String, column: String },
     #[error(
         "type {written} is unknown: say bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, utf8, \
@@ -108,6 +108,8 @@ pub enum SpecFault {
     SplitType { position: usize, expected: String },
     #[error("cannot tell the format of {written}: say format = \"csv\" or format = \"parquet\"")]
     NoFormat { written: String },
+    #[error("{written} is no csv and no parquet, which is what is read: {remedy}")]
+    OtherFormat { written: String, remedy: &'static str },
     #[error("table {table} has both csv and parquet sources: make two tables, or say format")]
     MixedFormats { table: String },
     #[error("csv options on table {table}, whose sources are parquet: remove them")]
@@ -140,6 +142,14 @@ pub enum SpecFault {
     ZoneOnOther { table: String, column: String },
     #[error("column {column} of table {table} is optional, so that it can be NULL: leave nullable = false out")]
     OptionalNotNullable { table: String, column: String },
+    #[error("column {column} of table {table} comes from a folder and from a column: say folder or from")]
+    FolderAndFrom { table: String, column: String },
+    #[error("folder of column {column} of table {table} is a name alone, such as year for folders year=2023")]
+    FolderName { table: String, column: String },
+    #[error("column {column} of table {table} comes from a folder, where values have no type: say one")]
+    FolderType { table: String, column: String },
+    #[error("patient id {column} of table {table} cannot come from a folder")]
+    FolderPatientId { table: String, column: String },
     #[error("format on column {column} of table {table}, which is no date or timestamp: remove it")]
     FormatOnOther { table: String, column: String },
     #[error("date bounds on column {column} of table {table}, which is no date or timestamp: remove them")]

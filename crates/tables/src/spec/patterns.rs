@@ -50,6 +50,37 @@ fn is_bucket(name: &str) -> bool {
     !name.is_empty() && !name.contains(['*', '?', '['])
 }
 
+/// Extensions of files that are not read, and what to do with them. A crate that reads those of SAS well is not there yet.
+const OTHER_FORMATS: [(&str, &str); 7] = [
+    (".sas7bdat", "export it as csv or parquet"),
+    (".xpt", "export it as csv or parquet"),
+    (".xls", "save it as csv"),
+    (".xlsx", "save it as csv"),
+    (".ods", "save it as csv"),
+    (
+        ".zip",
+        "unpack it, or compress the file itself with gzip, zstd or bzip2",
+    ),
+    (".rds", "export it as csv or parquet"),
+];
+
+/// Whether all `sources` are named as files whose fields are delimited by tabs.
+pub(super) fn are_tabbed(sources: &[String]) -> bool {
+    sources
+        .iter()
+        .all(|source| without_compression(source).ends_with(".tsv"))
+}
+
+/// The name of a source in small letters, without the extension of a compression.
+fn without_compression(source: &str) -> String {
+    let lower = source.to_ascii_lowercase();
+    let mut compressed = [".gz", ".zst", ".bz2"].iter();
+    let plain = compressed
+        .find_map(|extension| lower.strip_suffix(extension))
+        .map(str::to_owned);
+    plain.unwrap_or(lower)
+}
+
 /// The format of all `sources`, by their extensions.
 pub(super) fn format(table: &str, sources: &[String]) -> Result<Format, SpecFault> {
     let formats = sources
@@ -69,16 +100,17 @@ pub(super) fn format(table: &str, sources: &[String]) -> Result<Format, SpecFaul
 
 /// The format of one source.
 fn by_extension(source: &str) -> Result<Format, SpecFault> {
-    let lower = source.to_ascii_lowercase();
-    let lower = [".gz", ".zst", ".bz2"]
-        .iter()
-        .find_map(|compressed| lower.strip_suffix(compressed))
-        .unwrap_or(&lower);
+    let lower = without_compression(source);
     let ends = |extensions: &[&str]| extensions.iter().any(|extension| lower.ends_with(extension));
     if ends(&[".csv", ".tsv", ".txt"]) {
         Ok(Format::Csv)
     } else if ends(&[".parquet", ".pq"]) {
         Ok(Format::Parquet)
+    } else if let Some((_, remedy)) = OTHER_FORMATS.iter().find(|(extension, _)| lower.ends_with(extension)) {
+        Err(SpecFault::OtherFormat {
+            written: source.to_owned(),
+            remedy,
+        })
     } else {
         Err(SpecFault::NoFormat {
             written: source.to_owned(),

@@ -261,10 +261,8 @@ pub(super) fn check_order(
 fn ignore(document: &TableDocument, table: &str, columns: &[super::dataset::Column]) -> Result<Vec<String>, Located> {
     for written in &document.ignore {
         let column = written.get_ref();
-        if columns
-            .iter()
-            .any(|known| known.from.as_ref().unwrap_or(&known.name) == column)
-        {
+        let mut read = columns.iter().filter(|known| known.folder.is_none());
+        if read.any(|known| known.from.as_ref().unwrap_or(&known.name) == column) {
             let fault = SpecFault::IgnoredAndRead {
                 table: table.to_owned(),
                 column: column.clone(),
@@ -280,8 +278,13 @@ fn ignore(document: &TableDocument, table: &str, columns: &[super::dataset::Colu
 }
 
 fn csv_options(document: &TableDocument, format: Format, table: &str) -> Result<CsvOptions, Located> {
+    let mut default = CsvOptions::default();
+    let sources: Vec<String> = document.sources.iter().map(|source| source.get_ref().clone()).collect();
+    if format == Format::Csv && patterns::are_tabbed(&sources) {
+        default.delimiter = b'\t';
+    }
     let Some(spanned) = &document.csv else {
-        return Ok(CsvOptions::default());
+        return Ok(default);
     };
     let at = |fault| (spanned.span(), fault);
     if format == Format::Parquet {
@@ -289,7 +292,7 @@ fn csv_options(document: &TableDocument, format: Format, table: &str) -> Result<
             table: table.to_owned(),
         }));
     }
-    let options = csv_characters(spanned.get_ref()).map_err(at)?;
+    let options = csv_characters(spanned.get_ref(), default).map_err(at)?;
     let named = document.columns.iter().any(|column| column.get_ref().from.is_some()) || !document.ignore.is_empty();
     if !options.header && named {
         return Err(at(SpecFault::FromWithoutHeader {
@@ -299,8 +302,7 @@ fn csv_options(document: &TableDocument, format: Format, table: &str) -> Result<
     Ok(options)
 }
 
-fn csv_characters(document: &CsvDocument) -> Result<CsvOptions, SpecFault> {
-    let default = CsvOptions::default();
+fn csv_characters(document: &CsvDocument, default: CsvOptions) -> Result<CsvOptions, SpecFault> {
     let options = CsvOptions {
         delimiter: character("delimiter", document.delimiter.as_deref())?.unwrap_or(default.delimiter),
         quote: match document.quote.as_deref() {

@@ -67,7 +67,7 @@ pub(super) fn columns(context: &TableContext<'_>, document: &TableDocument) -> R
             return Err((spanned.span(), SpecFault::DuplicateColumn { table, column: name }));
         }
         let from = column.from.clone().unwrap_or(name);
-        if !froms.insert(from.clone()) {
+        if column.folder.is_none() && !froms.insert(from.clone()) {
             return Err((spanned.span(), SpecFault::DuplicateFrom { table, from }));
         }
         columns.push(column);
@@ -87,6 +87,7 @@ fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Resu
         class: class(context, document, &name)?,
         column_type,
         from: document.from.as_ref().map(|from| from.get_ref().clone()),
+        folder: document.folder.as_ref().map(|folder| folder.get_ref().clone()),
         nullable: document.nullable.unwrap_or(!patient),
         optional: document.optional,
         missing: document
@@ -103,6 +104,7 @@ fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Resu
         let (table, column) = context.named(&column.name);
         return Err((document.name.span(), SpecFault::OptionalNotNullable { table, column }));
     }
+    check_folder(context, document, &column)?;
     check_dates(context, document, &column)?;
     if patient {
         check_patient(context, &column).map_err(|fault| (spanned.span(), fault))?;
@@ -123,6 +125,22 @@ fn check_patient(context: &TableContext<'_>, described: &Column) -> Result<(), S
         }),
         _ => Ok(()),
     }
+}
+
+/// A value of a folder has a type of its own, and is no patient id: all rows of a file have it.
+fn check_folder(context: &TableContext<'_>, document: &ColumnDocument, described: &Column) -> Result<(), Located> {
+    let Some(written) = &document.folder else { return Ok(()) };
+    let (table, column) = context.named(&described.name);
+    let fault = match (&document.from, described.column_type) {
+        (Some(_), _) => SpecFault::FolderAndFrom { table, column },
+        _ if written.get_ref().is_empty() || written.get_ref().contains(['/', '=']) => {
+            SpecFault::FolderName { table, column }
+        }
+        _ if described.name == context.patient_id => SpecFault::FolderPatientId { table, column },
+        (None, None) => SpecFault::FolderType { table, column },
+        (None, Some(_)) => return Ok(()),
+    };
+    Err((written.span(), fault))
 }
 
 /// Formats, bounds and zones stand on dates only, and a format reads the whole of a value.

@@ -3,6 +3,7 @@
 //! and whoever asks which master keys are in use also sees files that are being written. What a load wrote and did not
 //! publish is removed by [`FileLitter`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -202,6 +203,7 @@ impl OpenFile {
             size: meta.size,
             rows: self.rows,
             stats,
+            loads: BTreeSet::new(),
         })
     }
 

@@ -1,9 +1,12 @@
 //! Loading again: nothing twice, new sources beside old ones, changed sources refused or replaced, bad rows.
 
 use crate::sandbox::{Dispensing, Sandbox, all_granted, dispensings, lines, patients, query, shown_sorted};
+use parcours_sealed::SpillFiles;
 use parcours_tables::Snapshot;
+use parcours_tables::compact::{CompactOptions, compact};
 use parcours_tables::load::{LoadError, LoadOptions};
 use parcours_tables::source::RejectLimit;
+use parcours_tables::verify::{VerifyOptions, verify};
 
 async fn prepared() -> (Sandbox, Vec<Dispensing>) {
     let sandbox = Sandbox::local(3).await;
@@ -240,6 +243,184 @@ async fn rows_of_missing_sources_are_kept_unless_told_otherwise() {
     options.forget_missing = true;
     sandbox.load_with(&options).await.unwrap();
     assert_eq!(sandbox.dispensings().await, shown_sorted(&corrected));
+}
+
+/// What was loaded in other months stays, also where its files were archived; rows that share a file go together.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_load_of_a_changed_source_is_built_anew() {
+    let (sandbox, first) = prepared().await;
+    sandbox.load().await.unwrap();
+    sandbox.write_dispensings("2", &dispensings(100, 300, 2));
+    sandbox.load().await.unwrap();
+    let third = dispensings(100, 200, 3);
+    sandbox.write_dispensings("3", &third);
+    sandbox.load().await.unwrap();
+    std::fs::remove_file(sandbox.sources().join("dispensing-1.csv")).unwrap();
+    let corrected = dispensings(100, 310, 9);
+    sandbox.write_dispensings("2", &corrected);
+
+    let mut options = LoadOptions {
+        replace: true,
+        ..sandbox.options()
+    };
+    let report = sandbox.load_with(&options).await.unwrap();
+    let dispensing = report.tables.iter().find(|table| table.name == "dispensing").unwrap();
+    assert_eq!((dispensing.loaded, dispensing.skipped, dispensing.rows), (1, 1, 310));
+    assert!(dispensing.replaced && dispensing.archived[0].ends_with("dispensing-1.csv"));
+    let all: Vec<Dispensing> = [&first[..], &corrected, &third].concat();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&all));
+    let again = sandbox.load_with(&options).await.unwrap();
+    assert_eq!(again.created, None, "nothing has changed since");
+
+    // Compaction puts the rows of all loads into one file a shard.
+    let compacted = CompactOptions {
+        writing: sandbox.options(),
+        ..CompactOptions::default()
+    };
+    let (into, stores, keys) = (&sandbox.into, &sandbox.stores, &sandbox.keys);
+    compact(into, "claims", stores, keys, &compacted).await.unwrap();
+    sandbox.write_dispensings("3", &dispensings(100, 210, 4));
+    let error = sandbox.load_with(&options).await.unwrap_err();
+    assert!(matches!(error, LoadError::SourcesMissing { count: 1, .. }), "{error}");
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&all));
+    options.forget_missing = true;
+    sandbox.load_with(&options).await.unwrap();
+    let left: Vec<Dispensing> = corrected.into_iter().chain(dispensings(100, 210, 4)).collect();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&left));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_missing_sources_are_forgotten_when_that_is_said() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    sandbox.write_dispensings("2", &dispensings(100, 50, 2));
+    sandbox.load().await.unwrap();
+    std::fs::remove_file(sandbox.sources().join("dispensing-2.csv")).unwrap();
+    let options = LoadOptions {
+        replace: true,
+        forget_missing: true,
+        ..sandbox.options()
+    };
+    sandbox.load_with(&options).await.unwrap();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+}
+
+/// A copy that added nothing adds nothing either when its source is read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_adds_nothing_when_rows_are_built_anew() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    sandbox.write_dispensings("copy", &rows);
+    assert_eq!(sandbox.load().await.unwrap().created, None);
+    let read_otherwise = sandbox.description().replacen(
+        "{ name = \"place\", class = \"plain\"",
+        "{ name = \"place\", missing = [\"PLAINMARK01\"], class = \"plain\"",
+        1,
+    );
+    let dataset = parcours_tables::spec::Dataset::parse(&read_otherwise, sandbox.dir.path(), &|_| None).unwrap();
+    let options = LoadOptions {
+        replace: true,
+        ..sandbox.options()
+    };
+    let load = parcours_tables::load::load(&dataset, &sandbox.into, &sandbox.stores, &sandbox.keys, &options);
+    load.await.unwrap();
+    let without = |row: &String| row.strip_suffix("PLAINMARK01").map_or(row.clone(), str::to_owned);
+    let mut expected: Vec<String> = shown_sorted(&rows).iter().map(without).collect();
+    expected.sort();
+    assert_eq!(sandbox.dispensings().await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_equal_files_can_be_missing() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.write_dispensings("2", &rows);
+    sandbox.write_dispensings("3", &dispensings(100, 20, 3));
+    sandbox.load().await.unwrap();
+    std::fs::remove_file(sandbox.sources().join("dispensing-2.csv")).unwrap();
+    sandbox.write_dispensings("3", &dispensings(100, 30, 3));
+    let options = LoadOptions {
+        replace: true,
+        ..sandbox.options()
+    };
+    let error = sandbox.load_with(&options).await.unwrap_err();
+    assert!(matches!(error, LoadError::SourcesMissing { count: 1, .. }), "{error}");
+}
+
+/// Its old rows would stay, although no file has them any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_became_a_copy_of_another_one_has_changed() {
+    let (sandbox, _) = prepared().await;
+    let others = dispensings(100, 50, 2);
+    sandbox.write_dispensings("2", &others);
+    sandbox.load().await.unwrap();
+    sandbox.write_dispensings("1", &others);
+    let error = sandbox.load().await.unwrap_err();
+    assert!(matches!(error, LoadError::SourceChanged { .. }), "{error}");
+}
+
+/// Split points are chosen from the first patients that there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_load_without_patients_does_not_make_one_shard() {
+    let sandbox = Sandbox::local(3).await;
+    sandbox.write_patients(&[]);
+    sandbox.write_dispensings("1", &[]);
+    sandbox.write_labels();
+    sandbox.load().await.unwrap();
+    let rows = dispensings(100, 1_000, 2);
+    sandbox.write_dispensings("2", &rows);
+    sandbox.load().await.unwrap();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+    let snapshot = sandbox.snapshot().await;
+    let by_shard = snapshot.table("dispensing").unwrap().files_by_shard();
+    assert!(by_shard.iter().all(|files| !files.is_empty()), "a shard is empty");
+    let points = snapshot.splits().points().to_vec();
+    sandbox.write_dispensings("3", &dispensings(100, 10, 4));
+    sandbox.load().await.unwrap();
+    assert_eq!(sandbox.snapshot().await.splits().points(), points);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_order_of_rows_takes_the_sources() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    let text = sandbox
+        .description()
+        .replace("order = [\"day\"]", "order = [\"code\", \"day\"]");
+    let dataset = parcours_tables::spec::Dataset::parse(&text, sandbox.dir.path(), &|_| None).unwrap();
+    let options = LoadOptions {
+        replace: true,
+        ..sandbox.options()
+    };
+    let load = parcours_tables::load::load(&dataset, &sandbox.into, &sandbox.stores, &sandbox.keys, &options);
+    load.await.unwrap();
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+    let snapshot = sandbox.snapshot().await;
+    assert_eq!(snapshot.table("dispensing").unwrap().order(), ["code", "day"]);
+    let options = VerifyOptions::default();
+    let verified = verify(&sandbox.into, "claims", &sandbox.stores, &sandbox.keys, &options).await;
+    assert_eq!(verified.unwrap().faults, []);
+}
+
+/// A process that was killed leaves sealed files behind; the next load with a folder like it removes them.
+#[tokio::test(flavor = "multi_thread")]
+async fn spill_folders_of_dead_loads_are_removed() {
+    let (sandbox, _) = prepared().await;
+    let folder = |name: &str| sandbox.dir.path().join(name);
+    for name in ["parcours-load-4294967", "parcours-load-notes", "other"] {
+        std::fs::create_dir(folder(name)).unwrap();
+        std::fs::write(folder(name).join("file"), "x").unwrap();
+    }
+    let held = SpillFiles::open(&folder("parcours-load-4294968"), 1 << 20).unwrap();
+    let options = LoadOptions {
+        spill_dir: folder("parcours-load-1"),
+        ..sandbox.options()
+    };
+    sandbox.load_with(&options).await.unwrap();
+    assert!(!folder("parcours-load-4294967").exists() && !folder("parcours-load-1").exists());
+    for name in ["parcours-load-4294968", "parcours-load-notes", "other"] {
+        assert!(folder(name).exists(), "{name}");
+    }
+    drop(held);
 }
 
 #[tokio::test(flavor = "multi_thread")]

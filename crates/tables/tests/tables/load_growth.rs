@@ -198,3 +198,23 @@ async fn nothing_is_different_after_a_load() {
         assert!(table.columns.is_empty() && table.reading.is_empty(), "{}", table.table);
     }
 }
+
+/// Split points are values of the patient id's type.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_type_of_the_patient_id_is_refused_by_name() {
+    let sandbox = Sandbox::local(2).await;
+    std::fs::write(sandbox.dir.path().join("r.csv"), "id\n1\n2\n").unwrap();
+    let dataset = |kind: &str| {
+        let text = format!(
+            "name = \"claims\"\npatient_id = \"id\"\nshards = 2\n[[tables]]\nname = \"rows\"\nsources = [\"r.csv\"]\n\
+             columns = [{{ name = \"id\", class = \"identity\", type = \"{kind}\" }}]\n"
+        );
+        Dataset::parse(&text, sandbox.dir.path(), &|_| None).unwrap()
+    };
+    sandbox.load_dataset(&dataset("int32")).await.unwrap();
+    let error = sandbox.load_dataset(&dataset("int64")).await.unwrap_err().to_string();
+    assert!(
+        error.contains("its patient id had type Int32, and has Int64"),
+        "{error}"
+    );
+}

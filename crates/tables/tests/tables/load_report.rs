@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use parcours_tables::compact::{CompactOptions, compact};
-use parcours_tables::load::{LoadOptions, LoadReport, PatientsReport, TableReport, load, reports};
+use parcours_tables::load::{LoadOptions, LoadReport, PatientsReport, TableReport, diff, load, reports};
 use parcours_tables::source::RejectLimit;
 use parcours_tables::spec::Dataset;
 
-use crate::sandbox::{Sandbox, patients};
+use crate::sandbox::{Sandbox, all_granted, lines, patients, query};
 
 fn description(sandbox: &Sandbox) -> Dataset {
-    let text = format!(
+    Dataset::parse(&description_text(sandbox), sandbox.dir.path(), &|_| None).unwrap()
+}
+
+fn description_text(sandbox: &Sandbox) -> String {
+    format!(
         "name = \"claims\"\npatient_id = \"patient\"\nshards = 3\nsplits = [\"B\", \"C\"]\n\
          [[tables]]\nname = \"rows\"\nsources = [\"{0}/rows-*.csv\"]\norder = [\"day\"]\ncolumns = [\n\
          {{ name = \"patient\", class = \"identity\", type = \"utf8\" }},\n\
@@ -19,8 +23,7 @@ fn description(sandbox: &Sandbox) -> Dataset {
          [[tables]]\nname = \"labels\"\nsharded = false\nsources = [\"{0}/labels.csv\"]\ncolumns = [\n\
          {{ name = \"code\", class = \"plain\", type = \"utf8\" }}]\n",
         sandbox.sources().display()
-    );
-    Dataset::parse(&text, sandbox.dir.path(), &|_| None).unwrap()
+    )
 }
 
 async fn load_all(sandbox: &Sandbox) -> LoadReport {
@@ -135,6 +138,43 @@ async fn reports_are_kept_with_their_versions() {
         let has = |word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
         assert!(!has(b"missing patient id") && !has(b"greatest"), "{}", file.display());
     }
+}
+
+/// Rows that were set aside are not forgotten: the next loads say so, and `--replace` tries them again.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_set_aside_are_said_until_they_are_tried_again() {
+    let sandbox = Sandbox::local(3).await;
+    let write = |name: &str, text: &str| std::fs::write(sandbox.sources().join(name), text).unwrap();
+    write(
+        "rows-1.csv",
+        "patient,day,quantity\nA,2020-01-02,3\nB,2020-01-01,70000\n",
+    );
+    write("labels.csv", "code\nx\n");
+    assert_eq!(load_all(&sandbox).await.rejected, 1);
+    write("rows-2.csv", "patient,day,quantity\nC,2020-01-02,3\n");
+    let text = description_text(&sandbox).replace("int16", "int32");
+    let wider = Dataset::parse(&text, sandbox.dir.path(), &|_| None).unwrap();
+    let found = diff(&wider, &sandbox.into, &sandbox.stores, &sandbox.options())
+        .await
+        .unwrap();
+    assert_eq!(found.tables[0].set_aside, 1);
+    let report = sandbox.load_dataset(&wider).await.unwrap();
+    assert_eq!(table(&report, "rows").set_aside_before, 1);
+    let replace = LoadOptions {
+        replace: true,
+        ..sandbox.options()
+    };
+    let report = load(&wider, &sandbox.into, &sandbox.stores, &sandbox.keys, &replace)
+        .await
+        .unwrap();
+    let rows = table(&report, "rows");
+    assert_eq!((rows.set_aside_before, rows.rows, rows.skipped), (0, 2, 1));
+    let (session, keys) = (sandbox.session().await, sandbox.reading().keys(all_granted()));
+    let sql = "SELECT patient, quantity FROM rows ORDER BY patient";
+    assert_eq!(
+        lines(&query(&session, &keys, sql).await.unwrap()),
+        ["A|3", "B|70000", "C|3"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

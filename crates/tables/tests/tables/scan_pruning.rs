@@ -8,6 +8,7 @@ use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
 use parcours_tables::load::{LoadOptions, load};
 use parcours_tables::spec::Dataset;
+use parcours_tables::verify::{VerifyOptions, verify};
 
 use crate::sandbox::{Sandbox, all_granted, python, query, rounds, seed};
 
@@ -55,6 +56,10 @@ async fn check(folder: &Path, shards: usize, conditions: &[(String, i64)], seed:
     load(&dataset, &sandbox.into, &sandbox.stores, &sandbox.keys, &options)
         .await
         .unwrap();
+    // Verification takes what was loaded: NaN, infinities and extremes, too.
+    let options = VerifyOptions::default();
+    let verified = verify(&sandbox.into, "claims", &sandbox.stores, &sandbox.keys, &options).await;
+    assert_eq!(verified.unwrap().faults, []);
     let (session, keys) = (sandbox.session().await, sandbox.reading().keys(all_granted()));
     for (condition, expected) in conditions {
         for table in ["rows", "apart"] {

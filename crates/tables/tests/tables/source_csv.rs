@@ -434,7 +434,7 @@ async fn a_row_without_end_is_refused_before_it_fills_memory() {
     let multiline = "csv = { multiline = true }";
     let error = Fixture::csv(content, &column("s", "utf8"), multiline).error().await;
     assert!(
-        error.starts_with("t.csv line 3 (byte 9): row is longer than 16777216 bytes"),
+        error.starts_with("t.csv line 3 (byte 9): row is longer than 8388608 bytes"),
         "{error}"
     );
     let wide = format!("id,s\n{}\n", ",".repeat(17 << 20));

@@ -63,7 +63,7 @@ def cases():
     yield Case("time_of_paris", "timestamp(us)", ', zone = "Europe/Paris"')
     century = ", date_min = 1950-01-01, date_max = 2049-12-31"
     dates = ["%d/%m/%Y", "%Y%m%d", "%d%b%Y", "%-d/%-m/%Y", "%Y-%j", "%d. %B %Y", "%m/%d/%Y", "%d-%m-%y"]
-    times = ["%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%Y%m%d%H%M%S", "%m/%d/%Y %I:%M:%S %p", "%d%b%Y:%H:%M:%S"]
+    times = ["%d/%m/%Y %H", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%Y%m%d%H%M%S", "%m/%d/%Y %I:%M:%S %p", "%d%b%Y:%H:%M:%S"]
     times += ["%Y-%m-%d %H:%M:%S.%f", "%d/%m/%y %H:%M"]
     for kind, patterns in (("date32", dates), ("timestamp(us)", times)):
         for n, pattern in enumerate(patterns):

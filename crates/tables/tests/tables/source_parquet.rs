@@ -152,7 +152,19 @@ async fn values_that_do_not_fit_are_bad_rows() {
     );
     assert_eq!(
         values(Float64Array::from(vec![f64::NAN]), "int32").await,
+        bad(1, "not a number")
+    );
+    assert_eq!(
+        values(Float64Array::from(vec![f64::INFINITY]), "int32").await,
         bad(1, "value out of range")
+    );
+    assert_eq!(
+        values(Float64Array::from(vec![0.1, 0.1 + f64::EPSILON]), "float32").await,
+        bad(2, "value would lose digits")
+    );
+    assert_eq!(
+        values(Float64Array::from(vec![1e-300]), "float32").await,
+        bad(1, "value would lose digits")
     );
     assert_eq!(
         values(Float64Array::from(vec![1e300]), "float32").await,
@@ -349,6 +361,8 @@ async fn other_kinds_of_columns_are_read_where_the_table_says_what_they_are() {
         one(values(Int8Array::from(vec![0, 1]), "bool").await),
         Ok("false true".to_owned())
     );
+    let rest = values(Float64Array::from(vec![f64::NAN, -0.0, f64::INFINITY]), "float32").await;
+    assert_eq!(one(rest), Ok("NaN -0.0 inf".to_owned()));
     let two = values(Int8Array::from(vec![2]), "bool").await.unwrap_err();
     assert_eq!(two, " row 1, column v: not a boolean");
     let bytes = FixedSizeBinaryArray::try_from_iter([b"abc", b"def"].into_iter()).unwrap();
@@ -399,6 +413,29 @@ async fn files_must_agree_unless_the_table_says() {
             .to_string(),
         "utf8"
     );
+}
+
+#[tokio::test]
+async fn a_column_of_nulls_has_the_type_that_other_files_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, values: ArrayRef| std::fs::write(folder.path().join(name), file(values)).unwrap();
+    write("a.parquet", Arc::new(NullArray::new(1)));
+    let text = "name = \"d\"\npatient_id = \"id\"\nshards = 1\n[[tables]]\nname = \"t\"\nsources = [\"*.parquet\"]\n\
+                columns = [{ name = \"id\", class = \"identity\" }, { name = \"v\", class = \"plain\" }]";
+    let dataset = Dataset::parse(text, folder.path(), &|_| None).unwrap();
+    let stores = Stores::default();
+    let resolved = async || {
+        let files = source::expand(&stores, &dataset.tables[0]).await.unwrap();
+        source::resolve_schema(&stores, &dataset.tables[0], &files).await
+    };
+    let unsaid = resolved().await.unwrap_err().to_string();
+    assert!(
+        unsaid.contains("column v of table t has no type") && unsaid.contains("say one"),
+        "{unsaid}"
+    );
+    write("b.parquet", Arc::new(Int16Array::from(vec![1])));
+    let schema = resolved().await.unwrap();
+    assert_eq!(schema.field(1).data_type().to_string(), "Int16");
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ fn every_fault_is_named_with_its_line() {
         (
             "label.parquet",
             "label.xls",
-            "line 20: cannot tell the format of label.xls",
+            "line 20: label.xls is no csv and no parquet, which is what is read: save it as csv",
         ),
         (
             "\"label.parquet\"",
@@ -147,7 +147,7 @@ fn every_fault_is_named_with_its_line() {
         (
             ", type = \"utf8\", from",
             ", from",
-            "line 15: column code of table care has no type: csv sources need one",
+            "line 15: column code of table care has no type, which its sources do not say",
         ),
         (
             "\"date32\"",

@@ -31,7 +31,7 @@ use super::plan::TablePlan;
 use super::profile::RowsRead;
 use super::publish::WrittenTable;
 use super::sort::{Sorter, ordering, plain_schema, sort_error, sorted, source_plan};
-use super::{LoadError, Writing};
+use super::{LoadError, Place, Writing};
 use crate::delta::LoggedFile;
 use crate::order;
 use crate::provider::named;
@@ -139,7 +139,7 @@ impl Flattening<'_> {
 
     /// Sources, and files of the main table, that are sorted side by side.
     fn sides(&self) -> usize {
-        (self.writing.options.parallel_sources / 2).max(1)
+        (self.writing.place.options.parallel_sources / 2).max(1)
     }
 
     fn joined(
@@ -183,13 +183,13 @@ impl Flattening<'_> {
             positions: true,
             ..ReadOptions::default()
         };
-        let Writing { stores, options, .. } = self.writing;
+        let Place { stores, options, .. } = self.writing.place;
         source_plan(self.table, stores, options, &reading, read, self.sides())
     }
 
     /// Some columns of some files of the main table.
     fn parents(&self, files: &[LoggedFile], columns: &[usize]) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let Writing { root, stores, keys, .. } = self.writing;
+        let Place { root, stores, keys, .. } = self.writing.place;
         let schema = &self.main.shape.schema;
         let folder = root.table_path(self.main.name());
         let mut groups = vec![Vec::new(); self.sides().min(files.len()).max(1)];
@@ -218,7 +218,13 @@ impl Flattening<'_> {
         let mut places = Vec::new();
         for (file, _) in &self.main.new {
             let schema = plain_schema(&self.main.source_schema);
-            let mut rows = source::read(self.writing.stores, &self.main.spec, schema, file, reading.clone())?;
+            let mut rows = source::read(
+                self.writing.place.stores,
+                &self.main.spec,
+                schema,
+                file,
+                reading.clone(),
+            )?;
             while let Some(batch) = rows.try_next().await? {
                 let columns: Vec<_> = self
                     .plan

@@ -18,7 +18,16 @@ use crate::spec::{CsvOptions, Encoding};
 type Chunks = BoxStream<'static, Result<Bytes, SourceError>>;
 
 /// Bytes that tell a kind of file.
-const KIND_BYTES: usize = 4;
+const KIND_BYTES: usize = 16;
+
+/// How SAS begins its transport files (XPT) and its data files (SAS7BDAT).
+const SAS_TRANSPORT: &[u8] = b"HEADER RECORD***";
+const SAS_DATA: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc2, 0xea, 0x81, 0x60];
+/// What to do with them.
+pub(crate) const FROM_SAS: &str = "export it as csv or parquet";
+
+const WINDOWS_1252: &str = "windows-1252";
+const ISO_8859_15: &str = "iso-8859-15";
 
 /// The five bytes that are no character of windows-1252.
 const NOT_WINDOWS_1252: [u8; 5] = [0x81, 0x8d, 0x8f, 0x90, 0x9d];
@@ -105,6 +114,12 @@ fn check_kind(file: &str, first: &[u8]) -> Result<(), SourceError> {
         ),
         [0xd0, 0xcf, 0x11, 0xe0, ..] => ("a workbook of a spreadsheet", "save it as csv"),
         [0xfd, b'7', b'z', b'X', ..] => ("compressed with xz", "use gzip, zstd or bzip2, or decompress it"),
+        [0, 1..=255, 0, 1..=255, ..] | [1..=255, 0, 1..=255, 0, ..] => (
+            "utf-16 without a byte order mark",
+            "write it in utf-8, or with the mark",
+        ),
+        [b'H', b'E', b'A', b'D', ..] if first.starts_with(SAS_TRANSPORT) => ("a transport file of SAS", FROM_SAS),
+        [0, 0, 0, 0, ..] if first.starts_with(SAS_DATA) => ("a data file of SAS", FROM_SAS),
         _ => return Ok(()),
     };
     Err(SourceError::NotCsv {
@@ -114,20 +129,20 @@ fn check_kind(file: &str, first: &[u8]) -> Result<(), SourceError> {
     })
 }
 
-/// The stream in UTF-8. A byte order mark of UTF-16 says more than the description.
+/// The stream in UTF-8. A byte order mark says more than the description.
 fn decoded(file: String, first: &[u8], text: Chunks, encoding: Encoding) -> Result<Chunks, SourceError> {
     let (characters, mark) = match (first, encoding) {
         ([0xff, 0xfe, ..], _) => (Characters::decoded("utf-16", encoding_rs::UTF_16LE), 2),
         ([0xfe, 0xff, ..], _) => (Characters::decoded("utf-16", encoding_rs::UTF_16BE), 2),
-        (_, Encoding::Utf8) => return Ok(text),
+        ([0xef, 0xbb, 0xbf, ..], _) | (_, Encoding::Utf8) => return Ok(text),
         (_, Encoding::Utf16) => {
             return Err(SourceError::Characters {
                 file,
                 encoding: "utf-16 with a byte order mark",
             });
         }
-        (_, Encoding::Windows1252) => (Characters::decoded("windows-1252", encoding_rs::WINDOWS_1252), 0),
-        (_, Encoding::Iso8859_15) => (Characters::decoded("iso-8859-15", encoding_rs::ISO_8859_15), 0),
+        (_, Encoding::Windows1252) => (Characters::decoded(WINDOWS_1252, encoding_rs::WINDOWS_1252), 0),
+        (_, Encoding::Iso8859_15) => (Characters::decoded(ISO_8859_15, encoding_rs::ISO_8859_15), 0),
         (_, Encoding::Iso8859_1) => (Characters::Latin1, 0),
     };
     let state = Transcoding {
@@ -141,6 +156,11 @@ fn decoded(file: String, first: &[u8], text: Chunks, encoding: Encoding) -> Resu
         Ok(state.next_chunk().await?.map(|chunk| (chunk, state)))
     })
     .boxed())
+}
+
+/// Whether a byte is a control character of ISO 8859 that no text has: in windows-1252 it is `€` or a quote.
+fn is_control(byte: &u8) -> bool {
+    (0x80..=0x9f).contains(byte)
 }
 
 /// How bytes become characters.
@@ -184,11 +204,19 @@ impl Transcoding {
         }
         let chunk = chunk.unwrap_or_default();
         match &mut self.characters {
+            Characters::Latin1 if chunk.iter().any(is_control) => Err(SourceError::Characters {
+                file: self.file.clone(),
+                encoding: "iso-8859-1",
+            }),
             Characters::Latin1 => Ok(Some(
                 chunk.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
             )),
             Characters::Decoded { name, decoder } => {
-                let undefined = *name == "windows-1252" && chunk.iter().any(|byte| NOT_WINDOWS_1252.contains(byte));
+                let undefined = match *name {
+                    WINDOWS_1252 => chunk.iter().any(|byte| NOT_WINDOWS_1252.contains(byte)),
+                    ISO_8859_15 => chunk.iter().any(is_control),
+                    _ => false,
+                };
                 let mut text = String::new();
                 text.reserve(
                     decoder

@@ -2,6 +2,7 @@
 
 use super::super::error::SourceError;
 use super::rows::Rows;
+use crate::spec::Table;
 
 /// The names in the first row; `trailing` if a delimiter stands behind the last.
 pub(super) fn names(rows: &Rows, file: &str, trailing: bool) -> Result<Vec<String>, SourceError> {
@@ -25,4 +26,23 @@ pub(super) fn names(rows: &Rows, file: &str, trailing: bool) -> Result<Vec<Strin
         (false, false) => {}
     }
     Ok(names)
+}
+
+/// Refuses a header of one name that holds what others delimit fields with.
+pub(super) fn check_delimiter(names: &[String], table: &Table, file: &str) -> Result<(), SourceError> {
+    let [name] = names else { return Ok(()) };
+    let expected = char::from(table.csv.delimiter);
+    let is_column = table
+        .columns
+        .iter()
+        .any(|column| column.from.as_ref().unwrap_or(&column.name) == name);
+    let found = [';', ',', '\t', '|'].into_iter().find(|other| name.contains(*other));
+    match found.filter(|_| !is_column) {
+        None => Ok(()),
+        Some(found) => Err(SourceError::OtherDelimiter {
+            file: file.to_owned(),
+            expected,
+            found,
+        }),
+    }
 }

@@ -6,7 +6,7 @@ mod header;
 mod rows;
 mod tokenizer;
 
-use arrow::array::{RecordBatch, new_null_array};
+use arrow::array::RecordBatch;
 use bytes::{Buf, Bytes};
 use futures::stream::{self, BoxStream, StreamExt};
 
@@ -17,6 +17,7 @@ use super::assemble::Assembly;
 use super::check;
 use super::error::{Position, SourceError};
 use super::file::SourceBytes;
+use super::folders::FolderValues;
 use super::marks::Marks;
 use super::parse;
 use super::reject::OnBad;
@@ -29,23 +30,24 @@ pub(super) fn stream(
     rules: Rules,
     bytes: SourceBytes,
     options: ReadOptions,
-) -> BoxStream<'static, Result<RecordBatch, SourceError>> {
+) -> Result<BoxStream<'static, Result<RecordBatch, SourceError>>, SourceError> {
     let reader = CsvReader {
         file: bytes.name.clone(),
-        chunks: decoded::chunks(bytes, &table.csv, options.chunk_bytes),
         chunk: Bytes::new(),
         started: false,
         tokenizer: Tokenizer::new(&table.csv),
         rows: Rows::new(options.batch_rows),
         fields: None,
+        folders: FolderValues::of(table, &rules, &bytes.name)?,
         table: table.clone(),
         rules,
         on_bad: options.on_bad,
+        chunks: decoded::chunks(bytes, &table.csv, options.chunk_bytes),
     };
-    stream::try_unfold(reader, |mut reader| async move {
+    let batches = stream::try_unfold(reader, |mut reader| async move {
         Ok(reader.next_batch().await?.map(|batch| (batch, reader)))
-    })
-    .boxed()
+    });
+    Ok(batches.boxed())
 }
 
 /// One file under way.
@@ -59,6 +61,8 @@ struct CsvReader {
     rows: Rows,
     /// For every column of the table its field in a row, if it has one; known after the header.
     fields: Option<Vec<Option<usize>>>,
+    /// The values of the columns that the file's rows do not hold.
+    folders: FolderValues,
     table: Table,
     rules: Rules,
     on_bad: OnBad,
@@ -119,15 +123,17 @@ impl CsvReader {
     /// Finds each column's field, by the header's names or by order.
     async fn read_header(&mut self) -> Result<(), SourceError> {
         if !self.table.csv.header {
-            let fields = self.table.columns.len();
-            self.rows.expect_fields(fields, self.table.csv.trailing_delimiter);
-            self.fields = Some((0..fields).map(Some).collect());
+            let fields = super::mapping::in_order(&self.table);
+            let found = fields.iter().flatten().count();
+            self.rows.expect_fields(found, self.table.csv.trailing_delimiter);
+            self.fields = Some(fields);
             return Ok(());
         }
         self.rows.expect_header();
         self.fill().await?;
         let trailing = self.table.csv.trailing_delimiter;
         let names = header::names(&self.rows, &self.file, trailing)?;
+        header::check_delimiter(&names, &self.table, &self.file)?;
         self.rows.clear();
         self.rows.expect_fields(names.len(), trailing);
         self.fields = Some(super::mapping::positions(&self.table, &self.file, &names)?);
@@ -139,14 +145,15 @@ impl CsvReader {
         let mut marks = Marks::default();
         let mut arrays = Vec::with_capacity(self.rules.columns.len());
         for (rule, field) in self.rules.columns.iter().zip(self.fields.iter().flatten()) {
-            let Some(field) = field else {
-                arrays.push(new_null_array(&rule.column_type.data_type(), self.rows.len()));
-                continue;
+            let array = match field {
+                None => self.folders.column(rule, self.rows.len()),
+                Some(field) => {
+                    let cells = self.rows.column(*field, rule);
+                    let parsed = parse::column(cells, rule.column_type, &rule.notation, rule.index, &mut marks);
+                    check::column(parsed, rule, &mut marks)
+                }
             };
-            let cells = self.rows.column(*field, rule);
-            let parsed = parse::column(cells, rule.column_type, &rule.notation, rule.index, &mut marks);
-            let checked = check::column(parsed, rule, &mut marks);
-            arrays.push(checked.map_err(|source| SourceError::Build {
+            arrays.push(array.map_err(|source| SourceError::Build {
                 file: self.file.clone(),
                 source,
             })?);
@@ -157,7 +164,7 @@ impl CsvReader {
             on_bad: &self.on_bad,
         };
         let position = |row| self.rows.position(row).unwrap_or(Position::Line { line: 0, byte: 0 });
-        let batch = assembly.batch(arrays, self.rows.len(), &marks, self.rows.broken(), position)?;
+        let batch = assembly.batch(arrays, self.rows.len(), marks, self.rows.broken(), position)?;
         self.rows.clear();
         Ok(batch)
     }

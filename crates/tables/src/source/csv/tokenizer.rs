@@ -6,12 +6,10 @@
 
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
+use super::super::ROW_BYTES;
 use super::super::error::Position;
 use super::rows::Rows;
 use crate::spec::CsvOptions;
-
-/// The longest row, in bytes. A quote that is never closed would otherwise read the rest of the file into memory.
-pub(super) const ROW_BYTES: usize = 16 << 20;
 
 /// Why a file's rows cannot be told apart.
 #[derive(Debug, PartialEq, Eq)]

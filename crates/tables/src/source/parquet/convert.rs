@@ -26,8 +26,8 @@ pub(super) enum Conversion {
     Text,
     /// Another type of number or date, exactly.
     Exact,
-    /// A shorter floating-point number: rounded, but never to infinity.
-    Round,
+    /// A shorter floating-point number, which is written with the same digits.
+    Shorter,
     /// An instant: what a clock of this zone shows.
     Clock(Zone),
     /// A column of no type, all of whose values are NULL.
@@ -89,7 +89,7 @@ impl Conversion {
             None => None,
             Some(ColumnType::Utf8) if wanted == ColumnType::Utf8 => Some(Self::Encoding),
             Some(ColumnType::Utf8) => Some(Self::Text),
-            Some(ColumnType::Float64) if wanted == ColumnType::Float32 => Some(Self::Round),
+            Some(ColumnType::Float64) if wanted == ColumnType::Float32 => Some(Self::Shorter),
             Some(found) if found == wanted => Some(Self::Exact),
             Some(found) if is_number(found) && is_number(wanted) => Some(Self::Exact),
             Some(found) if found.is_integer() && matches!(wanted, ColumnType::Bool | ColumnType::Utf8) => {
@@ -127,8 +127,8 @@ impl Conversion {
             Self::Exact => exact(array, &target, rule, marks),
             Self::Clock(zone) => on_clock(array, zone, &target, rule, marks),
             Self::Nothing => Ok(new_null_array(&target, array.len())),
-            Self::Uuid => Ok(uuids(array)),
-            Self::Round => Ok(round(array, &target, rule, marks)?),
+            Self::Uuid => Ok(uuids(&unpacked(array)?)),
+            Self::Shorter => Ok(shorter(array, &target, rule, marks)?),
         }
     }
 }
@@ -186,6 +186,9 @@ fn is_number(column_type: ColumnType) -> bool {
 fn exact(array: &ArrayRef, target: &DataType, rule: &Rule, marks: &mut Marks) -> Result<ArrayRef, ArrowError> {
     let plain = unpacked(array)?;
     let there = cast_with_options(&plain, target, &NULL_ON_FAILURE)?;
+    if !target.is_floating() {
+        mark_nan(&plain, rule, marks)?;
+    }
     mark_lost(&plain, &there, Reason::OutOfRange, rule, marks);
     let back = cast_with_options(&there, plain.data_type(), &NULL_ON_FAILURE)?;
     let differs = cmp::distinct(&plain, &back)?;
@@ -193,13 +196,30 @@ fn exact(array: &ArrayRef, target: &DataType, rule: &Rule, marks: &mut Marks) ->
     Ok(there)
 }
 
-fn round(array: &ArrayRef, target: &DataType, rule: &Rule, marks: &mut Marks) -> Result<ArrayRef, ArrowError> {
+/// Marks rows that hold no number, where the table's column has one.
+fn mark_nan(array: &ArrayRef, rule: &Rule, marks: &mut Marks) -> Result<(), ArrowError> {
+    if array.data_type().is_floating() {
+        let numbers = cast_with_options(array, &DataType::Float64, &NULL_ON_FAILURE)?;
+        let numbers = numbers.as_primitive::<Float64Type>().iter().enumerate();
+        let nan = numbers.filter(|(_, number)| number.is_some_and(f64::is_nan));
+        nan.for_each(|(row, _)| marks.mark(row, rule.index, Reason::NotANumber));
+    }
+    Ok(())
+}
+
+/// Shorter floating-point numbers, of the same digits: `0.1` stays `0.1`.
+fn shorter(array: &ArrayRef, target: &DataType, rule: &Rule, marks: &mut Marks) -> Result<ArrayRef, ArrowError> {
     let plain = unpacked(array)?;
     let there = cast_with_options(&plain, target, &NULL_ON_FAILURE)?;
     let (before, after) = (plain.as_primitive::<Float64Type>(), there.as_primitive::<Float32Type>());
     for (row, (before, after)) in before.iter().zip(after).enumerate() {
-        if before.is_some_and(f64::is_finite) && after.is_some_and(f32::is_infinite) {
+        let (Some(before), Some(after)) = (before, after) else {
+            continue;
+        };
+        if before.is_finite() && after.is_infinite() {
             marks.mark(row, rule.index, Reason::OutOfRange);
+        } else if f64::from(after) != before && !before.is_nan() && after.to_string() != before.to_string() {
+            marks.mark(row, rule.index, Reason::LosesDigits);
         }
     }
     Ok(there)

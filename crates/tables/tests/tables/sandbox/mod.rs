@@ -251,6 +251,11 @@ columns = [
         load(&self.dataset(), &self.into, &self.stores, &self.keys, options).await
     }
 
+    /// Loads by another description than the sandbox's own.
+    pub async fn load_dataset(&self, dataset: &Dataset) -> Result<LoadReport, LoadError> {
+        load(dataset, &self.into, &self.stores, &self.keys, &self.options()).await
+    }
+
     pub async fn snapshot(&self) -> Snapshot {
         Snapshot::open(&self.into, "claims", None, &self.stores).await.unwrap()
     }
