@@ -103,6 +103,7 @@ impl From<std::io::Error> for Failure {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

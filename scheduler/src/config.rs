@@ -69,6 +69,9 @@ pub struct Limits {
     /// Joins of which a partition of the smaller side has more bytes are sorted and merged, others joined by hash. Default:
     /// 67,108,864.
     pub hash_join_bytes: usize,
+    /// Whether queries are planned once, before they run, as if rows lay anywhere. It is slower, and the way that is taken of
+    /// itself where planning after each stage fails: this is for looking at it. Default: false.
+    pub plan_once: bool,
 }
 
 impl Default for Limits {
@@ -77,6 +80,7 @@ impl Default for Limits {
             query_seconds: 3600,
             queries_per_person: 16,
             hash_join_bytes: 64 << 20,
+            plan_once: false,
         }
     }
 }

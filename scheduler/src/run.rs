@@ -56,14 +56,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let members = Arc::new(Members::default());
     let engine = engine::start(&members, to_executors.clone()).await?;
     let counters = Arc::new(Counters::default());
-    let limit = Duration::from_secs(config.limits.query_seconds);
-    let jobs = Jobs::new(
-        engine.clone(),
-        members.clone(),
-        counters.clone(),
-        limit,
-        config.limits.queries_per_person,
-    );
+    let jobs = Jobs::new(engine.clone(), members.clone(), counters.clone(), &config.limits);
     let queries = Queries::new(
         access.clone(),
         Arc::new(Sessions::new(datasets.clone(), config.limits.hash_join_bytes)?),

@@ -206,7 +206,8 @@ class Draw:
             case "big":
                 return Node(kind, self.one("0", "-1", "9223372036854775807", "3037000500"))
             case "dbl" | "approx":
-                value = self.one("0.5", "2.25", "0.0", "10.0", "3.75")
+                # No tie: as a number of two digits it would be rounded away from zero, and as a double to even.
+                value = self.one("0.75", "2.25", "0.0", "10.0", "3.75")
                 return Node(kind, value, f"{value}::DOUBLE")
             case "flt":
                 return Node(kind, f"CAST('{self.one('NaN', 'Infinity', '-0.0', '1e15')}' AS DOUBLE)")
@@ -527,9 +528,7 @@ class Draw:
         tail = [inner.source, inner.where]
         no = self.one("", "NOT ")
         if nested == "EXISTS":
-            text = f"{no}EXISTS (SELECT 1 FROM #0#1)"
-            # DuckDB takes `NOT EXISTS (…) IS NULL` for `NOT (EXISTS (…) IS NULL)`.
-            return self.node("bool", text, f"({text})", tail, nested)
+            return self.node("bool", f"{no}EXISTS (SELECT 1 FROM #0#1)", None, tail, nested)
         outside, inside = self.value(kind, min(depth, 1), place), self.value(kind, 1, within)
         if nested == "IN (SELECT)":
             return self.node("bool", f"(#0 {no}IN (SELECT #1 FROM #2#3))", None, [outside, inside, *tail], nested)

@@ -521,9 +521,10 @@ CAST : few > dbl : #0::DOUBLE
 TRY_CAST : text > int : TRY_CAST(#0 AS INTEGER)
   : CASE WHEN regexp_matches(#0, '^ *[-+]?[0-9]+ *$') THEN TRY_CAST(#0 AS INTEGER) END
 TRY_CAST : big > int : TRY_CAST(#0 AS INTEGER)
-TRY_CAST : text > day : TRY_CAST(#0 AS DATE)
+TRY_CAST : text > day : TRY_CAST(#0 AS DATE) : CASE WHEN NOT contains(#0, '/') THEN TRY_CAST(#0 AS DATE) END
 TRY_CAST : code > flt : TRY_CAST(#0 AS DOUBLE)
 TRY_CAST : text > bool : (TRY_CAST(#0 AS DATE) IS NULL)
+  : (CASE WHEN NOT contains(#0, '/') THEN TRY_CAST(#0 AS DATE) END IS NULL)
 literals : few > dbl : (#0 * 1.5) : (#0 * 1.5::DOUBLE)
 literals : text > bool : (#0 = 'it''s')
 literals : day > bool : (#0 > DATE '2020-02-29')
@@ -604,10 +605,10 @@ var_pop : dbl > approx : : var_pop(#0)
 stddev : dbl > approx : : stddev(#0)
 stddev_pop : int > approx
 covar_samp : dbl, int > approx : : covar_samp(#0, #1)
-corr : dbl, int > approx : : nullif(corr(#0, #1)#F, CAST('NaN' AS DOUBLE))
-regr_slope : dbl, int > approx : : nullif(regr_slope(#0, #1)#F, CAST('NaN' AS DOUBLE))
-regr_intercept : dbl, int > approx : : nullif(regr_intercept(#0, #1)#F, CAST('NaN' AS DOUBLE))
-regr_r2 : dbl, int > approx : : nullif(regr_r2(#0, #1)#F, CAST('NaN' AS DOUBLE))
+corr : dbl, int > approx : nullif(corr(#0, #1)#F, CAST('NaN' AS DOUBLE))
+regr_slope : dbl, int > approx : nullif(regr_slope(#0, #1)#F, CAST('NaN' AS DOUBLE))
+regr_intercept : dbl, int > approx : nullif(regr_intercept(#0, #1)#F, CAST('NaN' AS DOUBLE))
+regr_r2 : dbl, int > approx : nullif(regr_r2(#0, #1)#F, CAST('NaN' AS DOUBLE))
 regr_count : dbl, int > int
 approx_distinct : K > bool : (approx_distinct(#0)#F >= 0) : (count(#0)#F >= 0)
 array_agg : int > ints : array_agg(#0 ORDER BY #K)

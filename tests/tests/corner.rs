@@ -30,8 +30,8 @@ impl Corner {
         if python::interpreter()?.is_none() {
             return Ok(None);
         }
-        let started =
-            SHARED[executors - 1].get_or_init(|| start(executors, TASKS, None).map_err(|error| format!("{error:#}")));
+        let started = SHARED[executors - 1]
+            .get_or_init(|| start(executors, TASKS, Plan::default()).map_err(|error| format!("{error:#}")));
         started
             .as_ref()
             .map(Some)
@@ -46,13 +46,26 @@ impl Corner {
     /// A cluster for one test, with so many executors and tasks of each at once.
     pub fn of(executors: usize, tasks: usize) -> Result<Option<Self>> {
         python::interpreter()?
-            .map(|_| start(executors, tasks, None))
+            .map(|_| start(executors, tasks, Plan::default()))
             .transpose()
     }
 
     /// A cluster for one test that takes every side of a join for too large to be joined by hash.
     pub fn merging() -> Result<Option<Self>> {
-        python::interpreter()?.map(|_| start(2, TASKS, Some(1))).transpose()
+        let merging = Plan {
+            hash_join_bytes: Some(1),
+            ..Plan::default()
+        };
+        python::interpreter()?.map(|_| start(2, TASKS, merging)).transpose()
+    }
+
+    /// A cluster for one test that plans each query once, in the plainest way.
+    pub fn plain() -> Result<Option<Self>> {
+        let plain = Plan {
+            plan_once: true,
+            ..Plan::default()
+        };
+        python::interpreter()?.map(|_| start(2, TASKS, plain)).transpose()
     }
 
     /// The folder of the files that everybody reads.
@@ -82,7 +95,7 @@ impl Corner {
     }
 }
 
-fn start(executors: usize, tasks: usize, hash_join_bytes: Option<usize>) -> Result<Corner> {
+fn start(executors: usize, tasks: usize, plan: Plan) -> Result<Corner> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = place::scratch(&format!("corner-{}", std::process::id()))?.join(number.to_string());
@@ -96,9 +109,8 @@ fn start(executors: usize, tasks: usize, hash_join_bytes: Option<usize>) -> Resu
     let mut cluster = Sandbox::prepare(Plan {
         executors,
         tasks,
-        hash_join_bytes,
         datasets: DATASETS.to_vec(),
-        ..Plan::default()
+        ..plan
     })?;
     for dataset in DATASETS {
         printed(&mut cluster.load_file(&folder.join(format!("{dataset}.toml")))?)?;

@@ -4,6 +4,7 @@
 //!
 //! Read [`Listener`] for the serving side, [`ClientTls`] for the dialling side and [`pki`] for making certificates.
 
+mod arrivals;
 mod certificate;
 mod client;
 mod connection;
@@ -19,6 +20,7 @@ pub mod pki;
 mod principal;
 mod provider;
 mod refusal;
+mod refusal_log;
 mod server;
 mod signing;
 #[cfg(feature = "testing")]
@@ -27,6 +29,7 @@ mod trust;
 mod verifier;
 mod watched;
 
+pub use arrivals::{ArrivalLimits, Arrivals, Crowded, Place};
 pub use certificate::{LIFETIME_MAX_DAYS, Purpose};
 pub use client::{ClientTls, Expects};
 pub use connection::{Connection, Peer, Presence, peer, peer_of};

@@ -1,29 +1,32 @@
-//! A listening socket that yields only admitted connections. Handshakes run beside each other, each within a time limit;
-//! whoever fails is logged with the reason and never disturbs the others or ends the stream.
+//! A listening socket that yields only admitted connections. Handshakes run beside each other, each within a time limit and
+//! so many of one address (see [`crate::arrivals`]); whoever fails is logged with the reason, so many lines a minute, and
+//! never disturbs the others or ends the stream.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::arrivals::{ArrivalLimits, Arrivals, Place};
 use crate::guard::{Guarded, Standing};
 use crate::handshake::{ALPN, TIME_LIMIT, no_h2, reason};
+use crate::refusal_log::{RefusalLog, Told};
 use crate::server::{ServerHandshake, ServerTls};
 use crate::verifier::{Seen, Verifier};
 use crate::{Connection, IdentityError, Purpose};
 
-/// Handshakes under way at once; further connections are closed until one ends.
-const HANDSHAKES_MAX: usize = 1024;
+/// How long a peer may take to send its first byte: one that only holds a connection open has no longer.
+const FIRST_BYTE: Duration = Duration::from_secs(2);
 /// Admitted connections that wait for the server to take them.
 const WAITING_MAX: usize = 64;
 /// Pause after `accept` itself fails, as it does when the process is out of file descriptors.
@@ -62,10 +65,18 @@ impl Listener {
     }
 }
 
+/// A port, and what is said of those that it refuses.
+struct Port {
+    tls: ServerTls,
+    log: RefusalLog,
+}
+
 /// Accepts until the receiver is gone. Dropping the set of handshakes then ends those under way.
 async fn accept(listener: Listener, admitted: mpsc::Sender<io::Result<Connection>>) {
     let Listener { tcp, tls, .. } = listener;
-    let slots = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let log = RefusalLog::default();
+    let port = Arc::new(Port { tls, log });
+    let arrivals = Arrivals::new(ArrivalLimits::default());
     let mut handshakes = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -73,44 +84,92 @@ async fn accept(listener: Listener, admitted: mpsc::Sender<io::Result<Connection
             Some(_) = handshakes.join_next() => continue,
             () = admitted.closed() => return,
         };
-        match (accepted, slots.clone().try_acquire_owned()) {
-            (Ok((stream, address)), Ok(slot)) => {
-                let (tls, admitted) = (tls.clone(), admitted.clone());
+        let (stream, address) = match accepted {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                tracing::error!(listener = port.tls.listener(), %error, "cannot accept connections");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        match arrivals.enter(address.ip()) {
+            Ok(place) => {
+                let (port, admitted) = (Arc::clone(&port), admitted.clone());
                 handshakes.spawn(async move {
-                    let connection = welcome(&tls, stream, address).await;
-                    drop(slot);
-                    if let Some(connection) = connection {
+                    if let Some(connection) = port.welcome(stream, address, place).await {
                         let _ = admitted.send(Ok(connection)).await;
                     }
                 });
             }
-            (Ok((_, address)), Err(_)) => refused(&tls, address, None, "too many handshakes at once"),
-            (Err(error), _) => {
-                tracing::error!(listener = tls.listener(), %error, "cannot accept connections");
-                sleep(ACCEPT_PAUSE).await;
-            }
+            Err(crowded) => port.refused(address, None, &crowded.to_string()),
         }
     }
 }
 
-/// Shakes hands with one peer; the refused are logged here.
-async fn welcome(tls: &ServerTls, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
-    let handshake = match tls.handshake() {
-        Ok(handshake) => handshake,
-        Err(error) => {
-            tracing::error!(listener = tls.listener(), %error, "cannot configure tls");
-            return None;
-        }
-    };
-    let shaken = timeout(TIME_LIMIT, shake(&handshake, stream)).await;
-    let shaken = shaken.unwrap_or_else(|_| Err(format!("no handshake within {} s", TIME_LIMIT.as_secs())));
-    match shaken.and_then(|stream| admit(tls, &handshake, stream, address)) {
-        Ok(connection) => Some(connection),
-        Err(reason) => {
-            refused(tls, address, handshake.verifier.seen(), &reason);
-            None
+impl Port {
+    /// Shakes hands with one peer; the refused are logged here.
+    async fn welcome(&self, stream: TcpStream, address: SocketAddr, place: Place) -> Option<Connection> {
+        let handshake = match self.tls.handshake() {
+            Ok(handshake) => handshake,
+            Err(error) => {
+                tracing::error!(listener = self.tls.listener(), %error, "cannot configure tls");
+                return None;
+            }
+        };
+        let shaken = timeout(TIME_LIMIT, shake_in_turn(&handshake, stream, &place)).await;
+        let shaken = shaken.unwrap_or_else(|_| Err(format!("no handshake within {} s", TIME_LIMIT.as_secs())));
+        match shaken.and_then(|stream| admit(&self.tls, &handshake, stream, address)) {
+            Ok(connection) => {
+                place.admitted();
+                Some(connection)
+            }
+            Err(reason) => {
+                self.refused(address, handshake.verifier.seen(), &reason);
+                None
+            }
         }
     }
+
+    fn refused(&self, address: SocketAddr, seen: Option<Seen>, reason: &str) {
+        let claimed = seen
+            .as_ref()
+            .and_then(|seen| seen.claimed.as_ref())
+            .map(tracing::field::display);
+        let serial = seen.as_ref().map(|seen| seen.serial.as_str());
+        let listener = self.tls.listener();
+        let told = self.log.tell(reason, Instant::now());
+        if let Told::Line {
+            left_out: left_out @ 1..,
+        } = told
+        {
+            tracing::warn!(listener, reason, left_out, "refusals for this reason were not logged");
+        }
+        if told != Told::Nothing {
+            tracing::warn!(listener, peer = %address, claimed, serial, reason, "connection refused");
+        }
+        if told == Told::Last {
+            tracing::warn!(
+                listener,
+                reason,
+                "further refusals for this reason are counted, and logged in a minute"
+            );
+        }
+    }
+}
+
+/// Shakes hands once the peer has said something and its address has a turn.
+async fn shake_in_turn(
+    handshake: &ServerHandshake,
+    stream: TcpStream,
+    place: &Place,
+) -> Result<TlsStream<TcpStream>, String> {
+    match timeout(FIRST_BYTE, stream.peek(&mut [0])).await {
+        Err(_) => return Err(format!("no first byte within {} s", FIRST_BYTE.as_secs())),
+        Ok(Err(error)) => return Err(error.to_string()),
+        Ok(Ok(_)) => {}
+    }
+    let _turn = place.turn().await;
+    shake(handshake, stream).await
 }
 
 async fn shake(handshake: &ServerHandshake, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
@@ -169,13 +228,4 @@ fn admit(
 
 fn refusal(verifier: &Verifier) -> Option<String> {
     verifier.seen()?.verdict.err().map(|refusal| refusal.to_string())
-}
-
-fn refused(tls: &ServerTls, address: SocketAddr, seen: Option<Seen>, reason: &str) {
-    let claimed = seen
-        .as_ref()
-        .and_then(|seen| seen.claimed.as_ref())
-        .map(tracing::field::display);
-    let serial = seen.as_ref().map(|seen| seen.serial.as_str());
-    tracing::warn!(listener = tls.listener(), peer = %address, claimed, serial, reason, "connection refused");
 }

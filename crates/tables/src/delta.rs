@@ -169,8 +169,7 @@ impl DeltaLog {
         let rows = rows.ok_or_else(|| missing("number of rows"))?;
         let stats = stats.unwrap_or_else(|| json!({ ROWS: rows }).to_string());
         let size = u64::try_from(view.size()).map_err(|_| missing("size"))?;
-        let tags = view.add_action().tags.unwrap_or_default();
-        let loads = match tags.get(LOADS_TAG).cloned().flatten() {
+        let loads = match loads_tag(view) {
             None => BTreeSet::new(),
             Some(tag) => parsed_loads(&tag).ok_or_else(|| missing("readable list of loads"))?,
         };
@@ -328,6 +327,11 @@ impl DeltaLog {
 fn logged_rows(stats: &str) -> Option<u64> {
     let stats: serde_json::Value = serde_json::from_str(stats).ok()?;
     stats.get(ROWS)?.as_u64()
+}
+
+#[expect(deprecated, reason = "a view gives a file's tags in no other way")]
+fn loads_tag(view: &deltalake::kernel::LogicalFileView) -> Option<String> {
+    view.add_action().tags?.remove(LOADS_TAG)?
 }
 
 fn parsed_loads(tag: &str) -> Option<BTreeSet<u64>> {

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use super::errors;
 use super::planning::Planning;
 use super::standing::{Query, Standing, Submission};
+use crate::config::Limits;
 use crate::engine::Engine;
 use crate::internal::control::Members;
 use crate::metrics::Counters;
@@ -46,24 +47,25 @@ pub struct Jobs {
     counters: Arc<Counters>,
     limit: Duration,
     per_person: usize,
+    /// How queries are planned at first.
+    planning: Planning,
     queries: Mutex<HashMap<QueryId, Arc<Query>>>,
 }
 
 impl Jobs {
-    /// Jobs on this engine, each stopped after `limit`, `per_person` at once.
-    pub fn new(
-        engine: Engine,
-        members: Arc<Members>,
-        counters: Arc<Counters>,
-        limit: Duration,
-        per_person: usize,
-    ) -> Arc<Self> {
+    /// Jobs on this engine, within these limits.
+    pub fn new(engine: Engine, members: Arc<Members>, counters: Arc<Counters>, limits: &Limits) -> Arc<Self> {
+        let planning = match limits.plan_once {
+            true => Planning::Once,
+            false => Planning::ByShard,
+        };
         Arc::new(Self {
             engine,
             members,
             counters,
-            limit,
-            per_person,
+            limit: Duration::from_secs(limits.query_seconds),
+            per_person: limits.queries_per_person,
+            planning,
             queries: Mutex::default(),
         })
     }
@@ -129,7 +131,7 @@ impl Jobs {
     }
 
     fn enter(&self, who: &Principal, id: QueryId, submission: Option<Submission>) -> Arc<Query> {
-        let query = Arc::new(Query::new(id, who, submission));
+        let query = Arc::new(Query::new(id, who, submission, self.planning));
         self.queries.lock().insert(id, query.clone());
         self.counters.started.inc();
         query

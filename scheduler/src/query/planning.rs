@@ -53,8 +53,12 @@ impl Planning {
         if self == Planning::Once {
             // Ballista 55 divides both sides of a join that was to collect one, and leaves what was planned above it for one
             // partition as it is.
-            config.options_mut().optimizer.hash_join_single_partition_threshold = 0;
-            config.options_mut().optimizer.hash_join_single_partition_threshold_rows = 0;
+            let optimizer = &mut config.options_mut().optimizer;
+            optimizer.hash_join_single_partition_threshold = 0;
+            optimizer.hash_join_single_partition_threshold_rows = 0;
+            // Distribution is enforced once more when a stage has been cut out, whose inputs then have no statistics: what has
+            // all its rows in one partition would be dealt out again within each task.
+            optimizer.subset_repartition_threshold = 1;
         }
         let state = SessionStateBuilder::new_from_existing(context.state()).with_config(config);
         Arc::new(SessionContext::new_with_state(state.build()))

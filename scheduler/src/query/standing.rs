@@ -81,7 +81,7 @@ pub struct Query {
 
 impl Query {
     /// A query that has just been asked.
-    pub(super) fn new(id: QueryId, owner: &Principal, submission: Option<Submission>) -> Self {
+    pub(super) fn new(id: QueryId, owner: &Principal, submission: Option<Submission>, planning: Planning) -> Self {
         Self {
             id,
             owner: owner.clone(),
@@ -90,7 +90,7 @@ impl Query {
             job: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             released: AtomicBool::new(false),
-            planning: Mutex::new(Planning::ByShard),
+            planning: Mutex::new(planning),
             attempt: watch::Sender::new(0),
             standing: watch::Sender::new(Standing::Running),
             withdrawn: watch::Sender::new(None),
@@ -235,7 +235,7 @@ mod tests {
             partitions: 1,
             together: 1,
         };
-        Query::new(QueryId::new(), &person("alice"), Some(submission))
+        Query::new(QueryId::new(), &person("alice"), Some(submission), Planning::ByShard)
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Plan {
     pub partition_memory: &'static str,
     /// Joins of larger sides are merged; the scheduler's own choice if there is nothing.
     pub hash_join_bytes: Option<usize>,
+    /// Whether queries are planned once, in the plainest way.
+    pub plan_once: bool,
     /// Where tables go instead of a folder of the sandbox.
     pub bucket: Option<Bucket>,
     /// The datasets whose keys the keyring holds.
@@ -78,6 +80,7 @@ impl Default for Plan {
             memory: "512MiB",
             partition_memory: "64MiB",
             hash_join_bytes: None,
+            plan_once: false,
             bucket: None,
             datasets: vec!["claims", "omop"],
             held_classes: None,

@@ -163,7 +163,7 @@ impl Sandbox {
             grants.push(("carol", "claims", &WITHOUT_HEALTH));
         }
         folder.write_access(&grants)?;
-        folder.write_scheduler(&self.ports, &self.location(), bucket, self.plan.hash_join_bytes)?;
+        folder.write_scheduler(&self.ports, &self.location(), bucket, &limits(&self.plan))?;
         let keys = match self.plan.hsm {
             true => Hsm(&self.folder).settings()?,
             false => keyring_settings(&self.daemons_keyring()?),
@@ -188,5 +188,15 @@ impl Sandbox {
             folder.write_executor(&settings, bucket)?;
         }
         Ok(())
+    }
+}
+
+/// The scheduler's limits that are not its own choice.
+fn limits(plan: &super::Plan) -> String {
+    let joins = plan.hash_join_bytes.map(|bytes| format!("hash_join_bytes = {bytes}\n"));
+    let once = plan.plan_once.then(|| "plan_once = true\n".to_owned());
+    match (joins, once) {
+        (None, None) => String::new(),
+        (joins, once) => format!("[limits]\n{}{}", joins.unwrap_or_default(), once.unwrap_or_default()),
     }
 }

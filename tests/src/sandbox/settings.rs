@@ -78,9 +78,8 @@ impl Folder {
         ports: &Ports,
         location: &str,
         bucket: Option<&Bucket>,
-        hash_join_bytes: Option<usize>,
+        limits: &str,
     ) -> Result<PathBuf> {
-        let limits = hash_join_bytes.map(|bytes| format!("[limits]\nhash_join_bytes = {bytes}\n"));
         let text = format!(
             "access = {:?}\ndrain_seconds = 5\n[listen]\nclient = \"{}\"\ninternal = \"{}\"\nhealth = \"{}\"\n\
              [data]\nlocation = {location:?}\nrefresh_seconds = 1\n{}[grants]\n{}{}{}",
@@ -88,7 +87,7 @@ impl Folder {
             ports.client,
             ports.internal,
             ports.health,
-            limits.unwrap_or_default(),
+            limits,
             self.certificate_lines("scheduler-signing"),
             self.tls("scheduler", &["server", "client"]),
             storage(bucket),

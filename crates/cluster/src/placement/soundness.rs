@@ -11,6 +11,7 @@
 //! | nested-loop, cross and collecting hash join | the left side whole; the right one any rows if each row that comes out is decided by one row of it, and every row otherwise |
 //! | global limit, single aggregate, merge | every row; Ballista leaves what is below whole |
 //! | union | parts that are all split |
+//! | repartition within the stage | no total: each task would deal out all of it |
 //! | union in one task | every row of each part |
 //!
 //! Whether a stage is split or not, a node that needs all rows of an input as one partition must have one
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use datafusion::common::{Result, internal_err};
 use datafusion::physical_expr::Distribution;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode, SortMergeJoinExec};
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
@@ -52,6 +54,9 @@ pub fn check_inputs(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
 pub fn check_split(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     if collapses(plan) {
         return Ok(());
+    }
+    if plan.is::<RepartitionExec>() && plan.children().into_iter().all(is_total) {
+        return internal_err!("a total is dealt out within a stage that is split over tasks");
     }
     if plan.is::<UnionExec>() && plan.children().into_iter().any(is_total) {
         return internal_err!("a union of totals is split over tasks");
@@ -105,6 +110,18 @@ mod tests {
         assert!(check_split(&union(vec![total(), total(), total()])).is_err());
         assert!(check_split(&union(vec![leaf(2), total()])).is_err());
         assert!(check_split(&union(vec![leaf(2), leaf(1)])).is_ok());
+    }
+
+    #[test]
+    fn a_total_is_not_dealt_out_by_each_task() {
+        use datafusion::physical_plan::Partitioning;
+        let dealt = |input| {
+            let repartition = RepartitionExec::try_new(input, Partitioning::RoundRobinBatch(4)).unwrap();
+            Arc::new(repartition) as Arc<dyn ExecutionPlan>
+        };
+        assert!(check_split(&dealt(total())).is_err() && check_split(&dealt(leaf(1))).is_ok());
+        let collected: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(dealt(total())));
+        assert!(check_split(&collected).is_ok());
     }
 
     #[test]

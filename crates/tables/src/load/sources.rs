@@ -52,8 +52,8 @@ impl<'a> Sources<'a> {
                 .iter()
                 .rev()
                 .find(|record| record.path == file.url.as_str())?;
-            let changed = !record.is_of(print) && !(is_known(print) && is_there(record));
-            changed.then_some(record)
+            let is_lost = !is_known(print) || !is_there(record);
+            (is_lost && !record.is_of(print)).then_some(record)
         };
         self.now.iter().filter_map(before).collect()
     }
@@ -81,6 +81,7 @@ impl<'a> Sources<'a> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use url::Url;
 

@@ -244,5 +244,21 @@ fn check_layout(root: &DatasetRoot, table: &TableSnapshot) -> Result<(), Snapsho
     if let Some(file) = table.files.iter().find(misplaced) {
         return refuse(format!("file {} lies in no shard of the split set", file.path()));
     }
+    if let Some(file) = table.files.iter().find(|file| !stands_in_its_place(file.logged())) {
+        return refuse(format!(
+            "file {} is logged in a shard that its path does not name",
+            file.path()
+        ));
+    }
     Ok(())
+}
+
+/// Whether a file's path is the one that it was written under: in the folder of the shard that the log says, and of a name
+/// that our writers give. A log whose shards were exchanged would have rows looked for where they are not.
+fn stands_in_its_place(file: &LoggedFile) -> bool {
+    let name = match file.shard {
+        Some(shard) => file.path.strip_prefix(&format!("shard={shard:04}/")),
+        None => Some(file.path.as_str()),
+    };
+    name.is_some_and(|name| name.starts_with("part-") && name.ends_with(".parquet") && !name.contains('/'))
 }

@@ -8,6 +8,7 @@ use crate::sandbox::{Dispensing, Sandbox, dispensings, patients, shown_sorted};
 use chrono::TimeDelta;
 use parcours_tables::latest_version;
 use parcours_tables::vacuum::{VacuumOptions, vacuum};
+use parcours_tables::verify::{VerifyOptions, verify};
 
 struct Trial {
     store: Arc<FaultyStore>,
@@ -94,6 +95,9 @@ impl Trial {
         let (into, stores) = (&self.sandbox.into, &self.sandbox.stores);
         vacuum(into, "claims", stores, &options).await.unwrap();
         assert_eq!(self.left_over().await, Vec::<String>::new(), "{fault:?}: after vacuum");
+        let looking = VerifyOptions::default();
+        let verified = verify(into, "claims", stores, &self.sandbox.keys, &looking).await;
+        assert_eq!(verified.unwrap().faults, [], "{fault:?}");
         let again = vacuum(into, "claims", stores, &options).await.unwrap();
         assert!(again.litter.is_empty(), "{fault:?}: {:?}", again.litter);
         assert_eq!(

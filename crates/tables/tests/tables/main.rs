@@ -3,6 +3,7 @@
 
 mod compact;
 mod flatten;
+mod layouts;
 mod load_again;
 mod load_faults;
 mod load_growth;

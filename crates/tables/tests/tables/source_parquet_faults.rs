@@ -105,3 +105,26 @@ async fn a_row_that_no_message_holds_is_a_bad_row() {
     let error = Fixture::of("t.parquet", content, columns, "").error().await;
     assert_eq!(error, "t.parquet row 2, column w: a row of more than 8 MiB");
 }
+
+/// The index that pandas writes beside a frame's columns may be meant, or not.
+#[tokio::test]
+async fn an_index_of_pandas_is_described_or_ignored() {
+    let column = |texts: &[&str]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([
+        ("id", column(&["p"])),
+        ("v", column(&["x"])),
+        ("__index_level_0__", column(&["7"])),
+    ])
+    .unwrap();
+    let mut content = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut content, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let error = Fixture::of("t.parquet", &content, TEXT, "").error().await;
+    assert!(
+        error.contains("__index_level_0__: describe them, or list them under ignore"),
+        "{error}"
+    );
+    let ignoring = Fixture::of("t.parquet", &content, TEXT, "ignore = [\"__index_level_0__\"]");
+    assert_eq!(ignoring.rows(ReadOptions::default()).await.unwrap(), [["p", "x"]]);
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
 use datafusion::arrow::compute::{cast, concat_batches, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use parcours_tables::Snapshot;
 use parcours_tables::verify::{FaultKind, Verified, VerifyError, VerifyOptions, verify};
 
 use crate::sandbox::{Sandbox, dispensings, patients};
@@ -310,8 +311,14 @@ async fn a_file_in_the_folder_of_another_shard_is_found() {
     );
     assert_ne!(told, text);
     std::fs::write(&log, told).unwrap();
-    let kinds: Vec<FaultKind> = verified(&sandbox).await.faults.iter().map(|fault| fault.kind).collect();
-    assert_eq!(kinds, [FaultKind::Place, FaultKind::WrongShard]);
+    let refused = verify_with(&sandbox, VerifyOptions::default())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("is logged in a shard that its path does not name"),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,4 +341,56 @@ async fn bounds_in_the_log_are_told() {
     let report = verified(&sandbox).await;
     assert_eq!(faults(&report), [(FaultKind::Disclosure, None, None, 0); 2]);
     assert_eq!(report.faults[0].column.as_deref(), Some("quantity"));
+}
+
+/// Changes the newest line of a table's log that adds a file of `shard`.
+fn edit_log(sandbox: &Sandbox, shard: &str, change: impl Fn(&mut serde_json::Value)) {
+    let log = sandbox.dir.path().join("tables/claims/dispensing/_delta_log");
+    let mut commits: Vec<PathBuf> = std::fs::read_dir(log)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    commits.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    commits.sort();
+    let commit = commits.last().unwrap();
+    let mut changed = 0;
+    let written = std::fs::read_to_string(commit).unwrap();
+    let edited = written.lines().map(|line| {
+        let mut action: serde_json::Value = serde_json::from_str(line).unwrap();
+        if action["add"]["partitionValues"]["shard"] == shard {
+            change(&mut action["add"]);
+            changed += 1;
+        }
+        format!("{action}\n")
+    });
+    let edited: String = edited.collect();
+    assert_eq!(changed, 1);
+    std::fs::write(commit, edited).unwrap();
+}
+
+/// A log says where each file's rows are, and is not encrypted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_puts_files_elsewhere_is_refused() {
+    type Edit = fn(&mut serde_json::Value);
+    let edits: [(&str, Edit); 3] = [
+        ("another shard", |add| add["partitionValues"]["shard"] = "2".into()),
+        ("another folder", |add| {
+            let path = add["path"].as_str().unwrap().replace("shard=0001", "shard=0001/deeper");
+            add["path"] = path.into();
+        }),
+        ("another name", |add| {
+            let path = add["path"].as_str().unwrap().replace("part-", "other-");
+            add["path"] = path.into();
+        }),
+    ];
+    for (kind, edit) in edits {
+        let sandbox = loaded().await;
+        edit_log(&sandbox, "1", edit);
+        let opened = Snapshot::open(&sandbox.into, "claims", None, &sandbox.stores).await;
+        let error = opened.err().unwrap_or_else(|| panic!("{kind} was served")).to_string();
+        assert!(
+            error.contains("is logged in a shard that its path does not name"),
+            "{kind}: {error}"
+        );
+    }
 }

@@ -21,7 +21,12 @@ async fn jobs(per_person: usize) -> Arc<Jobs> {
     let tls = ClientTls::open(files, pki.trust_domain(), Expects::AnyExecutor).unwrap();
     let members = Arc::new(Members::default());
     let engine = engine::start(&members, tls).await.unwrap();
-    Jobs::new(engine, members, Arc::default(), Duration::from_secs(60), per_person)
+    let limits = Limits {
+        query_seconds: 60,
+        queries_per_person: per_person,
+        ..Limits::default()
+    };
+    Jobs::new(engine, members, Arc::default(), &limits)
 }
 
 fn submission() -> Submission {
