@@ -244,10 +244,8 @@ class Draw:
         cast = f"CAST(? AS {forms.TYPES[kind]})"
         feature = f"parameter of {name}"
         self.pending.discard(feature)
-        # A bare parameter has the type of what stands beside it, such as an interval or an integer.
-        said = (
-            self.one("?", cast) if bare and forms.TYPES[kind] in ("INTEGER", "BIGINT", "VARCHAR", "BOOLEAN") else cast
-        )
+        # A bare parameter has the type of what stands beside it: of numbers that is a double in `round(?)` or `sign(?)`.
+        said = self.one("?", cast) if bare and forms.TYPES[kind] in ("VARCHAR", "BOOLEAN") else cast
         return Node(kind, said, cast, feature=feature, bound=f"{typed} {self.one(*values)}")
 
     def constant(self, kind, bare=True):
