@@ -238,6 +238,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn scans_are_granted_what_the_grant_says_to_its_holder() {
+        let site = Site::new();
+        let grant = TaskGrant::verify(&site.keys.signatures, &site.token("J1", EXECUTOR)).unwrap();
+        let holder = || Grants::none().held_by("spiffe://hospital.example/user/alice");
+        assert_eq!(
+            grants(&grant, |terms| &terms.classes),
+            holder().with("claims", [Health, Plain])
+        );
+        assert_eq!(grants(&grant, |terms| &terms.reads), holder().with("claims", [Health]));
+    }
+
+    #[tokio::test]
+    async fn the_daemon_is_followed_for_good() {
+        let site = Site::new();
+        let following = tokio::time::timeout(Duration::from_millis(200), site.keys.follow());
+        assert!(following.await.is_err(), "it ended while nobody listened");
+    }
+
+    #[tokio::test]
     async fn a_task_ends_when_what_it_reads_may_no_longer_be_used() {
         let site = Site::new();
         let granted = site.keys.of_task(&site.token("J1", EXECUTOR), "J1", EXECUTOR).unwrap();

@@ -23,8 +23,10 @@ use datafusion::physical_expr::{LexOrdering, LexRequirement, PhysicalSortExpr, P
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::windows::BoundedWindowAggExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, replace_children_if_necessary};
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, InputOrderMode, replace_children_if_necessary,
+};
 
 use super::joins::Join;
 use super::node::{Node, Operator, Partition, Run};
@@ -150,14 +152,13 @@ fn in_order(plan: Arc<dyn ExecutionPlan>, order: &LexOrdering) -> Result<Arc<dyn
     })
 }
 
-/// The plan, where the input of each window that takes its partitions as they come declares the order of all of their columns.
-/// That groups come in the order of one of them is enough for the engine to plan such a window, since no two groups are alike
-/// in it, and not to run it (DataFusion 55): `PARTITION BY patient, last_rank` over groups by patient. To be called last, when
-/// inputs declare what they declare as they run.
+/// Returns the plan with a sort below each window whose input does not declare the order of all columns of its partitions.
+/// DataFusion 55 plans such windows and does not run them: where groups come in the order of one of their columns, since no two
+/// groups are alike in it (`PARTITION BY patient, last_rank` over groups by patient), and over a side that turned out to be
+/// empty. To be called last, when inputs declare what they declare as they run.
 pub(crate) fn windows_in_order(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
-        let window = node.downcast_ref::<BoundedWindowAggExec>();
-        let Some(window) = window.filter(|window| window.partition_by_sort_keys().is_err()) else {
+        let Some(input) = unordered_input(&node) else {
             return Ok(Transformed::no(node));
         };
         let required = node.required_input_ordering().into_iter().flatten().next();
@@ -165,13 +166,32 @@ pub(crate) fn windows_in_order(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn E
         let Some(order) = order else {
             return Ok(Transformed::no(node));
         };
-        let sorted = SortExec::new(order.clone(), Arc::clone(window.input())).with_preserve_partitioning(true);
+        let sorted = SortExec::new(order.clone(), input).with_preserve_partitioning(true);
         // Of what is known besides, the engine would leave out of the order what it takes for needless.
         let declared = EquivalenceProperties::new_with_orderings(sorted.schema(), [order]);
         let sorted = Node::declaring(Arc::new(sorted), AsTheyCome, declared);
         replace_children_if_necessary(Arc::clone(&node), vec![sorted]).map(Transformed::yes)
     })
     .data()
+}
+
+/// The input of a window that could not tell its partitions apart by the order that the input declares.
+fn unordered_input(node: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    if let Some(window) = node.downcast_ref::<WindowAggExec>() {
+        let partition_by = window.window_expr().first()?.partition_by();
+        let declared = window.partition_by_sort_keys();
+        let all = declared.is_ok_and(|declared| declared.len() == partition_by.len());
+        return (!all).then(|| Arc::clone(window.input()));
+    }
+    let window = node.downcast_ref::<BoundedWindowAggExec>()?;
+    let partition_by = window.window_expr().first()?.partition_by();
+    let declared = window.partition_by_sort_keys();
+    let needed = match window.input_order_mode {
+        InputOrderMode::Sorted => partition_by.len(),
+        InputOrderMode::PartiallySorted(_) | InputOrderMode::Linear => 0,
+    };
+    let all = declared.is_ok_and(|declared| declared.len() >= needed);
+    (!all).then(|| Arc::clone(window.input()))
 }
 
 /// Returns a sort within runs for a sort of rows that are in the order of its first columns already.
@@ -334,6 +354,34 @@ mod tests {
                 let theirs = answer(self::plan(&unordered, &sql).await, &unordered).await;
                 assert_eq!(ours, theirs, "{sql}\n{shown}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn windows_run_over_inputs_that_declare_less_than_they_need() {
+        let context = both_tables(60, 64, true).await;
+        let window = |function: &str| {
+            format!("SELECT {function} OVER (PARTITION BY n ORDER BY d, p, c ROWS BETWEEN {{}}) AS v FROM t")
+        };
+        let whole = "UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING";
+        let bounded = "UNBOUNDED PRECEDING AND CURRENT ROW";
+        for (function, frame) in [("max(d)", whole), ("count(*)", bounded), ("ntile(3)", whole)] {
+            let sql = window(function).replace("{}", frame);
+            let planned = plan(&context, &sql).await;
+            let expected = answer(Arc::clone(&planned), &context).await;
+            // The same over rows whose order nobody declares, as a side that turned out to be empty has none.
+            let unsorted = planned.transform_up(|node| {
+                Ok(match node.downcast_ref::<SortExec>() {
+                    Some(sort) => Transformed::yes(Arc::clone(sort.input())),
+                    None => Transformed::no(node),
+                })
+            });
+            let unsorted = unsorted.data().unwrap();
+            assert_eq!(
+                answer(windows_in_order(unsorted).unwrap(), &context).await,
+                expected,
+                "{sql}"
+            );
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Functions of lists that count: `array_length`, `array_position` and their like. The engine's are unsigned, and a number
-//! that is added to an unsigned one becomes a DECIMAL; here they are BIGINT.
+//! that is added to an unsigned one becomes a DECIMAL; here they are BIGINT. Of no rows they give no rows, where the engine's
+//! `array_positions` (DataFusion 55) gives one.
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::new_empty_array;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
 use datafusion::functions_nested::{cardinality, dimension, length, position};
@@ -61,6 +63,9 @@ impl ScalarUDFImpl for Signed {
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let returned = args.return_type().clone();
+        if args.number_rows == 0 {
+            return Ok(ColumnarValue::Array(new_empty_array(&returned)));
+        }
         let types: Vec<DataType> = args.args.iter().map(ColumnarValue::data_type).collect();
         let of = self.unsigned.return_type(&types)?;
         args.return_field = Arc::new(Field::new(self.name(), of, true));

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::context::SessionState;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::logical_expr::ColumnarValue;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as Parsed;
 
@@ -344,4 +348,42 @@ async fn every_example_passes() {
         }
     }
     assert!(planned > 200, "{planned} examples were planned");
+}
+
+/// Joins hand on batches without rows, and nobody's example has one.
+#[tokio::test]
+async fn functions_of_no_rows_give_no_rows() {
+    let context = SessionContext::new_with_state(session());
+    for table in TABLES {
+        context.sql(table).await.unwrap();
+    }
+    let state = context.state();
+    let mut evaluated = 0;
+    for entry in [Kind::Scalar, Kind::Operator].into_iter().flat_map(entries) {
+        let Ok(plan) = state.create_logical_plan(&without_hints(&entry.example)).await else {
+            continue;
+        };
+        let Ok(plan) = state.optimize(&plan) else { continue };
+        plan.apply(|node| {
+            let Some(input) = node.inputs().first().map(|input| Arc::clone(input.schema())) else {
+                return Ok(TreeNodeRecursion::Continue);
+            };
+            let none = RecordBatch::new_empty(Arc::clone(input.inner()));
+            for expr in node.expressions() {
+                // Aggregates and windows are none of those that are evaluated by themselves.
+                let Ok(expr) = state.create_physical_expr(expr, &input) else {
+                    continue;
+                };
+                match expr.evaluate(&none) {
+                    Ok(ColumnarValue::Array(rows)) => assert_eq!(rows.len(), 0, "{}: {expr}", entry.name),
+                    Ok(ColumnarValue::Scalar(_)) => {}
+                    Err(error) => panic!("{}: {expr}: {error}", entry.name),
+                }
+                evaluated += 1;
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+    }
+    assert!(evaluated > 200, "{evaluated} expressions were evaluated");
 }

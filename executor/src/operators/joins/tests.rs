@@ -1,6 +1,8 @@
 //! Joins within bounds beside the engine's.
 #![allow(clippy::unwrap_used)]
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -10,14 +12,15 @@ use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinSide, JoinType, NullEquality};
 use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
-use datafusion::logical_expr::Operator;
+use datafusion::logical_expr::{Operator, col};
+use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions, reset_plan_states};
 use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, collect_partitioned, displayable};
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
 
 use crate::operators::fixtures::{answer, both_tables, context, plan, rows};
 use crate::operators::put_into;
@@ -224,5 +227,71 @@ async fn what_fails_for_nobody_does_not_fail() {
     let plan = plan(&context, sql).await;
     let ours = put_into(Arc::clone(&plan)).unwrap();
     assert_eq!(patient_joins(&ours).len(), 1);
+    assert_eq!(answer(ours, &context).await, answer(plan, &context).await);
+}
+
+/// Both tables, read from files of their own. A scan can put patients out as codes, which tables in memory cannot.
+async fn scanned(folder: &Path) -> SessionContext {
+    let memory = both_tables(200, 64, true).await;
+    let files = SessionContext::new_with_state(memory.state());
+    let text = "SET datafusion.execution.parquet.schema_force_view_types = false";
+    files.sql(text).await.unwrap().collect().await.unwrap();
+    let order = || vec![vec![col("p").sort(true, false), col("d").sort(true, false)]];
+    for table in ["t", "s"] {
+        let rows = memory.table(table).await.unwrap().collect().await.unwrap();
+        let path = folder.join(format!("{table}.parquet"));
+        let mut file = ArrowWriter::try_new(File::create(&path).unwrap(), rows[0].schema(), None).unwrap();
+        rows.iter().for_each(|rows| file.write(rows).unwrap());
+        file.close().unwrap();
+        let options = ParquetReadOptions::default().file_sort_order(order());
+        let path = path.to_str().unwrap();
+        files.deregister_table(table).unwrap();
+        files.register_parquet(table, path, options).await.unwrap();
+    }
+    files
+}
+
+#[tokio::test]
+async fn patients_that_nobody_reads_are_joined_by_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = scanned(folder.path()).await;
+    for sql in [
+        "SELECT t.n, s.d FROM t JOIN s ON s.p = t.p AND s.d > t.d",
+        "SELECT s.n, t.d, t.c FROM t JOIN s ON s.p = t.p AND s.d BETWEEN t.d AND t.d + INTERVAL '30' DAY AND s.c <> t.c",
+        "SELECT t.n, s.c FROM t LEFT JOIN s ON s.p = t.p AND s.n < t.n",
+        "SELECT t.c, s.d, s.n FROM t FULL JOIN s ON s.p = t.p AND s.n >= t.n AND s.d <> t.d",
+        "SELECT t.d, t.n FROM t WHERE NOT EXISTS (SELECT 1 FROM s WHERE s.p = t.p AND s.n > t.n)",
+    ] {
+        let plan = plan(&context, sql).await;
+        let ours = put_into(Arc::clone(&plan)).unwrap();
+        let shown = displayable(ours.as_ref()).indent(false).to_string();
+        let joins = patient_joins(&ours);
+        assert_eq!(joins.len(), 1, "{sql}\n{shown}");
+        for side in joins[0].children() {
+            let is_code = |field: &Arc<Field>| matches!(field.data_type(), DataType::Dictionary(..));
+            let schema = side.schema();
+            assert_eq!(
+                schema.fields().iter().filter(|field| is_code(field)).count(),
+                1,
+                "{sql}\n{shown}"
+            );
+            assert!(schema.field_with_name("p").is_err(), "{sql}\n{shown}");
+        }
+        assert_eq!(
+            answer(ours, &context).await,
+            answer(plan, &context).await,
+            "{sql}\n{shown}"
+        );
+    }
+    // Whose text comes out is read as text.
+    let plan = plan(
+        &context,
+        "SELECT t.p, s.p AS q FROM t LEFT JOIN s ON s.p = t.p AND s.d > t.d",
+    )
+    .await;
+    let ours = put_into(Arc::clone(&plan)).unwrap();
+    let joins = patient_joins(&ours);
+    let sides = joins[0].children();
+    assert!(sides.iter().all(|side| side.schema().field_with_name("p").is_ok()));
     assert_eq!(answer(ours, &context).await, answer(plan, &context).await);
 }
