@@ -22,6 +22,9 @@ pub trait QueryPort: Send + Sync + 'static {
     /// What this principal may see: nothing that is not granted appears.
     async fn catalog(&self, who: &Principal) -> Result<VisibleCatalog, QueryError>;
 
+    /// Refuses a principal to whom nothing is granted. Asked before anything else that they send is looked at.
+    fn check_granted(&self, who: &Principal) -> Result<(), QueryError>;
+
     /// Parses, plans and admits one statement without executing it. Placeholders are `$1`, `$2`, …
     async fn prepare(&self, who: &Principal, sql: &str) -> Result<Arc<Self::Statement>, QueryError>;
 

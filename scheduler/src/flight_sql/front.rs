@@ -60,7 +60,8 @@ impl<Q: QueryPort> Front<Q> {
     }
 
     /// The text of a statement as it arrived, its placeholders numbered.
-    pub fn text(sql: &str) -> Result<Prepared, Status> {
+    pub fn text(&self, who: &Principal, sql: &str) -> Result<Prepared, Status> {
+        self.port.check_granted(who)?;
         if sql.len() > LONGEST_STATEMENT {
             return Err(HandleError::TooLong { bytes: sql.len() }.into());
         }
@@ -77,7 +78,7 @@ impl<Q: QueryPort> Front<Q> {
 
     /// Plans a statement and seals it into a handle.
     pub async fn prepare(&self, who: &Principal, sql: &str) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let prepared = Self::text(sql)?;
+        let prepared = self.text(who, sql)?;
         let statement = self.port.prepare(who, &prepared.sql).await?;
         let parameters = columns::described_parameters(statement.parameters());
         Ok(ActionCreatePreparedStatementResult {
@@ -98,6 +99,7 @@ impl<Q: QueryPort> Front<Q> {
     where
         S: Stream<Item = Result<FlightData, Status>> + Send + Unpin,
     {
+        self.port.check_granted(who)?;
         let prepared = self.open(who, handle)?;
         let parameters = Some(parameters::receive(messages).await?);
         Ok(self.sealer.seal(who, &Prepared { parameters, ..prepared })?)

@@ -42,7 +42,7 @@ impl<Q: QueryPort> FlightSql<Q> {
         match command {
             Command::CommandStatementQuery(query) => {
                 outside_transactions(query.transaction_id.as_ref())?;
-                Front::<Q>::text(&query.query).map(Some)
+                self.front.text(who, &query.query).map(Some)
             }
             Command::CommandPreparedStatementQuery(query) => {
                 self.front.open(who, &query.prepared_statement_handle).map(Some)

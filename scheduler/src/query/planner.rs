@@ -31,6 +31,9 @@ use crate::port::QueryError;
 /// The schema in which tables describe the catalog itself.
 const INFORMATION_SCHEMA: &str = "information_schema";
 
+/// What a person is told to whom nothing is granted.
+const NOTHING_GRANTED: &str = "nothing is granted to you, ask the operator of the cluster for access";
+
 /// A plan that was found to be within a grant, and what it reads.
 #[derive(Clone)]
 pub struct Admitted {
@@ -40,6 +43,17 @@ pub struct Admitted {
     pub optimized: LogicalPlan,
     /// What it reads.
     pub touched: Touched,
+}
+
+/// Refuses a person to whom nothing is granted. Nothing that they send is read before: a statement can cost much by its mere
+/// form, and there is nothing that they could ask.
+pub fn check_granted(grant: &Grant) -> Result<(), QueryError> {
+    match grant.datasets().next() {
+        Some(_) => Ok(()),
+        None => Err(QueryError::Denied {
+            message: NOTHING_GRANTED.to_owned(),
+        }),
+    }
 }
 
 /// Plans statements.
@@ -56,6 +70,7 @@ impl Planner {
 
     /// Plans one statement for what a person sees. A statement with parameters is admitted when they are bound.
     pub async fn prepare(&self, view: &View, sql: &str) -> Result<Statement, QueryError> {
+        check_granted(&view.grant)?;
         let context = self
             .sessions
             .context(view, "planning", 1, None)

@@ -13,7 +13,7 @@ use parcours_identity::Principal;
 use super::errors::of_planning;
 use super::jobs::Jobs;
 use super::local;
-use super::planner::Planner;
+use super::planner::{self, Planner};
 use super::results::Relay;
 use super::session::{Sessions, View};
 use super::standing::Submission;
@@ -60,6 +60,10 @@ impl QueryPort for Queries {
             name: CATALOG.to_owned(),
             schemas,
         })
+    }
+
+    fn check_granted(&self, who: &Principal) -> Result<(), QueryError> {
+        planner::check_granted(&self.access.grant(who))
     }
 
     async fn prepare(&self, who: &Principal, sql: &str) -> Result<Arc<Statement>, QueryError> {

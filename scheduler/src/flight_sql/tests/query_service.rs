@@ -187,6 +187,15 @@ impl QueryPort for SingleProcess {
         })
     }
 
+    fn check_granted(&self, who: &Principal) -> Result<(), QueryError> {
+        match who.role() {
+            Role::User(name) if name == "mallory" => Err(QueryError::Denied {
+                message: "nothing is granted to you".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     async fn prepare(&self, _who: &Principal, sql: &str) -> Result<Arc<Planned>, QueryError> {
         self.prepared.fetch_add(1, Ordering::Relaxed);
         let state = self.context.state();

@@ -366,3 +366,23 @@ async fn only_people_are_served() {
     );
     assert_eq!(house.service.prepared(), 0);
 }
+
+#[tokio::test]
+async fn nothing_of_a_person_is_read_to_whom_nothing_is_granted() {
+    let house = House::open().await;
+    let mut mallory = house.user("mallory").await;
+    let says = "nothing is granted to you";
+    for sql in ["select 1", "selec 1", "select '?"] {
+        let denied = Code::PermissionDenied;
+        assert_refused(mallory.execute(sql.into(), None).await, denied, says);
+        assert_refused(mallory.prepare(sql.into(), None).await, denied, says);
+    }
+    let command = CommandStatementQuery {
+        query: "select 1".into(),
+        transaction_id: None,
+    };
+    let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
+    let refusal = mallory.inner_mut().get_schema(descriptor).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::PermissionDenied);
+    assert_eq!(house.service.prepared(), 0);
+}

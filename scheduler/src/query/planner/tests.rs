@@ -6,7 +6,7 @@ use datafusion::scalar::ScalarValue;
 use parcours_keys::ColumnClass::{self, Health, Identity, Plain, Quasi};
 
 use super::*;
-use crate::query::testing::{Claims, all_but};
+use crate::query::testing::{Claims, all_but, granted, person};
 
 /// Statements over the sharded table, and the classes that each of them reads.
 const STATEMENTS: [(&str, &[ColumnClass]); 15] = [
@@ -108,14 +108,31 @@ async fn an_explanation_is_admitted_as_what_it_explains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_granted_of_nothing_does_not_exist() {
+async fn a_dataset_of_which_nothing_is_granted_does_not_exist() {
     let claims = Claims::load().await;
     let planner = Planner::new(claims.sessions.clone());
-    let view = claims.view("alice", []);
+    let mut grant = granted([]);
+    grant.allow("omop", [Plain]);
+    let view = claims.sessions.view(&person("alice"), grant);
     let refusal = planner
         .prepare(&view, "SELECT count(*) AS n FROM claims.dispensing")
         .await;
     assert!(matches!(refusal, Err(QueryError::NotFound { kind: "table", .. })));
+}
+
+/// Whoever is granted nothing has no statement read, be it right or wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_planned_for_whom_nothing_is_granted() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    for view in [
+        claims.view("alice", []),
+        claims.sessions.view(&person("bob"), Grant::default()),
+    ] {
+        for sql in ["SELECT 1 AS one", "SELEC 1", "", "SELECT * FROM claims.dispensing"] {
+            assert_eq!(denied(planner.prepare(&view, sql).await), NOTHING_GRANTED, "{sql}");
+        }
+    }
 }
 
 /// A statement that was prepared is looked at again when it is run: with its parameters, and under what is granted then.
