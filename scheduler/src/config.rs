@@ -72,6 +72,8 @@ pub struct Limits {
     /// Whether queries are planned once, before they run, as if rows lay anywhere. It is slower, and the way that is taken of
     /// itself where planning after each stage fails: this is for looking at it. Default: false.
     pub plan_once: bool,
+    /// How many tasks at once one executor may say that it runs; whoever says more is handed work for as many. Default: 256.
+    pub slots_per_executor: usize,
 }
 
 impl Default for Limits {
@@ -81,6 +83,7 @@ impl Default for Limits {
             queries_per_person: 16,
             hash_join_bytes: 64 << 20,
             plan_once: false,
+            slots_per_executor: 256,
         }
     }
 }

@@ -29,6 +29,13 @@ pub struct Counters {
     pub planned_once: Counter,
 }
 
+/// What executors were refused.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    /// Reports of tasks that were not handed to the executor, that it had reported before, or that cannot be.
+    pub reports: Counter,
+}
+
 struct Measured {
     jobs: Arc<Jobs>,
     members: Arc<Members>,
@@ -91,6 +98,11 @@ pub fn registry(counters: &Counters, jobs: Arc<Jobs>, members: Arc<Members>) -> 
         "queries_planned_once",
         "times that a query was planned once for all, because a side of a join turned out to be empty and planning after each stage came to no end",
         counters.planned_once.clone(),
+    );
+    registry.register(
+        "reports_refused",
+        "reports of executors on tasks that they had not in hand, or that cannot be: should stay 0",
+        members.refusals().reports.clone(),
     );
     registry.register_collector(Box::new(Measured { jobs, members }));
     registry

@@ -18,7 +18,7 @@ use tonic::transport::Server;
 
 use crate::config::Config;
 use crate::datasets::Datasets;
-use crate::engine::{self, Engine};
+use crate::engine;
 use crate::flight_sql::{self, FrontOptions};
 use crate::internal::control::{ControlService, Losses, Members};
 use crate::internal::guard::GuardedScheduler;
@@ -65,6 +65,9 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     );
 
     let losses: Arc<dyn Losses> = Arc::new(Recovery::new(engine.clone(), jobs.clone()));
+    let control = ControlService::new(members.clone(), losses.clone());
+    let most_slots = config.limits.slots_per_executor;
+    let guarded = GuardedScheduler::new(engine, members.clone(), losses, signer, jobs.clone(), most_slots);
     let readiness = Readiness::default();
     tracing::info!(
         client = %client.local_addr(),
@@ -76,7 +79,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let registry = metrics::registry(&counters, jobs.clone(), members.clone());
     tokio::select! {
         ended = serve_client.serve_with_incoming(client.incoming()) => ended.context("the client listener ended")?,
-        ended = serve_internal(internal, engine, &members, losses, signer, jobs.clone()) => ended.context("the internal listener ended")?,
+        ended = serve_internal(internal, guarded, control) => ended.context("the internal listener ended")?,
         ended = health.serve(readiness.clone(), registry) => ended.context("the health port ended")?,
         () = datasets.keep_fresh(Duration::from_secs(config.data.refresh_seconds.max(1))) => {}
         () = jobs.keep_within(&access) => {}
@@ -118,14 +121,10 @@ async fn open_datasets(config: &Config) -> anyhow::Result<Arc<Datasets>> {
 
 async fn serve_internal(
     listener: Listener,
-    engine: Engine,
-    members: &Arc<Members>,
-    losses: Arc<dyn Losses>,
-    signer: Signer,
-    jobs: Arc<Jobs>,
+    guarded: GuardedScheduler,
+    control: ControlService,
 ) -> Result<(), tonic::transport::Error> {
-    let control = ControlService::new(members.clone(), losses.clone());
-    let guarded = SchedulerGrpcServer::new(GuardedScheduler::new(engine, members.clone(), losses, signer, jobs))
+    let guarded = SchedulerGrpcServer::new(guarded)
         .max_decoding_message_size(MAX_INTERNAL_MESSAGE)
         .max_encoding_message_size(MAX_INTERNAL_MESSAGE);
     server()

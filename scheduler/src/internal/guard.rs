@@ -1,9 +1,10 @@
-//! Ballista's scheduler service behind a guard: an executor may ask for work and say that it lives or goes, under the name
-//! in its certificate and while its control stream is open. Every task that it is handed carries a grant, signed for it.
-//! Everything else, running queries first of all, is denied.
+//! Ballista's scheduler service behind a guard: an executor may ask for work and report on the tasks that it was handed, under
+//! the name in its certificate and while its control stream is open. Every task that it is handed carries a grant, signed for
+//! it. Everything else, running queries first of all, is denied.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ballista_core::serde::protobuf as pb;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
@@ -28,6 +29,8 @@ pub struct GuardedScheduler {
     losses: Arc<dyn Losses>,
     signer: Arc<Signer>,
     jobs: Arc<Jobs>,
+    /// As how many tasks at once an executor is believed to run at most.
+    most_slots: usize,
 }
 
 impl GuardedScheduler {
@@ -38,6 +41,7 @@ impl GuardedScheduler {
         losses: Arc<dyn Losses>,
         signer: Signer,
         jobs: Arc<Jobs>,
+        most_slots: usize,
     ) -> Self {
         Self {
             engine,
@@ -45,14 +49,28 @@ impl GuardedScheduler {
             losses,
             signer: Arc::new(signer),
             jobs,
+            most_slots: most_slots.max(1),
         }
+    }
+
+    /// How many partitions an executor may be handed, that says how many tasks it runs at once and for how many it has room.
+    /// One that says more than it can have would be given all the work there is.
+    pub(super) fn room(&self, executor: &pb::ExecutorRegistration, free: u32) -> u32 {
+        let slots = slots_of(executor).min(self.most_slots);
+        let free = free.min(u32::try_from(slots).unwrap_or(u32::MAX));
+        free.saturating_mul(self.slice(slots))
     }
 
     /// How many partitions a task is to have for each that the executor has room for. The engine gives a task as many as
     /// there is room for; where partitions are small, one task of several costs a round trip less for each.
-    fn slice(&self, executor: &pb::ExecutorRegistration) -> u32 {
-        let slots = slots_of(executor) * self.members.count();
+    fn slice(&self, slots: usize) -> u32 {
+        let slots = slots.saturating_mul(self.members.count());
         self.jobs.partitions_of_a_task(slots).min(SLICE_MAX) as u32
+    }
+
+    /// For how long a report of a task is waited for: longer than any query may take.
+    fn longest(&self) -> Duration {
+        self.jobs.limit().saturating_mul(2)
     }
 
     fn check<T>(&self, request: &Request<T>, id: &str) -> Result<(), Status> {
@@ -202,15 +220,17 @@ impl SchedulerGrpc for GuardedScheduler {
         }
         let id = metadata.id.clone();
         self.check(&request, &id)?;
-        let slice = self.slice(metadata);
-        let free = &mut request.get_mut().num_free_vcores;
-        *free = free.saturating_mul(slice);
-        for job in take_failed_fetches(&mut request.get_mut().task_status) {
+        let room = self.room(metadata, request.get_ref().num_free_vcores);
+        request.get_mut().num_free_vcores = room;
+        let reports = &mut request.get_mut().task_status;
+        let mut lost = self.members.take_reports(&id, reports);
+        lost.extend(take_failed_fetches(reports));
+        for job in lost {
             self.losses.partition_lost(job);
         }
-        let others = take_other_jobs(&mut request.get_mut().task_status);
+        let others = take_other_jobs(reports);
         let (engine, members, losses) = (self.engine.clone(), self.members.clone(), self.losses.clone());
-        let signer = self.signer.clone();
+        let (signer, longest) = (self.signer.clone(), self.longest());
         // A task of its own: the engine hands out tasks here, and must not be dropped with a caller that dies. Tasks that it
         // bound to a member which left meanwhile are seen by nobody but us.
         let answered = tokio::spawn(async move {
@@ -225,6 +245,7 @@ impl SchedulerGrpc for GuardedScheduler {
                 for job in put_grants(&mut answer.get_mut().tasks, &signer, &id) {
                     losses.partition_lost(job);
                 }
+                members.hand_out(&id, &answer.get_ref().tasks, longest);
             }
             // The engine says that a stage can begin only if nobody took of it before it was asked. Whoever finished the stage
             // before has just taken; the others would sleep on.
@@ -242,20 +263,20 @@ impl SchedulerGrpc for GuardedScheduler {
             .map_err(|_| Status::internal("the engine broke off while it handed out work"))?
     }
 
+    /// That an executor lives is known by its control stream. The engine would register, and dial, whomever the beat names.
     async fn heart_beat_from_executor(
         &self,
-        request: Request<pb::HeartBeatParams>,
+        _: Request<pb::HeartBeatParams>,
     ) -> Result<Response<pb::HeartBeatResult>, Status> {
-        self.check(&request, &request.get_ref().executor_id)?;
-        SchedulerGrpc::heart_beat_from_executor(&self.engine, request).await
+        denied()
     }
 
+    /// That an executor goes is known by its control stream, too.
     async fn executor_stopped(
         &self,
-        request: Request<pb::ExecutorStoppedParams>,
+        _: Request<pb::ExecutorStoppedParams>,
     ) -> Result<Response<pb::ExecutorStoppedResult>, Status> {
-        self.check(&request, &request.get_ref().executor_id)?;
-        SchedulerGrpc::executor_stopped(&self.engine, request).await
+        denied()
     }
 
     async fn register_executor(

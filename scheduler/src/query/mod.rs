@@ -19,7 +19,7 @@ pub mod standing;
 pub mod statement;
 pub mod subqueries;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod ties;
 pub mod windows;
 

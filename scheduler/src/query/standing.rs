@@ -181,7 +181,7 @@ impl Query {
     }
 
     /// Whether it is running.
-    pub(super) fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         matches!(*self.standing.borrow(), Standing::Running)
     }
 
