@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use ballista_core::JobId;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::extension::EndpointOverrideFn;
 use ballista_scheduler::cluster::BallistaCluster;
@@ -23,6 +24,15 @@ pub type Engine = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 /// An executor that has not been heard of for so long is lost; the control stream usually says so at once.
 const EXECUTOR_TIMEOUT_SECONDS: u64 = 30;
+
+/// The name of a job that there is not.
+const NO_JOB: &str = "none";
+
+/// Whether the engine still takes events. Its event loop ends without a word when it panics; then nothing can be put into its
+/// queue any more, be it the cancelling of a job that there is not.
+pub async fn takes_events(engine: &Engine) -> bool {
+    engine.cancel_job(JobId::new(NO_JOB)).await.is_ok()
+}
 
 /// Builds and starts the engine. Members are woken whenever there is work.
 pub async fn start(members: &Arc<Members>, to_executors: ClientTls) -> anyhow::Result<Engine> {

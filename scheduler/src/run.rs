@@ -84,6 +84,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         () = datasets.keep_fresh(Duration::from_secs(config.data.refresh_seconds.max(1))) => {}
         () = jobs.keep_within(&access) => {}
         () = jobs.end_replanning() => {}
+        () = jobs.engine_ended() => {
+            readiness.set(false);
+            anyhow::bail!("the engine's event loop has ended");
+        }
         () = keep_readiness(&readiness, &members) => {}
         () = drained(stop, &jobs, config.drain_seconds) => {}
     }

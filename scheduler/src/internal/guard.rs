@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 use parcours_cluster::options::{GRANT, TERMS};
 use parcours_cluster::task_grant::{TaskGrant, Terms};
 use parcours_identity::{Role, Signer, peer};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::control::{Losses, Members};
 use super::soundness::take_unsound;
@@ -258,9 +258,13 @@ impl SchedulerGrpc for GuardedScheduler {
             }
             answer
         });
-        answered
+        let answer = answered
             .await
-            .map_err(|_| Status::internal("the engine broke off while it handed out work"))?
+            .map_err(|_| Status::internal("the engine broke off while it handed out work"))?;
+        if answer.as_ref().is_err_and(|status| status.code() == Code::Internal) {
+            self.jobs.look_at_engine().await;
+        }
+        answer
     }
 
     /// That an executor lives is known by its control stream. The engine would register, and dial, whomever the beat names.
@@ -351,7 +355,6 @@ impl SchedulerGrpc for GuardedScheduler {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use parcours_identity::{Peer, Presence, Principal};
-    use tonic::Code;
 
     use super::*;
 

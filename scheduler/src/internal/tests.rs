@@ -1,4 +1,5 @@
-//! Executors that report what they should not: nothing of it reaches the engine.
+//! Executors that report what they should not: nothing of it reaches the engine. Should its event loop end all the same, that
+//! is noticed.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -6,7 +7,8 @@ use ballista_core::serde::protobuf as pb;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use tonic::{Code, Request};
 
-use super::testing::{House, MOST_SLOTS, ONE, TWO, done, fetch_failed, registration, soon};
+use super::testing::{House, MOST_SLOTS, ONE, TWO, asking, done, fetch_failed, registration, soon};
+use crate::engine::takes_events;
 use crate::query::standing::Standing;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,4 +114,29 @@ async fn nobody_is_registered_by_a_beat_or_ended_by_a_word() {
     assert_eq!(stopped.unwrap_err().code(), Code::PermissionDenied);
     let known = house.engine.state.executor_manager.get_executor_metadata(TWO).await;
     assert!(known.is_err());
+}
+
+/// Past the guard, a report of a task that there is not ends the engine's event loop.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_engines_event_loop_is_noticed_at_the_next_poll() {
+    let house = House::open().await;
+    let _orders = house.join(ONE);
+    let _query = house.start().await;
+    let task = house.task(ONE).await;
+    assert!(takes_events(&house.engine).await);
+    house.jobs.look_at_engine().await;
+    let no_such_task = pb::TaskStatus {
+        task_id: 999,
+        ..done(&task, ONE)
+    };
+    let past_the_guard = Request::new(asking(ONE, 0, vec![no_such_task]));
+    SchedulerGrpc::poll_work(&house.engine, past_the_guard).await.unwrap();
+    soon(async {
+        while house.poll(ONE, 0, Vec::new()).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    soon(house.jobs.engine_ended()).await;
+    assert!(!takes_events(&house.engine).await);
 }

@@ -17,13 +17,13 @@ use parcours_cluster::failure::without_values;
 use parcours_cluster::orders::Order;
 use parcours_identity::Principal;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::errors;
 use super::planning::Planning;
 use super::standing::{Query, Standing, Submission};
 use crate::config::Limits;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::internal::control::Members;
 use crate::metrics::Counters;
 use crate::port::{Phase, Progress, QueryError, QueryId};
@@ -50,6 +50,8 @@ pub struct Jobs {
     /// How queries are planned at first.
     planning: Planning,
     queries: Mutex<HashMap<QueryId, Arc<Query>>>,
+    /// Whether the engine's event loop was found to have ended.
+    engine_ended: watch::Sender<bool>,
 }
 
 impl Jobs {
@@ -67,7 +69,23 @@ impl Jobs {
             per_person: limits.queries_per_person,
             planning,
             queries: Mutex::default(),
+            engine_ended: watch::Sender::new(false),
         })
+    }
+
+    /// Finds out whether the engine's event loop has ended, after the engine refused what it always takes.
+    pub async fn look_at_engine(&self) {
+        if !engine::takes_events(&self.engine).await && !self.engine_ended.send_replace(true) {
+            tracing::error!("the engine's event loop has ended, no query can be computed any more");
+        }
+    }
+
+    /// Waits until the engine's event loop is found to have ended. Nothing brings it back but another process.
+    pub async fn engine_ended(&self) {
+        let mut ended = self.engine_ended.subscribe();
+        if ended.wait_for(|ended| *ended).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Queries that run or are being read.
@@ -144,7 +162,7 @@ impl Jobs {
         let planning = query.planning();
         let plan = planning.over(submission).map_err(|error| errors::of_planning(&error))?;
         let (sender, statuses) = mpsc::channel(64);
-        let job = self
+        let submitted = self
             .engine
             .submit_job(
                 &query.id.to_string(),
@@ -152,8 +170,14 @@ impl Jobs {
                 &plan,
                 Some(sender),
             )
-            .await
-            .map_err(|error| errors::of_job(query.id, &error.to_string()))?;
+            .await;
+        let job = match submitted {
+            Ok(job) => job,
+            Err(error) => {
+                self.look_at_engine().await;
+                return Err(errors::of_job(query.id, &error.to_string()));
+            }
+        };
         tracing::info!(query = %query.id, job = %job, attempt, "query submitted");
         *query.job.lock() = Some(job.to_string());
         if !query.runs() {
@@ -406,6 +430,7 @@ impl Jobs {
         self.members.order(&Order::Cancel { job: job.clone() });
         if let Err(error) = self.engine.cancel_job(JobId::new(job.as_str())).await {
             tracing::error!(query = %query.id, %error, "the engine does not stop a job");
+            self.look_at_engine().await;
         }
     }
 
