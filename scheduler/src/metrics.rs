@@ -34,6 +34,8 @@ pub struct Counters {
 pub struct Refusals {
     /// Reports of tasks that were not handed to the executor, that it had reported before, or that cannot be.
     pub reports: Counter,
+    /// Processes that asked to be an executor which is a member already.
+    pub joins: Counter,
 }
 
 struct Measured {
@@ -103,6 +105,11 @@ pub fn registry(counters: &Counters, jobs: Arc<Jobs>, members: Arc<Members>) -> 
         "reports_refused",
         "reports of executors on tasks that they had not in hand, or that cannot be: should stay 0",
         members.refusals().reports.clone(),
+    );
+    registry.register(
+        "members_refused",
+        "processes that asked to be an executor which is a member already: one that comes back too early, or a stolen certificate",
+        members.refusals().joins.clone(),
     );
     registry.register_collector(Box::new(Measured { jobs, members }));
     registry

@@ -28,7 +28,7 @@ pub trait Losses: Send + Sync {
     /// The member of this id is gone, with every partition that it held.
     fn executor_lost(&self, id: String);
 
-    /// A task of this job could not fetch a partition.
+    /// A task of this job could not fetch a partition, or nothing can be believed of it.
     fn partition_lost(&self, job: String);
 
     /// The plan of this job has a stage that is not proven sound.
@@ -37,34 +37,64 @@ pub trait Losses: Send + Sync {
 
 /// One member.
 struct Member {
+    /// Its name, and the start of its process.
+    id: String,
     orders: mpsc::Sender<Order>,
     in_hand: InHand,
-    /// Whether it was told of that a report of this member was refused.
-    told: bool,
+    /// Whether it was told that a report of this member was refused.
+    told_of_report: bool,
+    /// Whether it was told that another process asked to be this member.
+    told_of_second: bool,
 }
 
 impl Member {
-    fn new(orders: mpsc::Sender<Order>) -> Self {
+    fn new(id: &str, orders: mpsc::Sender<Order>) -> Self {
         Self {
+            id: id.to_owned(),
             orders,
             in_hand: InHand::default(),
-            told: false,
+            told_of_report: false,
+            told_of_second: false,
         }
     }
 
     /// Tells the operator, once, that a report of this member was refused. What stands in the report is not repeated.
-    fn tell(&mut self, id: &str, why: Unfounded) {
-        if !std::mem::replace(&mut self.told, true) {
-            tracing::error!(executor = id, %why, "an executor's report is refused, look at what runs under its certificate");
+    fn tell_of_report(&mut self, why: Unfounded) {
+        if !std::mem::replace(&mut self.told_of_report, true) {
+            let executor = &self.id;
+            tracing::error!(executor, %why, "an executor's report is refused, look at what runs under its certificate");
+        }
+    }
+
+    /// Tells the operator, once, that somebody else asked to be this member: an executor that lost its connection and comes
+    /// back before that was noticed here, or whoever has a copy of its certificate.
+    fn tell_of_second(&mut self, second: &str) {
+        if !std::mem::replace(&mut self.told_of_second, true) {
+            tracing::error!(
+                executor = self.id,
+                second,
+                "a second process asks to be an executor that is a member already, and is refused"
+            );
         }
     }
 }
 
-/// The members of the cluster, and the way to reach them.
+/// The name in an executor's id.
+fn name_of(id: &str) -> &str {
+    id.split_once(':').map_or(id, |(name, _)| name)
+}
+
+/// The members of the cluster, by name, and the way to reach them. An executor is a member once: who joins under the name of
+/// a member would be given its work, and be asked for its results.
 #[derive(Default)]
 pub struct Members {
     members: Mutex<HashMap<String, Member>>,
     refusals: Refusals,
+}
+
+/// The member of this id.
+fn of_id<'a>(members: &'a mut HashMap<String, Member>, id: &str) -> Option<&'a mut Member> {
+    members.get_mut(name_of(id)).filter(|member| member.id == id)
 }
 
 impl Members {
@@ -75,7 +105,7 @@ impl Members {
 
     /// Whether this executor, by the id of its process start, is connected.
     pub fn contains(&self, id: &str) -> bool {
-        self.members.lock().contains_key(id)
+        of_id(&mut self.members.lock(), id).is_some()
     }
 
     /// What members, or who would be one, were refused.
@@ -85,7 +115,7 @@ impl Members {
 
     /// Notes that a member is handed these tasks. Those that it has had for longer than `longest` are forgotten.
     pub(super) fn hand_out(&self, id: &str, tasks: &[pb::TaskDefinition], longest: Duration) {
-        if let Some(member) = self.members.lock().get_mut(id) {
+        if let Some(member) = of_id(&mut self.members.lock(), id) {
             member.in_hand.give(tasks, longest);
         }
     }
@@ -95,7 +125,7 @@ impl Members {
     pub(super) fn take_reports(&self, id: &str, reports: &mut Vec<pb::TaskStatus>) -> BTreeSet<String> {
         let mut broken = BTreeSet::new();
         let mut members = self.members.lock();
-        let mut member = members.get_mut(id);
+        let mut member = of_id(&mut members, id);
         reports.retain_mut(|report| {
             let taken = match &mut member {
                 Some(member) => member.in_hand.take(id, report),
@@ -104,7 +134,7 @@ impl Members {
             let Err(why) = taken else { return true };
             self.refusals.reports.inc();
             if let Some(member) = &mut member {
-                member.tell(id, why);
+                member.tell_of_report(why);
             }
             if matches!(why, Unfounded::Impossible(_)) {
                 broken.insert(report.job_id.clone());
@@ -116,11 +146,11 @@ impl Members {
 
     /// Gives an order to every member.
     pub fn order(&self, order: &Order) {
-        self.members.lock().retain(|id, member| {
+        self.members.lock().retain(|_, member| {
             let heard = member.orders.try_send(order.clone()).is_ok();
             if !heard {
                 tracing::warn!(
-                    executor = id,
+                    executor = member.id,
                     "an executor does not take orders, its control stream is closed"
                 );
             }
@@ -131,26 +161,33 @@ impl Members {
     /// Wakes every member but this one. Whoever has orders enough to read wakes by them.
     pub fn wake_others(&self, id: &str) {
         let members = self.members.lock();
-        for (_, member) in members.iter().filter(|(other, _)| *other != id) {
+        for member in members.values().filter(|member| member.id != id) {
             if member.orders.capacity() > WAITING_ORDERS / 2 {
                 let _ = member.orders.try_send(Order::Wake);
             }
         }
     }
 
-    /// Enters an executor by the id of its process start, and returns the orders that it is given.
+    /// Enters an executor by the id of its process start, and returns the orders that it is given. Refused while there is a
+    /// member of its name.
     pub(crate) fn join(&self, id: &str) -> Result<mpsc::Receiver<Order>, Status> {
         let mut members = self.members.lock();
-        if members.contains_key(id) {
-            return Err(Status::already_exists("this executor has a control stream already"));
+        if let Some(member) = members.get_mut(name_of(id)) {
+            self.refusals.joins.inc();
+            member.tell_of_second(id);
+            return Err(Status::already_exists("an executor of this name is a member already"));
         }
         let (sender, receiver) = mpsc::channel(WAITING_ORDERS);
-        members.insert(id.to_owned(), Member::new(sender));
+        members.insert(name_of(id).to_owned(), Member::new(id, sender));
         Ok(receiver)
     }
 
     fn leave(&self, id: &str) {
-        self.members.lock().remove(id);
+        let mut members = self.members.lock();
+        // Another start of the executor may be a member by now.
+        if of_id(&mut members, id).is_some() {
+            members.remove(name_of(id));
+        }
     }
 }
 
@@ -208,5 +245,53 @@ impl Answers for ControlService {
             })
         });
         Ok(answer.boxed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn an_executor_is_a_member_once() {
+        let members = Members::default();
+        let (_orders, _others) = (members.join("one:ab").unwrap(), members.join("two:ab").unwrap());
+        for second in ["one:cd", "one:ab"] {
+            assert_eq!(
+                members.join(second).unwrap_err().code(),
+                Code::AlreadyExists,
+                "{second}"
+            );
+        }
+        assert_eq!((members.count(), members.refusals().joins.get()), (2, 2));
+        assert!(members.contains("one:ab") && !members.contains("one:cd") && !members.contains("one"));
+    }
+
+    #[test]
+    fn an_executor_that_left_may_join_again() {
+        let members = Members::default();
+        let before = members.join("one:ab").unwrap();
+        members.leave("one:cd");
+        assert!(members.contains("one:ab"), "another start of it is not a member");
+        members.leave("one:ab");
+        drop(before);
+        let mut orders = members.join("one:cd").unwrap();
+        // The stream of the start before is noticed to be gone after the executor is back.
+        members.leave("one:ab");
+        assert!(members.contains("one:cd"));
+        members.order(&Order::Wake);
+        assert_eq!(orders.try_recv().unwrap(), Order::Wake);
+    }
+
+    #[test]
+    fn the_others_are_woken() {
+        let members = Members::default();
+        let mut orders = ["one:ab", "two:cd"].map(|id| members.join(id).unwrap());
+        members.wake_others("one:ab");
+        assert!(orders[0].try_recv().is_err());
+        assert_eq!(orders[1].try_recv().unwrap(), Order::Wake);
     }
 }
