@@ -9,6 +9,7 @@ pub mod bytesize;
 mod calendar;
 mod codec;
 pub mod config;
+pub mod executors;
 pub mod failure;
 pub mod flight;
 pub mod functions;

@@ -37,6 +37,11 @@ impl Order {
     }
 }
 
+/// The name of the executor in the id of one of its process starts, which is `<name>:<start>`.
+pub fn executor_name(id: &str) -> &str {
+    id.split_once(':').map_or(id, |(name, _)| name)
+}
+
 /// Whether text can name a job in a path: Ballista's ids are letters and digits, and nothing else is let near a path.
 pub fn is_job_id(text: &str) -> bool {
     !text.is_empty()
@@ -62,6 +67,14 @@ mod tests {
         }
         assert!(Order::decode(b"{\"explode\":{}}").is_err());
         assert!(Order::decode(b"").is_err());
+    }
+
+    #[test]
+    fn an_executors_id_begins_with_its_name() {
+        for id in ["executor-1:ab12", "executor-1:", "executor-1"] {
+            assert_eq!(executor_name(id), "executor-1", "{id}");
+        }
+        assert_eq!(executor_name(":executor-1"), "");
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! Where a partition comes from: this process's own store, or another executor over mTLS. Whatever fails on the way is
+//! Where a partition comes from: this process's own store, or the executor that has it, by name, over mTLS. Whatever fails on the way is
 //! reported as a failed fetch from that executor, which is what makes the scheduler compute the partition again.
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -16,11 +15,10 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
+use parcours_cluster::executors::Executors;
 use parcours_cluster::failure::without_values;
 use parcours_identity::ClientTls;
-use parking_lot::Mutex;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 
 use super::store::PartitionStore;
 use super::{FETCH, PartitionKey};
@@ -36,8 +34,7 @@ const MAX_MESSAGE: usize = 16 << 20;
 pub(crate) struct Exchange {
     own_id: String,
     store: Arc<PartitionStore>,
-    tls: ClientTls,
-    channels: Mutex<HashMap<String, Channel>>,
+    executors: Executors,
 }
 
 impl Exchange {
@@ -45,8 +42,7 @@ impl Exchange {
         Self {
             own_id,
             store,
-            tls,
-            channels: Mutex::default(),
+            executors: Executors::new(tls),
         }
     }
 
@@ -72,7 +68,9 @@ impl Exchange {
         location: &PartitionLocation,
         key: &PartitionKey,
     ) -> Result<BoxStream<'static, Result<Bytes>>, tonic::Status> {
-        let channel = self.channel(location)?;
+        let executor = &location.executor_meta;
+        let address = format!("{}:{}", executor.host, executor.port);
+        let channel = self.executors.channel(&executor.id, &address)?;
         let mut client = FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
         let answer = client.do_action(Action::new(FETCH, key.encode())).await?.into_inner();
         let chunks = answer.map(|chunk| {
@@ -81,19 +79,6 @@ impl Exchange {
                 .map_err(|status| DataFusionError::Execution(status.message().to_owned()))
         });
         Ok(chunks.boxed())
-    }
-
-    fn channel(&self, location: &PartitionLocation) -> Result<Channel, tonic::Status> {
-        let address = format!("{}:{}", location.executor_meta.host, location.executor_meta.port);
-        if let Some(channel) = self.channels.lock().get(&address) {
-            return Ok(channel.clone());
-        }
-        let channel = self
-            .tls
-            .connect_lazy(&address)
-            .map_err(|error| tonic::Status::unavailable(error.to_string()))?;
-        self.channels.lock().insert(address, channel.clone());
-        Ok(channel)
     }
 }
 

@@ -10,7 +10,7 @@ use arrow_flight::Action;
 use ballista_core::serde::protobuf as pb;
 use futures::StreamExt;
 use parcours_cluster::flight::{Answers, Results, refuse};
-use parcours_cluster::orders::{ACTION, Order};
+use parcours_cluster::orders::{ACTION, Order, executor_name};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -79,11 +79,6 @@ impl Member {
     }
 }
 
-/// The name in an executor's id.
-fn name_of(id: &str) -> &str {
-    id.split_once(':').map_or(id, |(name, _)| name)
-}
-
 /// The members of the cluster, by name, and the way to reach them. An executor is a member once: who joins under the name of
 /// a member would be given its work, and be asked for its results.
 #[derive(Default)]
@@ -94,7 +89,7 @@ pub struct Members {
 
 /// The member of this id.
 fn of_id<'a>(members: &'a mut HashMap<String, Member>, id: &str) -> Option<&'a mut Member> {
-    members.get_mut(name_of(id)).filter(|member| member.id == id)
+    members.get_mut(executor_name(id)).filter(|member| member.id == id)
 }
 
 impl Members {
@@ -172,13 +167,13 @@ impl Members {
     /// member of its name.
     pub(crate) fn join(&self, id: &str) -> Result<mpsc::Receiver<Order>, Status> {
         let mut members = self.members.lock();
-        if let Some(member) = members.get_mut(name_of(id)) {
+        if let Some(member) = members.get_mut(executor_name(id)) {
             self.refusals.joins.inc();
             member.tell_of_second(id);
             return Err(Status::already_exists("an executor of this name is a member already"));
         }
         let (sender, receiver) = mpsc::channel(WAITING_ORDERS);
-        members.insert(name_of(id).to_owned(), Member::new(id, sender));
+        members.insert(executor_name(id).to_owned(), Member::new(id, sender));
         Ok(receiver)
     }
 
@@ -186,7 +181,7 @@ impl Members {
         let mut members = self.members.lock();
         // Another start of the executor may be a member by now.
         if of_id(&mut members, id).is_some() {
-            members.remove(name_of(id));
+            members.remove(executor_name(id));
         }
     }
 }

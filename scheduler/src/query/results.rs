@@ -3,7 +3,6 @@
 //! a result that was lost before a row of it was sent is computed again, and nobody notices. When the reader goes away the
 //! query is cancelled; when the stream ends its data is removed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema};
@@ -12,11 +11,10 @@ use arrow_flight::{FlightData, Ticket};
 use ballista_core::serde::protobuf::PartitionLocation;
 use datafusion::common::DFSchemaRef;
 use futures::StreamExt;
+use parcours_cluster::executors::Executors;
 use parcours_cluster::partition::PartitionKey;
 use parcours_identity::ClientTls;
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use super::jobs::Jobs;
@@ -37,8 +35,7 @@ const MAX_MESSAGE: usize = 16 << 20;
 
 /// Fetches result partitions from executors.
 pub struct Relay {
-    tls: ClientTls,
-    channels: Mutex<HashMap<String, Channel>>,
+    executors: Executors,
 }
 
 /// Stops the query if it is dropped before the end of its stream.
@@ -143,8 +140,7 @@ impl Relay {
     /// A relay that dials executors with these certificates.
     pub fn new(tls: ClientTls) -> Self {
         Self {
-            tls,
-            channels: Mutex::default(),
+            executors: Executors::new(tls),
         }
     }
 
@@ -251,7 +247,8 @@ impl Relay {
             partition: partition.partition_id as usize,
             task: location.file_id.ok_or_else(unknown)?,
         };
-        let channel = self.channel(&format!("{}:{}", executor.host, executor.port))?;
+        let address = format!("{}:{}", executor.host, executor.port);
+        let channel = self.executors.channel(&executor.id, &address)?;
         let mut client = FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
         Ok(client
             .do_get(Ticket {
@@ -259,18 +256,6 @@ impl Relay {
             })
             .await?
             .into_inner())
-    }
-
-    fn channel(&self, address: &str) -> Result<Channel, Status> {
-        if let Some(channel) = self.channels.lock().get(address) {
-            return Ok(channel.clone());
-        }
-        let channel = self
-            .tls
-            .connect_lazy(address)
-            .map_err(|error| Status::unavailable(error.to_string()))?;
-        self.channels.lock().insert(address.to_owned(), channel.clone());
-        Ok(channel)
     }
 }
 
