@@ -10,7 +10,7 @@ use arrow_flight::FlightData;
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::{JobStatus, job_status, task_status};
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
-use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
+use ballista_scheduler::state::execution_stage::ExecutionStage;
 use futures::future::BoxFuture;
 use parcours_cluster::access::Access;
 use parcours_cluster::failure::without_values;
@@ -33,6 +33,10 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// How often a query is tried before its person is told that executors are lost again and again.
 const ATTEMPTS: usize = 10;
+
+/// A query under which so many executors were lost, while they computed a part of it, is tried no more: it may well be what
+/// they are lost by, and another would go the same way.
+const LOSSES: usize = 2;
 
 /// How often running queries are held against what their people are granted.
 const LOOK_AT_ACCESS: Duration = Duration::from_millis(500);
@@ -278,13 +282,27 @@ impl Jobs {
         }
     }
 
-    /// Computes every query anew for which this executor worked.
+    /// Computes every query anew for which this executor worked, but for one that executors were lost under before.
     pub async fn executor_lost(self: &Arc<Self>, id: &str) {
         for query in self.running_queries() {
             let _turn = query.turn.lock().await;
-            if query.runs() && self.worked_for(id, &query).await {
-                self.try_again(&query).await;
+            if !query.runs() {
+                continue;
             }
+            match self.of_graph(&query, |graph| share_of(graph, id)).await {
+                Some(Share::Task) if query.lost_executor() >= LOSSES => self.give_up(&query).await,
+                Some(Share::Task | Share::Partitions) => self.try_again(&query).await,
+                Some(Share::Nothing) | None => {}
+            }
+        }
+    }
+
+    /// Ends a query under which executors are lost.
+    async fn give_up(self: &Arc<Self>, query: &Arc<Query>) {
+        if query.end(Standing::LostUnder) {
+            tracing::error!(query = %query.id, "executors are lost while they compute a query, it is ended");
+            self.stop_job(query).await;
+            self.forget_job(query);
         }
     }
 
@@ -313,11 +331,6 @@ impl Jobs {
     pub(super) fn running_queries(&self) -> Vec<Arc<Query>> {
         let queries = self.queries.lock();
         queries.values().filter(|query| query.runs()).cloned().collect()
-    }
-
-    /// Whether a task of the query's job runs on this executor, or has left partitions there.
-    async fn worked_for(&self, executor: &str, query: &Query) -> bool {
-        self.of_graph(query, |graph| works_on(graph, executor)).await == Some(true)
     }
 
     /// What is to be said of the engine's graph of the query's job; nothing if there is none, or none any more.
@@ -479,6 +492,12 @@ impl Jobs {
                 message: "executors or partitions of the query were lost or damaged again and again, try again later"
                     .to_owned(),
             },
+            Standing::LostUnder => QueryError::ResourcesExhausted {
+                message: format!(
+                    "{LOSSES} executors were lost while they computed this query, it is not tried again: ask for less at \
+                     once, or tell the operator of the cluster"
+                ),
+            },
             Standing::Running | Standing::Done(_) | Standing::Local(_) => {
                 QueryError::Internal { query: Some(query.id) }
             }
@@ -532,17 +551,27 @@ fn standing_of(status: JobStatus) -> Option<Standing> {
     }
 }
 
-/// Whether a stage of the graph has, or had, a task on this executor.
-fn works_on(graph: &ExecutionGraphBox, executor: &str) -> bool {
-    let tasks = graph.stages().values().filter_map(ExecutionStage::task_infos);
-    tasks.flatten().any(|task| executor_of(task) == Some(executor))
+/// What an executor has of a job; the more, the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Share {
+    Nothing,
+    /// Partitions of tasks that are done.
+    Partitions,
+    /// A task that runs.
+    Task,
 }
 
-fn executor_of(task: &TaskInfo) -> Option<&str> {
-    match &task.task_status {
-        task_status::Status::Running(task) => Some(&task.executor_id),
-        task_status::Status::Successful(task) => Some(&task.executor_id),
-        task_status::Status::Failed(_) => None,
+fn share_of(graph: &ExecutionGraphBox, executor: &str) -> Share {
+    let tasks = graph.stages().values().filter_map(ExecutionStage::task_infos);
+    let shares = tasks.flatten().map(|task| share_in(&task.task_status, executor));
+    shares.max().unwrap_or(Share::Nothing)
+}
+
+fn share_in(task: &task_status::Status, executor: &str) -> Share {
+    match task {
+        task_status::Status::Running(task) if task.executor_id == executor => Share::Task,
+        task_status::Status::Successful(task) if task.executor_id == executor => Share::Partitions,
+        _ => Share::Nothing,
     }
 }
 

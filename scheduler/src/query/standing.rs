@@ -1,7 +1,7 @@
 //! One query: who asked, how it stands, and which attempt at it counts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arrow_flight::FlightData;
@@ -30,6 +30,8 @@ pub enum Standing {
     Failed(Arc<str>),
     /// Executors were lost again and again, or none came back.
     Lost,
+    /// Executors were lost while they computed it, so many that it is tried no more.
+    LostUnder,
     /// Stopped by its owner or because nobody reads.
     Cancelled,
     /// Stopped because its time was up.
@@ -77,6 +79,8 @@ pub struct Query {
     /// Why its results may no longer be read.
     withdrawn: watch::Sender<Option<Arc<str>>>,
     taken: AtomicBool,
+    /// Executors that were lost while they computed a part of it.
+    losses: AtomicUsize,
 }
 
 impl Query {
@@ -95,7 +99,13 @@ impl Query {
             standing: watch::Sender::new(Standing::Running),
             withdrawn: watch::Sender::new(None),
             taken: AtomicBool::new(false),
+            losses: AtomicUsize::new(0),
         }
+    }
+
+    /// Counts that an executor was lost while it computed a part of this query, and returns how many were.
+    pub(super) fn lost_executor(&self) -> usize {
+        self.losses.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Takes the one right to read the results.
