@@ -15,6 +15,7 @@ mod operators;
 mod pool;
 mod run;
 pub mod shuffle;
+mod slots;
 mod stage;
 #[cfg(feature = "measure-plain")]
 mod stock;

@@ -19,7 +19,7 @@ use parcours_cluster::health::Readiness;
 use parcours_cluster::session::{engine_config, plan_codec};
 use parcours_identity::ClientTls;
 use parcours_sealed::SpillFiles;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tonic::transport::Channel;
 
 use crate::config::Config;
@@ -30,6 +30,7 @@ use crate::operators;
 use crate::pool::NodePool;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::store::PartitionStore;
+use crate::slots::Slots;
 use crate::tasks::RunningTasks;
 
 /// Largest message of the internal listener: stage plans list every file and partition.
@@ -52,16 +53,16 @@ pub(crate) struct Node {
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) tasks: Arc<RunningTasks>,
     pub(crate) operators: operators::Counters,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots: Slots,
     pub(crate) readiness: Readiness,
     #[cfg(feature = "measure-plain")]
     pub(crate) stock: Option<Arc<crate::stock::Stock>>,
 }
 
 impl Node {
-    /// Joins the scheduler, and joins again whenever the membership ends.
+    /// Joins the scheduler, and joins again whenever the membership ends, until the executor is drained.
     pub(crate) async fn stay_member(&self) {
-        loop {
+        while !self.slots.are_closed() {
             if let Err(error) = self.membership().await {
                 tracing::warn!(%error, "not a member of the cluster, trying again");
             }
@@ -123,13 +124,13 @@ impl Node {
         });
         let runtime = self.runtime.clone();
         Executor::new(
-            structure_executor_metadata(&options, self.config.tasks as u32),
+            structure_executor_metadata(&options, self.slots.count()),
             &self.store.root().to_string_lossy(),
             Arc::new(move |_| Ok(runtime.clone())),
             Arc::new(engine_config),
             Arc::new(registry()),
             Arc::new(LoggingMetricsCollector::default()),
-            self.config.tasks,
+            self.slots.count() as usize,
             Arc::new(engine),
         )
     }
@@ -138,23 +139,18 @@ impl Node {
         let client = scheduler_client(channel);
         let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> =
             BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), plan_codec());
-        poll_loop(
-            client,
-            executor,
-            codec,
-            Some(wake),
-            Some(self.slots.clone()),
-            ExecutorHealth::new(),
-        )
-        .await
-        .context("the task loop ended")
+        // Ballista 55 panics over slots of which none is free when it begins.
+        let slots = self.slots.renew().context("the executor is being drained")?;
+        poll_loop(client, executor, codec, Some(wake), Some(slots), ExecutorHealth::new())
+            .await
+            .context("the task loop ended")
     }
 
     /// Takes no further task, then waits until running ones have ended and their partitions have been read.
     pub(crate) async fn drain(&self) {
         let bound = Duration::from_secs(self.config.drain_seconds);
         let drained = tokio::time::timeout(bound, async {
-            let _all = self.slots.acquire_many(self.config.tasks as u32).await;
+            let _all = self.slots.close().await;
             while self.store.used() > 0 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

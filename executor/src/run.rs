@@ -16,7 +16,6 @@ use parcours_keys::CacheOptions;
 use parcours_sealed::SpillFiles;
 use parcours_tables::scan::Reading;
 use parcours_tables::store::Stores;
-use tokio::sync::Semaphore;
 
 use crate::config::{Config, Keys};
 use crate::keys::TaskKeys;
@@ -26,6 +25,7 @@ use crate::operators;
 use crate::pool::NodePool;
 use crate::shuffle::server::PartitionServer;
 use crate::shuffle::store::PartitionStore;
+use crate::slots::Slots;
 
 /// Largest message of a partition.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -118,7 +118,7 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
         store: Arc::new(store),
         tasks: Arc::default(),
         operators: operators::Counters::default(),
-        slots: Arc::new(Semaphore::new(config.tasks.max(1))),
+        slots: Slots::new(config.tasks),
         readiness: Readiness::default(),
         config,
     })
