@@ -25,7 +25,7 @@ use crate::internal::guard::GuardedScheduler;
 use crate::metrics::{self, Counters};
 use crate::query::Queries;
 use crate::query::jobs::Jobs;
-use crate::query::recovery::Recovery;
+use crate::query::recovery::{Recovery, WITHOUT_EXECUTOR};
 use crate::query::results::Relay;
 use crate::query::session::Sessions;
 
@@ -84,6 +84,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         () = datasets.keep_fresh(Duration::from_secs(config.data.refresh_seconds.max(1))) => {}
         () = jobs.keep_within(&access) => {}
         () = jobs.end_replanning() => {}
+        () = jobs.end_without_executors(WITHOUT_EXECUTOR) => {}
         () = jobs.engine_ended() => {
             readiness.set(false);
             anyhow::bail!("the engine's event loop has ended");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow_flight::FlightData;
 use ballista_core::JobId;
-use ballista_core::serde::protobuf::{JobStatus, job_status, task_status};
+use ballista_core::serde::protobuf::{JobStatus, job_status};
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
 use futures::future::BoxFuture;
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::errors;
 use super::planning::Planning;
+use super::recovery::MOST_LOSSES;
 use super::standing::{Query, Standing, Submission};
 use crate::config::Limits;
 use crate::engine::{self, Engine};
@@ -34,20 +35,13 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// How often a query is tried before its person is told that executors are lost again and again.
 const ATTEMPTS: usize = 10;
 
-/// A query under which so many executors were lost, while they computed a part of it, is tried no more: it may well be what
-/// they are lost by, and another would go the same way.
-const LOSSES: usize = 2;
-
 /// How often running queries are held against what their people are granted.
 const LOOK_AT_ACCESS: Duration = Duration::from_millis(500);
-
-/// For how long a query that lost the last executor waits for another.
-const WITHOUT_EXECUTOR: Duration = Duration::from_secs(30);
 
 /// All queries of this scheduler.
 pub struct Jobs {
     engine: Engine,
-    members: Arc<Members>,
+    pub(super) members: Arc<Members>,
     counters: Arc<Counters>,
     limit: Duration,
     per_person: usize,
@@ -282,41 +276,6 @@ impl Jobs {
         }
     }
 
-    /// Computes every query anew for which this executor worked, but for one that executors were lost under before.
-    pub async fn executor_lost(self: &Arc<Self>, id: &str) {
-        for query in self.running_queries() {
-            let _turn = query.turn.lock().await;
-            if !query.runs() {
-                continue;
-            }
-            match self.of_graph(&query, |graph| share_of(graph, id)).await {
-                Some(Share::Task) if query.lost_executor() >= LOSSES => self.give_up(&query).await,
-                Some(Share::Task | Share::Partitions) => self.try_again(&query).await,
-                Some(Share::Nothing) | None => {}
-            }
-        }
-    }
-
-    /// Ends a query under which executors are lost.
-    async fn give_up(self: &Arc<Self>, query: &Arc<Query>) {
-        if query.end(Standing::LostUnder) {
-            tracing::error!(query = %query.id, "executors are lost while they compute a query, it is ended");
-            self.stop_job(query).await;
-            self.forget_job(query);
-        }
-    }
-
-    /// Computes the query of this job anew.
-    pub async fn partition_lost(self: &Arc<Self>, job: &str) {
-        for query in self.running_queries() {
-            let _turn = query.turn.lock().await;
-            let is_its_job = query.job.lock().as_deref() == Some(job);
-            if query.runs() && is_its_job {
-                self.try_again(&query).await;
-            }
-        }
-    }
-
     /// Plans the query of this job in a plainer way: a stage of its plan is not proven sound.
     pub async fn plan_refused(self: &Arc<Self>, job: &str) {
         for query in self.running_queries() {
@@ -348,29 +307,24 @@ impl Jobs {
     }
 
     /// The next attempt, unless there were too many or no executor is left. Callers hold the query's turn.
-    async fn try_again(self: &Arc<Self>, query: &Arc<Query>) {
+    pub(super) async fn try_again(self: &Arc<Self>, query: &Arc<Query>) {
         // From here on, what the engine says of the attempt before is not heard.
         let attempt = query.next_attempt();
         tracing::warn!(query = %query.id, attempt, "the query is computed anew");
         self.stop_job(query).await;
         self.forget_job(query);
-        if attempt > ATTEMPTS || !self.some_executor().await {
+        if attempt > ATTEMPTS {
             query.end(Standing::Lost);
+            return;
+        }
+        if !self.some_executor().await {
+            query.end(Standing::WithoutExecutor);
             return;
         }
         if let Err(error) = self.follow(query, attempt).await {
             tracing::error!(query = %query.id, %error, "a query could not be submitted again");
             query.end(Standing::Lost);
         }
-    }
-
-    async fn some_executor(&self) -> bool {
-        let joined = async {
-            while self.members.count() == 0 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(WITHOUT_EXECUTOR, joined).await.is_ok()
     }
 
     /// The query of this name, if it is this person's.
@@ -438,7 +392,7 @@ impl Jobs {
         });
     }
 
-    async fn stop_job(&self, query: &Query) {
+    pub(super) async fn stop_job(&self, query: &Query) {
         let Some(job) = query.job.lock().clone() else { return };
         self.members.order(&Order::Cancel { job: job.clone() });
         if let Err(error) = self.engine.cancel_job(JobId::new(job.as_str())).await {
@@ -447,7 +401,7 @@ impl Jobs {
         }
     }
 
-    fn forget_job(&self, query: &Query) {
+    pub(super) fn forget_job(&self, query: &Query) {
         if let Some(job) = query.job.lock().take() {
             self.members.order(&Order::Forget { job });
         }
@@ -492,9 +446,12 @@ impl Jobs {
                 message: "executors or partitions of the query were lost or damaged again and again, try again later"
                     .to_owned(),
             },
+            Standing::WithoutExecutor => QueryError::Unavailable {
+                message: "the executors of the query were lost and no other came, try again in a moment".to_owned(),
+            },
             Standing::LostUnder => QueryError::ResourcesExhausted {
                 message: format!(
-                    "{LOSSES} executors were lost while they computed this query, it is not tried again: ask for less at \
+                    "{MOST_LOSSES} executors were lost while they computed this query, it is not tried again: ask for less at \
                      once, or tell the operator of the cluster"
                 ),
             },
@@ -548,30 +505,6 @@ fn standing_of(status: JobStatus) -> Option<Standing> {
         }
         job_status::Status::Failed(failed) => Some(Standing::Failed(failed.error.into())),
         _ => None,
-    }
-}
-
-/// What an executor has of a job; the more, the later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Share {
-    Nothing,
-    /// Partitions of tasks that are done.
-    Partitions,
-    /// A task that runs.
-    Task,
-}
-
-fn share_of(graph: &ExecutionGraphBox, executor: &str) -> Share {
-    let tasks = graph.stages().values().filter_map(ExecutionStage::task_infos);
-    let shares = tasks.flatten().map(|task| share_in(&task.task_status, executor));
-    shares.max().unwrap_or(Share::Nothing)
-}
-
-fn share_in(task: &task_status::Status, executor: &str) -> Share {
-    match task {
-        task_status::Status::Running(task) if task.executor_id == executor => Share::Task,
-        task_status::Status::Successful(task) if task.executor_id == executor => Share::Partitions,
-        _ => Share::Nothing,
     }
 }
 

@@ -28,8 +28,10 @@ pub enum Standing {
     Local(Arc<Vec<FlightData>>),
     /// The engine's words; see [`errors::of_job`](super::errors::of_job).
     Failed(Arc<str>),
-    /// Executors were lost again and again, or none came back.
+    /// Executors or partitions were lost again and again.
     Lost,
+    /// The last executor was lost, and none came.
+    WithoutExecutor,
     /// Executors were lost while they computed it, so many that it is tried no more.
     LostUnder,
     /// Stopped by its owner or because nobody reads.

@@ -11,7 +11,6 @@ use parcours_keys::ColumnClass;
 
 use super::*;
 use crate::engine;
-use crate::internal::testing::{House, ONE, TWO, soon};
 use crate::query::testing::{person, reading};
 
 /// Jobs of a scheduler without executors, `per_person` at once.
@@ -128,62 +127,4 @@ async fn what_is_no_longer_granted_is_ended() {
     kept.abort();
     jobs.withdraw(&plain, "the project has ended".into()).await;
     assert!(!plain.runs(), "it ends at the first word of it");
-}
-
-/// Its third attempt would take the next executor along.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_query_is_tried_no_more_when_two_executors_were_lost_under_it() {
-    let house = House::open().await;
-    let _orders = [house.join(ONE), house.join(TWO)];
-    let (query, other) = (house.start().await, house.start().await);
-    house.task(ONE).await;
-    house.task(ONE).await;
-    house.jobs.executor_lost(ONE).await;
-    assert!(query.runs() && other.runs(), "one loss is no proof");
-    assert!(query.is_attempt(2) && other.is_attempt(2));
-
-    // Whoever computes nothing of a query is not lost under it.
-    house.jobs.executor_lost(TWO).await;
-    assert!(query.is_attempt(2) && other.is_attempt(2));
-
-    house.task(TWO).await;
-    house.jobs.executor_lost(TWO).await;
-    let ended = [query, other]
-        .into_iter()
-        .filter(|query| !query.runs())
-        .collect::<Vec<_>>();
-    assert_eq!(ended.len(), 1, "the one that it computed");
-    let standing = ended[0].standing();
-    assert!(matches!(standing, Standing::LostUnder), "{standing:?}");
-    let told = house.jobs.error_of(&ended[0], &standing).to_string();
-    assert!(
-        told.starts_with("2 executors were lost while they computed this query"),
-        "{told}"
-    );
-    soon(ended[0].ended()).await;
-}
-
-#[test]
-fn a_task_that_runs_is_more_than_partitions_that_are_left() {
-    use ballista_core::serde::protobuf::{FailedTask, RunningTask, SuccessfulTask, task_status::Status};
-    let (executor_id, executor) = (ONE.to_owned(), ONE);
-    let running = Status::Running(RunningTask {
-        executor_id: executor_id.clone(),
-    });
-    let done = Status::Successful(SuccessfulTask {
-        executor_id,
-        ..Default::default()
-    });
-    assert_eq!(share_in(&running, executor), Share::Task);
-    assert_eq!(share_in(&done, executor), Share::Partitions);
-    assert_eq!(
-        share_in(&Status::Failed(FailedTask::default()), executor),
-        Share::Nothing
-    );
-    assert!(
-        [&running, &done]
-            .into_iter()
-            .all(|task| share_in(task, TWO) == Share::Nothing)
-    );
-    assert!(Share::Task > Share::Partitions && Share::Partitions > Share::Nothing);
 }
