@@ -20,6 +20,7 @@ use parcours_cluster::session::{engine_config, plan_codec};
 use parcours_identity::ClientTls;
 use parcours_sealed::SpillFiles;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
 use crate::config::Config;
@@ -53,7 +54,7 @@ pub(crate) struct Node {
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) tasks: Arc<RunningTasks>,
     pub(crate) operators: operators::Counters,
-    pub(crate) slots: Slots,
+    pub(crate) slots: Arc<Slots>,
     pub(crate) readiness: Readiness,
     #[cfg(feature = "measure-plain")]
     pub(crate) stock: Option<Arc<crate::stock::Stock>>,
@@ -89,6 +90,9 @@ impl Node {
             store: self.store.clone(),
             wake: wake.clone(),
         };
+        // In a task of its own, which whatever is decoded here does not hold up; it ends with the membership.
+        let mut beats = JoinSet::new();
+        beats.spawn(control::beat(channel.clone(), id.clone(), self.slots.clone()));
         self.readiness.set(true);
         tracing::info!(id, scheduler = self.config.scheduler, "joined");
         let ended = tokio::select! {

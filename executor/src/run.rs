@@ -118,7 +118,7 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
         store: Arc::new(store),
         tasks: Arc::default(),
         operators: operators::Counters::default(),
-        slots: Slots::new(config.tasks),
+        slots: Arc::new(Slots::new(config.tasks)),
         readiness: Readiness::default(),
         config,
     })

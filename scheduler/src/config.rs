@@ -74,6 +74,9 @@ pub struct Limits {
     pub plan_once: bool,
     /// How many tasks at once one executor may say that it runs; whoever says more is handed work for as many. Default: 256.
     pub slots_per_executor: usize,
+    /// An executor of which nothing was heard for so many seconds is taken for lost, and its work computed elsewhere; at least 5.
+    /// Default: 10.
+    pub silence_seconds: u64,
 }
 
 impl Default for Limits {
@@ -84,6 +87,7 @@ impl Default for Limits {
             hash_join_bytes: 64 << 20,
             plan_once: false,
             slots_per_executor: 256,
+            silence_seconds: 10,
         }
     }
 }

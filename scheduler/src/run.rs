@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::datasets::Datasets;
 use crate::engine;
 use crate::flight_sql::{self, FrontOptions};
-use crate::internal::control::{ControlService, Losses, Members};
+use crate::internal::control::{self, ControlService, Losses, Members};
 use crate::internal::guard::GuardedScheduler;
 use crate::metrics::{self, Counters};
 use crate::query::Queries;
@@ -31,6 +31,9 @@ use crate::query::session::Sessions;
 
 /// Largest message of the internal listener: stage plans list every file and partition.
 const MAX_INTERNAL_MESSAGE: usize = 64 << 20;
+
+/// Seconds of silence that are nothing: a member that has much to do says something every few of them.
+const LEAST_SILENCE: u64 = 5;
 
 /// A peer that is silent for so long is gone.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -65,9 +68,17 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     );
 
     let losses: Arc<dyn Losses> = Arc::new(Recovery::new(engine.clone(), jobs.clone()));
-    let control = ControlService::new(members.clone(), losses.clone());
+    let controlled = ControlService::new(members.clone(), losses.clone());
+    let silence = Duration::from_secs(config.limits.silence_seconds.max(LEAST_SILENCE));
     let most_slots = config.limits.slots_per_executor;
-    let guarded = GuardedScheduler::new(engine, members.clone(), losses, signer, jobs.clone(), most_slots);
+    let guarded = GuardedScheduler::new(
+        engine,
+        members.clone(),
+        losses.clone(),
+        signer,
+        jobs.clone(),
+        most_slots,
+    );
     let readiness = Readiness::default();
     tracing::info!(
         client = %client.local_addr(),
@@ -79,11 +90,12 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let registry = metrics::registry(&counters, jobs.clone(), members.clone());
     tokio::select! {
         ended = serve_client.serve_with_incoming(client.incoming()) => ended.context("the client listener ended")?,
-        ended = serve_internal(internal, guarded, control) => ended.context("the internal listener ended")?,
+        ended = serve_internal(internal, guarded, controlled) => ended.context("the internal listener ended")?,
         ended = health.serve(readiness.clone(), registry) => ended.context("the health port ended")?,
         () = datasets.keep_fresh(Duration::from_secs(config.data.refresh_seconds.max(1))) => {}
         () = jobs.keep_within(&access) => {}
         () = jobs.end_replanning() => {}
+        () = control::end_silent(&members, losses.as_ref(), silence) => {}
         () = jobs.end_without_executors(WITHOUT_EXECUTOR) => {}
         () = jobs.engine_ended() => {
             readiness.set(false);
@@ -127,14 +139,14 @@ async fn open_datasets(config: &Config) -> anyhow::Result<Arc<Datasets>> {
 async fn serve_internal(
     listener: Listener,
     guarded: GuardedScheduler,
-    control: ControlService,
+    controlled: ControlService,
 ) -> Result<(), tonic::transport::Error> {
     let guarded = SchedulerGrpcServer::new(guarded)
         .max_decoding_message_size(MAX_INTERNAL_MESSAGE)
         .max_encoding_message_size(MAX_INTERNAL_MESSAGE);
     server()
         .add_service(guarded)
-        .add_service(FlightServiceServer::new(Narrow(control)))
+        .add_service(FlightServiceServer::new(Narrow(controlled)))
         .serve_with_incoming(listener.incoming())
         .await
 }

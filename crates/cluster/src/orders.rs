@@ -1,11 +1,45 @@
 //! The control stream: what a scheduler tells an executor without being asked. An executor opens one server-streaming
 //! Flight action, [`ACTION`], on the internal listener as soon as it starts and holds it for its life; when the stream
-//! ends, either side takes the other for gone.
+//! ends, either side takes the other for gone. A process that is stopped closes no stream: by another action, [`BEAT`], an
+//! executor says that it runs.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// The Flight action that opens the control stream. Its body is the executor's id of this process start.
 pub const ACTION: &str = "parcours.control";
+
+/// The Flight action by which a member says that it runs. Its body is a [`Beat`].
+pub const BEAT: &str = "parcours.beat";
+
+/// How often a member says so.
+pub const BEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// That an executor runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beat {
+    /// Its id of this process start.
+    pub id: String,
+    /// Whether it takes no further task, and will be gone when those that it has are done or its patience is.
+    pub leaves: bool,
+}
+
+impl Beat {
+    /// The beat as it travels.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads a beat.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
 
 /// One order to an executor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +101,18 @@ mod tests {
         }
         assert!(Order::decode(b"{\"explode\":{}}").is_err());
         assert!(Order::decode(b"").is_err());
+    }
+
+    #[test]
+    fn beats_survive_the_wire() {
+        for leaves in [false, true] {
+            let beat = Beat {
+                id: "executor-1:ab".into(),
+                leaves,
+            };
+            assert_eq!(Beat::decode(&beat.encode()).unwrap(), beat);
+        }
+        assert!(Beat::decode(b"executor-1:ab").is_err());
     }
 
     #[test]

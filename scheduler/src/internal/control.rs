@@ -1,6 +1,7 @@
 //! The scheduler's end of the control streams. An executor is a member of the cluster while its stream is open; when it
-//! closes, for whatever reason, the executor is declared lost at once and its work is computed elsewhere. What a member has
-//! in hand is kept with it ([`handed`](super::handed)), and gone with it.
+//! closes, for whatever reason, the executor is declared lost at once and its work is computed elsewhere. So it is when
+//! nothing was heard of it for long, be its stream open or not. What a member has in hand is kept with it
+//! ([`handed`](super::handed)), and gone with it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use arrow_flight::Action;
 use ballista_core::serde::protobuf as pb;
 use futures::StreamExt;
 use parcours_cluster::flight::{Answers, Results, refuse};
-use parcours_cluster::orders::{ACTION, Order, executor_name};
+use parcours_cluster::orders::{ACTION, BEAT, Beat, Order, executor_name};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,10 +24,13 @@ use crate::metrics::Refusals;
 /// Orders that may wait for a member; one that lets more pile up is taken for gone.
 const WAITING_ORDERS: usize = 1024;
 
+/// How often it is looked who is silent.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Told what was lost.
 pub trait Losses: Send + Sync {
-    /// The member of this id is gone, with every partition that it held.
-    fn executor_lost(&self, id: String);
+    /// The member of this id is gone, with every partition that it held. Whether it had said before that it would go.
+    fn executor_lost(&self, id: String, announced: bool);
 
     /// A task of this job could not fetch a partition, or nothing can be believed of it.
     fn partition_lost(&self, job: String);
@@ -41,6 +45,12 @@ struct Member {
     id: String,
     orders: mpsc::Sender<Order>,
     in_hand: InHand,
+    /// For how long nothing was heard of it, as often as it was looked.
+    silent: Duration,
+    /// How many of its polls are being answered; meanwhile it has nothing to say.
+    polls: usize,
+    /// Whether it said that it will go.
+    leaves: bool,
     /// Whether it was told that a report of this member was refused.
     told_of_report: bool,
     /// Whether it was told that another process asked to be this member.
@@ -53,6 +63,9 @@ impl Member {
             id: id.to_owned(),
             orders,
             in_hand: InHand::default(),
+            silent: Duration::ZERO,
+            polls: 0,
+            leaves: false,
             told_of_report: false,
             told_of_second: false,
         }
@@ -177,11 +190,86 @@ impl Members {
         Ok(receiver)
     }
 
-    fn leave(&self, id: &str) {
+    /// Takes a member out. Whether it had said that it would go.
+    fn leave(&self, id: &str) -> bool {
         let mut members = self.members.lock();
         // Another start of the executor may be a member by now.
-        if of_id(&mut members, id).is_some() {
+        let leaves = of_id(&mut members, id).map(|member| member.leaves);
+        if leaves.is_some() {
             members.remove(executor_name(id));
+        }
+        leaves.unwrap_or(false)
+    }
+
+    /// Notes that a member says that it runs, and whether it will go. Whether it is a member.
+    fn hear(&self, beat: &Beat) -> bool {
+        let mut members = self.members.lock();
+        let Some(member) = of_id(&mut members, &beat.id) else {
+            return false;
+        };
+        member.silent = Duration::ZERO;
+        member.leaves = beat.leaves;
+        true
+    }
+
+    /// Notes that a member asks for work. Until what is returned is dropped, it is not expected to say anything else: how long
+    /// it takes to be answered is not its doing.
+    pub(super) fn polling(self: &Arc<Self>, id: &str) -> Polling {
+        self.count_polls(id, |polls| polls + 1);
+        Polling {
+            members: self.clone(),
+            id: id.to_owned(),
+        }
+    }
+
+    fn count_polls(&self, id: &str, count: impl FnOnce(usize) -> usize) {
+        if let Some(member) = of_id(&mut self.members.lock(), id) {
+            member.silent = Duration::ZERO;
+            member.polls = count(member.polls);
+        }
+    }
+
+    /// Takes out the members that were silent for so long, and says who had said that they would go. Time is counted by looks:
+    /// a scheduler that was stopped itself, or had no processor, cannot say who was silent meanwhile.
+    fn take_silent(&self, limit: Duration) -> Vec<(String, bool)> {
+        let mut silent = Vec::new();
+        self.members.lock().retain(|_, member| {
+            if member.polls == 0 {
+                member.silent += LOOK;
+            }
+            let stays = member.silent < limit;
+            if !stays {
+                silent.push((member.id.clone(), member.leaves));
+            }
+            stays
+        });
+        silent
+    }
+}
+
+/// A poll of a member that is being answered.
+pub(super) struct Polling {
+    members: Arc<Members>,
+    id: String,
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        self.members.count_polls(&self.id, |polls| polls.saturating_sub(1));
+    }
+}
+
+/// Declares lost, for as long as it is awaited, every member of which nothing was heard for so long.
+pub async fn end_silent(members: &Members, losses: &dyn Losses, limit: Duration) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        for (id, announced) in members.take_silent(limit) {
+            tracing::warn!(
+                executor = id,
+                ?limit,
+                "nothing is heard of an executor, it is taken for lost"
+            );
+            losses.executor_lost(id, announced);
         }
     }
 }
@@ -195,13 +283,17 @@ struct Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.members.leave(&self.id);
-        tracing::warn!(executor = self.id, "control stream closed, executor is taken for lost");
-        self.losses.executor_lost(self.id.clone());
+        let announced = self.members.leave(&self.id);
+        tracing::warn!(
+            executor = self.id,
+            announced,
+            "control stream closed, executor is taken for lost"
+        );
+        self.losses.executor_lost(self.id.clone(), announced);
     }
 }
 
-/// Answers the control action, and nothing else.
+/// Answers the control action and beats, and nothing else.
 pub struct ControlService {
     members: Arc<Members>,
     losses: Arc<dyn Losses>,
@@ -212,20 +304,20 @@ impl ControlService {
     pub fn new(members: Arc<Members>, losses: Arc<dyn Losses>) -> Self {
         Self { members, losses }
     }
-}
 
-#[tonic::async_trait]
-impl Answers for ControlService {
-    const REFUSAL: &'static str = "the internal listener answers executors' control action only";
-
-    async fn action(&self, request: Request<Action>) -> Result<Results, Status> {
-        let name = executor_of(&request)?;
-        if request.get_ref().r#type != ACTION {
-            return refuse::<Self, _>();
+    fn hear(&self, name: &str, body: &[u8]) -> Result<Results, Status> {
+        let beat = Beat::decode(body).map_err(|_| Status::invalid_argument("the beat names no executor"))?;
+        named_by(name, &beat.id)?;
+        match self.members.hear(&beat) {
+            true => Ok(futures::stream::empty().boxed()),
+            false => Err(Status::failed_precondition("the executor is no member")),
         }
-        let id = String::from_utf8(request.get_ref().body.to_vec())
+    }
+
+    fn join(&self, name: &str, body: &[u8]) -> Result<Results, Status> {
+        let id = String::from_utf8(body.to_vec())
             .map_err(|_| Status::invalid_argument("the control action names no executor"))?;
-        named_by(&name, &id)?;
+        named_by(name, &id)?;
         let orders = self.members.join(&id)?;
         tracing::info!(executor = id, "executor joined");
         let membership = Membership {
@@ -240,6 +332,21 @@ impl Answers for ControlService {
             })
         });
         Ok(answer.boxed())
+    }
+}
+
+#[tonic::async_trait]
+impl Answers for ControlService {
+    const REFUSAL: &'static str = "the internal listener answers executors' control actions only";
+
+    async fn action(&self, request: Request<Action>) -> Result<Results, Status> {
+        let name = executor_of(&request)?;
+        let Action { r#type, body } = request.get_ref();
+        match r#type.as_str() {
+            ACTION => self.join(&name, body),
+            BEAT => self.hear(&name, body),
+            _ => refuse::<Self, _>(),
+        }
     }
 }
 
@@ -279,6 +386,59 @@ mod tests {
         assert!(members.contains("one:cd"));
         members.order(&Order::Wake);
         assert_eq!(orders.try_recv().unwrap(), Order::Wake);
+    }
+
+    /// How often it is looked until somebody is taken for silent.
+    fn looks(limit: Duration) -> u32 {
+        (limit.as_millis() / LOOK.as_millis()) as u32
+    }
+
+    fn beat(id: &str, leaves: bool) -> Beat {
+        Beat {
+            id: id.to_owned(),
+            leaves,
+        }
+    }
+
+    #[test]
+    fn who_is_silent_for_long_is_no_member() {
+        let (members, limit) = (Members::default(), Duration::from_secs(10));
+        let (_one, _two) = (members.join("one:ab").unwrap(), members.join("two:cd").unwrap());
+        for look in 1..looks(limit) {
+            assert!(members.hear(&beat("two:cd", look > 3)));
+            assert!(members.take_silent(limit).is_empty(), "look {look}");
+        }
+        assert_eq!(members.take_silent(limit), [("one:ab".to_owned(), false)]);
+        assert!(members.contains("two:cd") && !members.contains("one:ab"));
+        assert!(!members.hear(&beat("one:ab", false)), "it has to join again");
+        members.join("one:ef").unwrap();
+        let gone = (0..looks(limit))
+            .flat_map(|_| members.take_silent(limit))
+            .collect::<Vec<_>>();
+        assert_eq!(gone.len(), 2);
+        assert!(gone.contains(&("two:cd".to_owned(), true)), "it had said so");
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_is_not_silent() {
+        let (members, limit) = (Arc::new(Members::default()), Duration::from_secs(2));
+        let _orders = members.join("one:ab").unwrap();
+        let (first, second) = (members.polling("one:ab"), members.polling("one:ab"));
+        drop(first);
+        for _ in 0..2 * looks(limit) {
+            assert!(members.take_silent(limit).is_empty());
+        }
+        drop(second);
+        let gone = (1..=looks(limit)).find(|_| !members.take_silent(limit).is_empty());
+        assert_eq!(gone, Some(looks(limit)), "from the answer on it is");
+    }
+
+    #[test]
+    fn an_executor_that_says_so_leaves_announced() {
+        let members = Members::default();
+        let _orders = members.join("one:ab").unwrap();
+        members.hear(&beat("one:ab", true));
+        assert!(members.leave("one:ab") && !members.leave("one:ab"));
     }
 
     #[test]

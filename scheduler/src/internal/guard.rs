@@ -220,6 +220,7 @@ impl SchedulerGrpc for GuardedScheduler {
         }
         let id = metadata.id.clone();
         self.check(&request, &id)?;
+        let _polling = self.members.polling(&id);
         let room = self.room(metadata, request.get_ref().num_free_vcores);
         request.get_mut().num_free_vcores = room;
         let reports = &mut request.get_mut().task_status;
@@ -254,7 +255,7 @@ impl SchedulerGrpc for GuardedScheduler {
                 members.wake_others(&id);
             }
             if !members.contains(&id) {
-                losses.executor_lost(id);
+                losses.executor_lost(id, false);
             }
             answer
         });

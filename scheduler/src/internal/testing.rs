@@ -48,7 +48,7 @@ pub(crate) struct Told {
 }
 
 impl Losses for Told {
-    fn executor_lost(&self, id: String) {
+    fn executor_lost(&self, id: String, _: bool) {
         self.executors.lock().push(id);
     }
 

@@ -39,8 +39,8 @@ impl Recovery {
         Self { engine, jobs }
     }
 
-    async fn without_executor(self, id: String) {
-        self.jobs.executor_lost(&id).await;
+    async fn without_executor(self, id: String, announced: bool) {
+        self.jobs.executor_lost(&id, announced).await;
         let lost = ExecutorStoppedParams {
             executor_id: id,
             reason: "control stream closed".to_owned(),
@@ -52,8 +52,8 @@ impl Recovery {
 }
 
 impl Losses for Recovery {
-    fn executor_lost(&self, id: String) {
-        tokio::spawn(self.clone().without_executor(id));
+    fn executor_lost(&self, id: String, announced: bool) {
+        tokio::spawn(self.clone().without_executor(id, announced));
     }
 
     fn partition_lost(&self, job: String) {
@@ -68,15 +68,16 @@ impl Losses for Recovery {
 }
 
 impl Jobs {
-    /// Computes every query anew for which this executor worked, but for one that executors were lost under before.
-    pub async fn executor_lost(self: &Arc<Self>, id: &str) {
+    /// Computes every query anew for which this executor worked, but for one that executors were lost under before. An executor
+    /// that had announced to go was not lost under anything.
+    pub async fn executor_lost(self: &Arc<Self>, id: &str, announced: bool) {
         for query in self.running_queries() {
             let _turn = query.turn.lock().await;
             if !query.runs() {
                 continue;
             }
             match self.of_graph(&query, |graph| share_of(graph, id)).await {
-                Some(Share::Task) if query.lost_executor() >= MOST_LOSSES => self.give_up(&query).await,
+                Some(Share::Task) if !announced && query.lost_executor() >= MOST_LOSSES => self.give_up(&query).await,
                 Some(Share::Task | Share::Partitions) => self.try_again(&query).await,
                 Some(Share::Nothing) | None => {}
             }

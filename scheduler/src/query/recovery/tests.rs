@@ -14,18 +14,20 @@ async fn a_query_is_tried_no_more_when_two_executors_were_lost_under_it() {
     let house = House::open().await;
     let _orders = [house.join(ONE), house.join(TWO)];
     let (query, other) = (house.start().await, house.start().await);
-    house.task(ONE).await;
-    house.task(ONE).await;
-    house.jobs.executor_lost(ONE).await;
-    assert!(query.runs() && other.runs(), "one loss is no proof");
-    assert!(query.is_attempt(2) && other.is_attempt(2));
+    for announced in [true, true, false] {
+        house.task(ONE).await;
+        house.task(ONE).await;
+        house.jobs.executor_lost(ONE, announced).await;
+        assert!(query.runs() && other.runs(), "one loss is no proof");
+    }
+    assert!(query.is_attempt(4) && other.is_attempt(4));
 
     // Whoever computes nothing of a query is not lost under it.
-    house.jobs.executor_lost(TWO).await;
-    assert!(query.is_attempt(2) && other.is_attempt(2));
+    house.jobs.executor_lost(TWO, false).await;
+    assert!(query.is_attempt(4) && other.is_attempt(4));
 
     house.task(TWO).await;
-    house.jobs.executor_lost(TWO).await;
+    house.jobs.executor_lost(TWO, false).await;
     let ended = [query, other]
         .into_iter()
         .filter(|query| !query.runs())
@@ -80,7 +82,7 @@ async fn a_query_that_nobody_took_a_task_of_ends_when_no_executor_comes() {
     assert!(query.runs(), "there is an executor");
     drop(orders);
     house.members.order(&Order::Wake);
-    house.jobs.executor_lost(ONE).await;
+    house.jobs.executor_lost(ONE, false).await;
     assert!(query.runs(), "another may come");
     let standing = soon(query.ended()).await;
     assert!(matches!(standing, Standing::WithoutExecutor), "{standing:?}");
