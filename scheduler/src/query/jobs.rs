@@ -385,6 +385,8 @@ impl Jobs {
         if query.released.swap(true, Ordering::AcqRel) {
             return;
         }
+        // That it is done can be asked about for a while yet.
+        query.forget_results();
         let (jobs, query) = (self.clone(), query.clone());
         tokio::spawn(async move {
             tokio::time::sleep(REMEMBERED).await;
@@ -416,7 +418,7 @@ impl Jobs {
         };
         match query.standing() {
             Standing::Running => Ok(self.tasks_of(query).await),
-            Standing::Done(_) | Standing::Local(_) => Ok(finished),
+            Standing::Done(_) | Standing::Local(_) | Standing::Released => Ok(finished),
             standing => Err(self.error_of(query, &standing)),
         }
     }
@@ -454,6 +456,9 @@ impl Jobs {
                     "{MOST_LOSSES} executors were lost while they computed this query, it is not tried again: ask for less at \
                      once, or tell the operator of the cluster"
                 ),
+            },
+            Standing::Released => QueryError::Invalid {
+                message: "the results of the query are no longer kept, run it again".to_owned(),
             },
             Standing::Running | Standing::Done(_) | Standing::Local(_) => {
                 QueryError::Internal { query: Some(query.id) }

@@ -26,6 +26,8 @@ pub enum Standing {
     Done(Arc<Vec<PartitionLocation>>),
     /// Computed in the scheduler; its messages.
     Local(Arc<Vec<FlightData>>),
+    /// Done, and its results were read or will never be: nothing is kept of them.
+    Released,
     /// The engine's words; see [`errors::of_job`](super::errors::of_job).
     Failed(Arc<str>),
     /// Executors or partitions were lost again and again.
@@ -215,6 +217,17 @@ impl Query {
             _ = standing.wait_for(|standing| !matches!(standing, Standing::Running)) => {}
             _ = current.wait_for(|current| *current != attempt) => {}
         }
+    }
+
+    /// Forgets the results of a query that is done.
+    pub(super) fn forget_results(&self) {
+        self.standing.send_if_modified(|current| {
+            let held = matches!(current, Standing::Done(_) | Standing::Local(_));
+            if held {
+                *current = Standing::Released;
+            }
+            held
+        });
     }
 
     /// Takes back that the query is done: its results are gone.

@@ -66,6 +66,36 @@ async fn results_are_read_once() {
     assert!(query.take().unwrap_err().to_string().contains("can be read once"));
 }
 
+/// Its end is remembered for a while, its rows are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_are_released_are_kept_no_longer() {
+    let jobs = jobs(1).await;
+    let alice = person("alice");
+    for ended in ["read", "cancelled"] {
+        let id = QueryId::new();
+        jobs.enter_local(&alice, id, vec![FlightData::default()]);
+        let query = jobs.get(&alice, &id).unwrap();
+        let Standing::Local(messages) = query.standing() else {
+            panic!("its rows are here");
+        };
+        let kept = Arc::downgrade(&messages);
+        drop(messages);
+        assert_eq!(kept.strong_count(), 1);
+        match ended {
+            "read" => jobs.release(&query),
+            _ => jobs.cancel(&query).await,
+        }
+        assert_eq!(kept.strong_count(), 0, "{ended}");
+        let progress = jobs.progress(&query).await.unwrap();
+        assert_eq!(progress.phase, Phase::Finished);
+        let told = jobs.error_of(&query, &query.standing()).to_string();
+        assert!(
+            told.contains("no longer kept"),
+            "a reader that comes too late is told: {told}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_executor_nothing_is_submitted() {
     let jobs = jobs(1).await;
