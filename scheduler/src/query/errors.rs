@@ -29,14 +29,19 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<Stri
         .collect()
 }
 
-/// An error of parsing or planning a statement.
+/// An error of parsing or planning a statement, where no other name is offered for a misspelt one.
 pub fn of_planning(error: &DataFusionError) -> QueryError {
+    of_planning_for(error, &|_| false)
+}
+
+/// An error of planning a statement, where those columns are offered for a misspelt one that may be named to its person.
+pub fn of_planning_for(error: &DataFusionError, may_be_named: &dyn Fn(&str) -> bool) -> QueryError {
     match error.find_root() {
         DataFusionError::SQL(error, _) => QueryError::Syntax {
             message: error.to_string(),
         },
         DataFusionError::SchemaError(error, _) => QueryError::Invalid {
-            message: of_schema(error),
+            message: of_schema(error, may_be_named),
         },
         DataFusionError::NotImplemented(message) => QueryError::Unsupported {
             message: first_line(message),
@@ -91,10 +96,11 @@ fn no_such_form(message: &str) -> Option<String> {
     ))
 }
 
-fn of_schema(error: &SchemaError) -> String {
+fn of_schema(error: &SchemaError, may_be_named: &dyn Fn(&str) -> bool) -> String {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
-            let near = nearest(field.name(), valid_fields.iter().map(|column| column.name()));
+            let known = valid_fields.iter().map(|column| column.name());
+            let near = nearest(field.name(), known.filter(|&column| may_be_named(column)));
             match near.as_slice() {
                 [] => format!("column {} not found", field.quoted_flat_name()),
                 near => format!(

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility};
@@ -22,7 +22,7 @@ use parcours_sql::{surface, syntax};
 use parcours_tables::SnapshotTable;
 
 use super::admission::{self, Touched};
-use super::errors::{nearest, of_planning};
+use super::errors::{nearest, of_planning, of_planning_for};
 use super::session::{Sessions, View};
 use super::statement::{Statement, Where};
 use super::{subqueries, ties, windows};
@@ -71,6 +71,7 @@ impl Planner {
     /// Plans one statement for what a person sees. A statement with parameters is admitted when they are bound.
     pub async fn prepare(&self, view: &View, sql: &str) -> Result<Statement, QueryError> {
         check_granted(&view.grant)?;
+        let told = |error: DataFusionError| of_planning_for(&error, &|column: &str| view.may_name(column));
         let context = self
             .sessions
             .context(view, "planning", 1, None)
@@ -86,15 +87,12 @@ impl Planner {
             named = syntax::parameters(statement);
         }
         resolve(view, &state, &parsed)?;
-        let plan = state
-            .statement_to_plan(parsed)
-            .await
-            .map_err(|error| of_planning(&error))?;
+        let plan = state.statement_to_plan(parsed).await.map_err(told)?;
         verify(&plan)?;
         surface::refuse_unlisted(&plan).map_err(unlisted)?;
-        refusals::check(&plan).map_err(|error| of_planning(&error))?;
+        refusals::check(&plan).map_err(told)?;
         let run = place(&plan)?;
-        let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
+        let plan = with_types(&state, plan).map_err(told)?;
         let parameters = parameters(&plan, named)?;
         let admitted = match parameters.is_empty() {
             true => Some(finish(&state, plan.clone(), &view.grant)?),
@@ -314,11 +312,7 @@ fn is_function(state: &SessionState, reference: &TableReference) -> bool {
 }
 
 fn not_found(view: &View, reference: &TableReference) -> QueryError {
-    let names: Vec<String> = view
-        .datasets
-        .iter()
-        .flat_map(|(schema, dataset)| dataset.tables.keys().map(move |table| format!("{schema}.{table}")))
-        .collect();
+    let names: Vec<String> = view.table_names().collect();
     let written = reference.to_string();
     let mut near = nearest(&written, names.iter().map(String::as_str));
     if near.is_empty() {

@@ -18,6 +18,7 @@ use parcours_cluster::options::TaskOptions;
 use parcours_cluster::session::{CATALOG, engine_config, engine_state};
 use parcours_cluster::task_grant::{DatasetTerms, Opened, Terms};
 use parcours_identity::Principal;
+use parcours_tables::SnapshotTable;
 
 use super::admission::Touched;
 use crate::datasets::{Dataset, Datasets};
@@ -45,6 +46,32 @@ pub struct View {
 }
 
 impl View {
+    /// Whether a column may be offered to the person by its name: it is granted to them in one of the tables that they see, or
+    /// is in none of these, so that their statement names it itself.
+    pub fn may_name(&self, column: &str) -> bool {
+        let mut classes = self.datasets.iter().flat_map(|(name, dataset)| {
+            let tables = dataset.tables.values();
+            tables.filter_map(move |table| Some((name, table.table().class_of(column)?)))
+        });
+        let Some(first) = classes.next() else { return true };
+        std::iter::once(first)
+            .chain(classes)
+            .any(|(dataset, class)| self.grant.allows(dataset, class))
+    }
+
+    /// The tables of which the person is granted a column, as `dataset.table`.
+    pub fn table_names(&self) -> impl Iterator<Item = String> {
+        self.datasets.iter().flat_map(move |(name, dataset)| {
+            let tables = dataset.tables.iter().filter(move |(_, table)| self.sees(name, table));
+            tables.map(move |(table, _)| format!("{name}.{table}"))
+        })
+    }
+
+    fn sees(&self, dataset: &str, table: &SnapshotTable) -> bool {
+        let classes = table.table().classes();
+        classes.into_iter().any(|class| self.grant.allows(dataset, class))
+    }
+
     /// What a query that touches this may open: of each dataset that it reads, the classes that its person is granted.
     pub fn opened(&self, touched: &Touched) -> Opened {
         let terms = |(dataset, reads): (String, _)| {

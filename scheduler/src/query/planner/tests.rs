@@ -218,6 +218,37 @@ async fn what_is_not_a_query_is_named_and_refused() {
     }
 }
 
+/// What is offered for a misspelt name is granted, or was named by the statement itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_offered_that_is_not_granted() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let misspelt = "SELECT quantit FROM claims.dispensing";
+    let in_two = "SELECT cod FROM claims.dispensing";
+    let derived = "SELECT amoun FROM (SELECT site AS amount FROM claims.dispensing) AS d";
+    let no_table = "SELECT 1 AS n FROM claims.labels";
+    for (classes, sql, name, is_offered) in [
+        (ColumnClass::ALL.to_vec(), misspelt, "quantity", true),
+        (all_but(Health).collect(), misspelt, "quantity", false),
+        (all_but(Health).collect(), in_two, "code", true),
+        (vec![Quasi], in_two, "code", false),
+        (vec![Plain], derived, "amount", true),
+        (ColumnClass::ALL.to_vec(), no_table, "claims.label", true),
+        (vec![Health], no_table, "claims.label", false),
+    ] {
+        let refusal = planner.prepare(&claims.view("alice", classes.clone()), sql).await;
+        let said = refusal.err().unwrap().to_string();
+        assert!(said.contains("not found"), "{sql}: {said}");
+        let (_, offers) = said.split_once("did you mean ").unwrap_or_default();
+        let mut offers = offers.trim_end_matches('?').split(", ");
+        assert_eq!(
+            offers.any(|offer| offer == name),
+            is_offered,
+            "{sql} of {classes:?}: {said}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_explanation_runs_nothing() {
     let claims = Claims::load().await;
