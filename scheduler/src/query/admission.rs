@@ -2,11 +2,12 @@
 //! optimizer: a column that no operator touches is not read, and one that a filter alone touches is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use parcours_cluster::grant::Grant;
 use parcours_keys::ColumnClass;
 use parcours_tables::{SnapshotTable, TableSnapshot};
@@ -70,16 +71,19 @@ impl Touched {
         })
     }
 
-    fn scan(&mut self, scan: &TableScan) -> Result<()> {
-        let provider = source_as_provider(&scan.source)?;
-        let Some(table) = provider.downcast_ref::<SnapshotTable>().map(SnapshotTable::table) else {
-            return Ok(());
-        };
+    fn enter(&mut self, table: &TableSnapshot) {
         self.bytes += table.bytes();
         self.datasets.insert(table.dataset().to_owned());
         if table.is_sharded() {
             self.partitions = self.partitions.max(table.files_by_shard().len());
         }
+    }
+
+    fn scan(&mut self, scan: &TableScan) -> Result<()> {
+        let Some(table) = snapshot(scan)? else {
+            return Ok(());
+        };
+        self.enter(&table);
         let schema = table.schema();
         let mut columns: BTreeSet<String> = match &scan.projection {
             Some(indices) => indices
@@ -93,7 +97,7 @@ impl Touched {
             columns.extend(filter.column_refs().into_iter().map(|column| column.name.clone()));
         }
         for column in columns {
-            self.read(table, &column);
+            self.read(&table, &column);
         }
         Ok(())
     }
@@ -119,6 +123,42 @@ fn named(table: &TableSnapshot, column: &str) -> ((String, ColumnClass), String)
         (table.dataset().to_owned(), class),
         format!("{}.{column}", table.name()),
     )
+}
+
+/// The table of ours that is scanned.
+fn snapshot(scan: &TableScan) -> Result<Option<Arc<TableSnapshot>>> {
+    let provider = source_as_provider(&scan.source)?;
+    let table = provider.downcast_ref::<SnapshotTable>().map(SnapshotTable::table);
+    Ok(table.cloned())
+}
+
+/// What a plan reads at most that is not optimized: of each table, the columns that are named anywhere.
+pub fn named_in(plan: &LogicalPlan) -> Result<Touched> {
+    let mut names = BTreeSet::new();
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Expr::Column(column) | Expr::OuterReferenceColumn(_, column) = part {
+                    names.insert(column.name.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    let mut touched = Touched::default();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(table) = snapshot(scan)?
+        {
+            touched.enter(&table);
+            let fields = table.schema();
+            for field in fields.fields().iter().filter(|field| names.contains(field.name())) {
+                touched.read(&table, field.name());
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(touched)
 }
 
 /// What an optimized plan reads.

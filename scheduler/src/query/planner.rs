@@ -68,7 +68,8 @@ impl Planner {
         Self { sessions }
     }
 
-    /// Plans one statement for what a person sees. A statement with parameters is admitted when they are bound.
+    /// Plans one statement for what a person sees. A statement with parameters is admitted when they are bound; before, nothing
+    /// is told of it but to whom all of it is granted.
     pub async fn prepare(&self, view: &View, sql: &str) -> Result<Statement, QueryError> {
         check_granted(&view.grant)?;
         let told = |error: DataFusionError| of_planning_for(&error, &|column: &str| view.may_name(column));
@@ -96,7 +97,10 @@ impl Planner {
         let parameters = parameters(&plan, named)?;
         let admitted = match parameters.is_empty() {
             true => Some(finish(&state, plan.clone(), &view.grant)?),
-            false => None,
+            false => {
+                unbound(&state, &plan)?.admit(&view.grant)?;
+                None
+            }
         };
         let admitted = admitted.filter(|_| !tells_the_time(&plan));
         let schema = Arc::new(plan.schema().as_arrow().clone());
@@ -150,6 +154,24 @@ fn finish(state: &SessionState, open: LogicalPlan, grant: &Grant) -> Result<Admi
     })
 }
 
+/// What a plan reads at most whose parameters are not bound: whatever is read for some of their values.
+fn unbound(state: &SessionState, plan: &LogicalPlan) -> Result<Touched, QueryError> {
+    let plan = explained(plan);
+    let touched = optimized(state, plan).and_then(|optimized| admission::touched(&optimized));
+    // Parameters of types that are not known yet are not looked through by every rule.
+    touched
+        .or_else(|_| admission::named_in(plan))
+        .map_err(|error| of_planning(&error))
+}
+
+/// The plan itself, or the one that it explains.
+fn explained(mut plan: &LogicalPlan) -> &LogicalPlan {
+    while let LogicalPlan::Explain(explain) = plan {
+        plan = &explain.plan;
+    }
+    plan
+}
+
 /// Whether the plan is another one each time that it is optimized: the time of its statement is put into it then.
 fn tells_the_time(plan: &LogicalPlan) -> bool {
     let of_statement = |expr: &Expr| matches!(expr, Expr::ScalarFunction(call) if call.func.signature().volatility == Volatility::Stable);
@@ -166,11 +188,7 @@ fn tells_the_time(plan: &LogicalPlan) -> bool {
 /// The plan as it will run, and what it reads. It is analysed already, and a rule that says what a statement means is
 /// applied once.
 fn looked_at(state: &SessionState, plan: &LogicalPlan) -> Result<(LogicalPlan, Touched), QueryError> {
-    let mut plan = plan;
-    while let LogicalPlan::Explain(explain) = plan {
-        plan = &explain.plan;
-    }
-    let optimized = optimized(state, plan).map_err(|error| of_planning(&error))?;
+    let optimized = optimized(state, explained(plan)).map_err(|error| of_planning(&error))?;
     subqueries::refuse_dangling(&optimized)?;
     let touched = admission::touched(&optimized).map_err(|error| of_planning(&error))?;
     Ok((optimized, touched))

@@ -92,3 +92,25 @@ fn small_shards_are_handed_out_together() {
     assert_eq!(shards(1 << 40, 16), 1, "a shard is worth a task");
     assert_eq!(shards(0, 16), 16 << 20, "all of them");
 }
+
+/// A plan that cannot be optimized reads what it names, in whichever subquery.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_not_optimized_reads_the_columns_that_it_names() {
+    let claims = Claims::load().await;
+    let view = claims.view("alice", ColumnClass::ALL);
+    let state = claims.sessions.context(&view, "planning", 1, None).unwrap().state();
+    for (sql, classes) in [
+        ("SELECT site FROM claims.dispensing WHERE day > $1", vec![Plain, Quasi]),
+        (
+            "SELECT site FROM claims.dispensing AS d WHERE EXISTS \
+             (SELECT 1 FROM claims.label AS l WHERE l.label = d.patient AND l.label = $1)",
+            vec![Identity, Plain],
+        ),
+        ("SELECT * FROM claims.dispensing", ColumnClass::ALL.to_vec()),
+    ] {
+        let plan = state.create_logical_plan(sql).await.unwrap();
+        let touched = named_in(&plan).unwrap();
+        assert_eq!(touched.classes()["claims"], classes.into_iter().collect(), "{sql}");
+        assert_eq!(touched.partitions(), SHARDS, "{sql}");
+    }
+}

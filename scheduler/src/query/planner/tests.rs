@@ -150,9 +150,9 @@ async fn a_prepared_statement_is_admitted_again_when_it_runs() {
         .unwrap();
     planner.admit(&before, &plain, plain.plan.clone()).unwrap();
     assert!(denied(planner.admit(&now, &plain, plain.plan.clone())).contains("class health"));
-    // Not admitted when it was prepared, since nothing was bound.
     let sql = "SELECT max(site) AS m FROM claims.dispensing WHERE quantity > $1";
-    let bound = planner.prepare(&now, sql).await.unwrap();
+    let bound = planner.prepare(&before, sql).await.unwrap();
+    assert!(bound.admitted.is_none(), "nothing was bound");
     let plan = bound
         .plan
         .clone()
@@ -160,6 +160,71 @@ async fn a_prepared_statement_is_admitted_again_when_it_runs() {
         .unwrap();
     planner.admit(&before, &bound, plan.clone()).unwrap();
     assert!(denied(planner.admit(&now, &bound, plan)).contains("class health"));
+}
+
+/// The schema of a statement whose parameters are not bound tells names and types of columns, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_parameters_is_told_of_to_whom_it_is_granted() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let reads: [(&str, &[ColumnClass]); 6] = [
+        ("SELECT code FROM claims.dispensing WHERE site = $1", &[Health, Plain]),
+        (
+            "SELECT max(site) AS m FROM claims.dispensing WHERE day > $1",
+            &[Plain, Quasi],
+        ),
+        ("SELECT $1 AS it, code FROM claims.dispensing", &[Health]),
+        (
+            "SELECT site FROM claims.dispensing AS d WHERE EXISTS \
+             (SELECT 1 FROM claims.label AS l WHERE l.code = d.code AND l.label = $1)",
+            &[Health, Plain],
+        ),
+        (
+            "WITH all_of_it AS (SELECT * FROM claims.dispensing) SELECT max(day) AS m FROM all_of_it WHERE site = $1",
+            &[Plain, Quasi],
+        ),
+        (
+            "EXPLAIN SELECT code FROM claims.dispensing WHERE site = $1",
+            &[Health, Plain],
+        ),
+    ];
+    for (sql, classes) in reads {
+        let view = claims.view("alice", classes.iter().copied());
+        let statement = planner.prepare(&view, sql).await;
+        assert!(statement.is_ok(), "{sql}: {:?}", statement.err());
+        for class in classes {
+            let said = denied(planner.prepare(&claims.view("alice", all_but(*class)), sql).await);
+            assert!(
+                said.contains(&format!("class {class} of dataset claims")),
+                "{sql}: {said}"
+            );
+        }
+    }
+}
+
+/// Parameters stand wherever they may, their types known or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_are_prepared_wherever_they_stand() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", ColumnClass::ALL);
+    for rest in [
+        "quantity BETWEEN $1 AND $2",
+        "quantity IN ($1, $2, 3)",
+        "code LIKE $1",
+        "substr(code, $1) = $2",
+        "day + $1 * INTERVAL '1 day' > DATE '2020-01-10'",
+        "CASE WHEN $1 > 3 THEN code = 'c1' ELSE site = $2 END",
+        "coalesce($1, code) = code",
+        "quantity > (SELECT max(quantity) - $1 AS m FROM claims.dispensing)",
+        "code IN (SELECT code FROM claims.label WHERE label = $1)",
+        "quantity > $1 ORDER BY day LIMIT $2",
+        "quantity > $1 OR ($2 AND day IS NULL)",
+    ] {
+        let sql = format!("SELECT site FROM claims.dispensing WHERE {rest}");
+        let statement = planner.prepare(&view, &sql).await;
+        assert!(statement.is_ok(), "{sql}: {:?}", statement.err());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
