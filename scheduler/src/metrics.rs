@@ -1,4 +1,4 @@
-//! The scheduler's metrics, in one place. They count queries and executors; none names a query, a person or a value.
+//! The scheduler's metrics, in one place. They count queries, executors and datasets; none names a query, a person or a value.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::datasets::Datasets;
 use crate::internal::control::Members;
 use crate::query::jobs::Jobs;
 
@@ -41,6 +42,7 @@ pub struct Refusals {
 struct Measured {
     jobs: Arc<Jobs>,
     members: Arc<Members>,
+    datasets: Arc<Datasets>,
 }
 
 impl fmt::Debug for Measured {
@@ -51,7 +53,7 @@ impl fmt::Debug for Measured {
 
 impl Collector for Measured {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let values: [(&str, &str, usize); 3] = [
+        let values: [(&str, &str, usize); 4] = [
             (
                 "executors_connected",
                 "executors whose control stream is open",
@@ -61,6 +63,11 @@ impl Collector for Measured {
                 "queries_running",
                 "queries that run or are being read",
                 self.jobs.running(),
+            ),
+            (
+                "datasets_stale",
+                "datasets that could not be looked up, or not be opened at their latest version: the last known one is served",
+                self.datasets.stale(),
             ),
             (
                 "dumpable",
@@ -77,7 +84,7 @@ impl Collector for Measured {
 }
 
 /// A registry of all of it.
-pub fn registry(counters: &Counters, jobs: Arc<Jobs>, members: Arc<Members>) -> Registry {
+pub fn registry(counters: &Counters, jobs: Arc<Jobs>, members: Arc<Members>, datasets: Arc<Datasets>) -> Registry {
     let mut registry = Registry::with_prefix("parcours_scheduler");
     registry.register("queries_started", "queries started", counters.started.clone());
     registry.register(
@@ -111,6 +118,10 @@ pub fn registry(counters: &Counters, jobs: Arc<Jobs>, members: Arc<Members>) -> 
         "processes that asked to be an executor which is a member already: one that comes back too early, or a stolen certificate",
         members.refusals().joins.clone(),
     );
-    registry.register_collector(Box::new(Measured { jobs, members }));
+    registry.register_collector(Box::new(Measured {
+        jobs,
+        members,
+        datasets,
+    }));
     registry
 }

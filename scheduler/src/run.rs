@@ -87,7 +87,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         "scheduler starts"
     );
     let serve_client = server().add_service(flight_sql::service(Arc::new(queries), FrontOptions::default())?);
-    let registry = metrics::registry(&counters, jobs.clone(), members.clone());
+    let registry = metrics::registry(&counters, jobs.clone(), members.clone(), datasets.clone());
     tokio::select! {
         ended = serve_client.serve_with_incoming(client.incoming()) => ended.context("the client listener ended")?,
         ended = serve_internal(internal, guarded, controlled) => ended.context("the internal listener ended")?,

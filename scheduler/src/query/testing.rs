@@ -2,6 +2,7 @@
 //! stand on. Nothing is read of it but its log.
 #![allow(clippy::unwrap_used)]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parcours_cluster::grant::Grant;
@@ -49,7 +50,7 @@ pub(crate) fn all_but(class: ColumnClass) -> impl Iterator<Item = ColumnClass> {
 
 /// The dataset `claims`: a sharded table `dispensing` with a column of each class, and two of health, and a table `label`.
 pub(crate) struct Claims {
-    _folder: TempDir,
+    folder: TempDir,
     /// Sessions that see it.
     pub(crate) sessions: Arc<Sessions>,
 }
@@ -76,9 +77,14 @@ impl Claims {
         load(&dataset, &into, &stores, &keys, &options).await.unwrap();
         let datasets = Arc::new(Datasets::open(into, stores).await.unwrap());
         Self {
-            _folder: folder,
+            folder,
             sessions: Arc::new(Sessions::new(datasets, 64 << 20).unwrap()),
         }
+    }
+
+    /// Where it lies.
+    pub(crate) fn tables(&self) -> PathBuf {
+        self.folder.path().join("tables")
     }
 
     /// What a person sees who is granted these classes.
