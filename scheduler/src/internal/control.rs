@@ -121,6 +121,11 @@ impl Members {
         &self.refusals
     }
 
+    /// How many tasks a member has in hand.
+    pub(super) fn in_hand(&self, id: &str) -> usize {
+        of_id(&mut self.members.lock(), id).map_or(0, |member| member.in_hand.count())
+    }
+
     /// Notes that a member is handed these tasks. Those that it has had for longer than `longest` are forgotten.
     pub(super) fn hand_out(&self, id: &str, tasks: &[pb::TaskDefinition], longest: Duration) {
         if let Some(member) = of_id(&mut self.members.lock(), id) {

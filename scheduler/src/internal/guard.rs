@@ -22,6 +22,10 @@ use crate::query::jobs::Jobs;
 /// Most partitions that a task may have for each that an executor can compute at once.
 const SLICE_MAX: usize = 8;
 
+/// Most tasks that an executor may have in hand for each that it can compute at once. Of small ones it is handed several, and
+/// asks for more before it has begun with all of them.
+const IN_HAND_MAX: usize = 2 * SLICE_MAX;
+
 /// The guarded service.
 pub struct GuardedScheduler {
     engine: Engine,
@@ -54,9 +58,12 @@ impl GuardedScheduler {
     }
 
     /// How many partitions an executor may be handed, that says how many tasks it runs at once and for how many it has room.
-    /// One that says more than it can have would be given all the work there is.
+    /// One that says more than it can have, or reports on nothing, would be given all the work there is.
     pub(super) fn room(&self, executor: &pb::ExecutorRegistration, free: u32) -> u32 {
         let slots = slots_of(executor).min(self.most_slots);
+        if self.members.in_hand(&executor.id) >= slots.saturating_mul(IN_HAND_MAX) {
+            return 0;
+        }
         let free = free.min(u32::try_from(slots).unwrap_or(u32::MAX));
         free.saturating_mul(self.slice(slots))
     }

@@ -68,7 +68,6 @@ impl InHand {
     }
 
     /// How many tasks there are.
-    #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.tasks.len()
     }

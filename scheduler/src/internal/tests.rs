@@ -79,6 +79,25 @@ async fn an_executor_is_handed_what_it_can_have_room_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_reports_on_nothing_is_handed_no_more() {
+    let house = House::open().await;
+    let _orders = house.join(ONE);
+    let tasks = (0..16 * MOST_SLOTS as u32).map(|task_id| pb::TaskDefinition {
+        task_id,
+        ..Default::default()
+    });
+    let tasks = tasks.collect::<Vec<_>>();
+    let room = || house.guard.room(&registration(ONE), 1);
+    let long = std::time::Duration::from_secs(60);
+    house.members.hand_out(ONE, &tasks[1..], long);
+    assert_eq!(room(), 1);
+    house.members.hand_out(ONE, &tasks[..1], long);
+    assert_eq!(room(), 0);
+    house.poll(ONE, 0, vec![done(&tasks[7], ONE)]).await.unwrap();
+    assert_eq!(room(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_member_had_in_hand_is_gone_with_it() {
     let house = House::open().await;
     let orders = house.join(ONE);
