@@ -58,7 +58,7 @@ async fn a_job_is_computed_anew_by_the_word_of_whoever_has_a_task_of_it() {
     house.poll(TWO, 0, vec![fetch_failed(&task)]).await.unwrap();
     assert!(anew().is_empty(), "it has no task of the job");
     house.poll(ONE, 0, vec![fetch_failed(&task)]).await.unwrap();
-    assert_eq!(anew(), [task.job_id.clone()]);
+    assert_eq!(anew(), std::slice::from_ref(&task.job_id));
     assert!(query.runs());
 
     // What cannot be is not believed, and its task is not waited for.

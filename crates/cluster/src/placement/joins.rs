@@ -65,7 +65,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::common::NullEquality;
     use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::physical_plan::expressions::col;
 
     fn rows(partitions: usize) -> Arc<dyn ExecutionPlan> {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
@@ -75,6 +77,21 @@ mod tests {
     fn joined(join_type: JoinType) -> Arc<dyn ExecutionPlan> {
         let join = NestedLoopJoinExec::try_new(rows(3), rows(4), None, &join_type, None).unwrap();
         in_one_task(Arc::new(join)).unwrap()
+    }
+
+    #[test]
+    fn a_hash_join_collects_its_left_side_unless_it_is_partitioned() {
+        let of = |mode| {
+            let side = || rows(1);
+            let key = || col("n", &side().schema()).unwrap();
+            let (equality, on) = (NullEquality::NullEqualsNothing, vec![(key(), key())]);
+            let join = HashJoinExec::try_new(side(), side(), on, None, &JoinType::Left, None, mode, equality, false);
+            collecting(&(Arc::new(join.unwrap()) as _))
+        };
+        assert_eq!(of(PartitionMode::Partitioned), None);
+        assert_eq!(of(PartitionMode::CollectLeft), Some(JoinType::Left));
+        // It may become either.
+        assert_eq!(of(PartitionMode::Auto), Some(JoinType::Left));
     }
 
     #[test]

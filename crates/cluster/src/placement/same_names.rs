@@ -123,6 +123,17 @@ mod tests {
         Arc::new(EmptyExec::new(Arc::new(Schema::new(fields))))
     }
 
+    /// Above what has a name twice, nothing moves below the mark; rows come in their order.
+    #[test]
+    fn nothing_moves_below_a_mark() {
+        let mark = Arc::new(SameNamesExec::over(leaf(&["g", "g"]))) as Arc<dyn ExecutionPlan>;
+        assert!(!mark.supports_limit_pushdown());
+        assert_eq!(mark.maintains_input_order(), [true]);
+        let column = (Arc::new(Column::new("g", 1)) as _, "h".to_owned());
+        let projection = ProjectionExec::try_new(vec![column], Arc::clone(&mark)).unwrap();
+        assert!(mark.try_swapping_with_projection(&projection).unwrap().is_none());
+    }
+
     /// A mark stands above what has a name twice, and above what reads it, and nowhere else.
     #[test]
     fn what_has_or_reads_a_name_twice_is_marked() {

@@ -156,8 +156,10 @@ pub fn without_marks(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPl
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use datafusion::arrow::compute::SortOptions;
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
     use datafusion::common::{JoinType, NullEquality, ScalarValue};
+    use datafusion::logical_expr::Operator;
     use datafusion::physical_plan::aggregates::{AggregateMode, PhysicalGroupBy};
     use datafusion::physical_plan::empty::EmptyExec;
     use datafusion::physical_plan::expressions::{col, lit};
@@ -216,6 +218,51 @@ mod tests {
             names(&without_marks(joined).unwrap()),
             ["ProjectionExec", "HashJoinExec"]
         );
+    }
+
+    #[test]
+    fn joins_of_every_kind_are_marked() {
+        let schema = Arc::new(Schema::new(vec![Field::new("p", DataType::Int64, true)]));
+        let side = || Arc::new(EmptyExec::new(Arc::clone(&schema))) as Arc<dyn ExecutionPlan>;
+        let key = || col("p", &schema).unwrap();
+        let (inner, equality) = (JoinType::Inner, NullEquality::NullEqualsNothing);
+        let order = vec![SortOptions::default()];
+        let merged = SortMergeJoinExec::try_new(
+            side(),
+            side(),
+            vec![(key(), key())],
+            None,
+            inner,
+            order,
+            equality,
+        );
+        let nested = NestedLoopJoinExec::try_new(side(), side(), None, &inner, None);
+        let by_pieces = PiecewiseMergeJoinExec::try_new(side(), side(), (key(), key()), Operator::Lt, inner, 1);
+        let joins: [Arc<dyn ExecutionPlan>; 5] = [
+            join(),
+            Arc::new(merged.unwrap()),
+            Arc::new(nested.unwrap()),
+            Arc::new(CrossJoinExec::new(side(), side())),
+            Arc::new(by_pieces.unwrap()),
+        ];
+        for join in joins {
+            let name = join.name().to_owned();
+            assert_eq!(names(&marked(join).unwrap()), ["UnorderedExec", name.as_str()]);
+        }
+        assert_eq!(names(&marked(side()).unwrap()), ["EmptyExec"]);
+    }
+
+    /// Above a join nothing need stop: projections, filters and limits move below its mark, and orders do not come through it.
+    #[test]
+    fn projections_and_limits_move_below_marks() {
+        let mark = Arc::new(UnorderedExec::over(join())) as Arc<dyn ExecutionPlan>;
+        assert!(mark.supports_limit_pushdown());
+        assert_eq!(mark.maintains_input_order(), [false]);
+        let column = |plan: &Arc<dyn ExecutionPlan>| (col("p", &plan.schema()).unwrap(), "q".to_owned());
+        let projection = ProjectionExec::try_new(vec![column(&mark)], Arc::clone(&mark)).unwrap();
+        let moved = mark.try_swapping_with_projection(&projection).unwrap().unwrap();
+        assert_eq!(names(&moved), ["UnorderedExec", "ProjectionExec", "HashJoinExec"]);
+        assert_eq!(moved.schema(), projection.schema());
     }
 
     /// What is known of a join stays known, and of sets nothing is.

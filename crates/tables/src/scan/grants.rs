@@ -46,13 +46,6 @@ impl Grants {
     pub fn allow_any(&self, dataset: &str) -> bool {
         self.datasets.get(dataset).is_some_and(|classes| !classes.is_empty())
     }
-
-    /// The datasets and classes granted.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &BTreeSet<ColumnClass>)> {
-        self.datasets
-            .iter()
-            .map(|(dataset, classes)| (dataset.as_str(), classes))
-    }
 }
 
 /// A key service narrowed to some grants: unwraps only, and only what they name.

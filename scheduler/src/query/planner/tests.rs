@@ -356,6 +356,38 @@ async fn a_statement_is_optimized_with_its_ties_broken() {
     assert_eq!(admitted.optimized, optimized(&state, &admitted.plan).unwrap());
 }
 
+/// The keys of a join are those of the patient, wherever these stand among others; without a patient they stay as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_goes_by_patient_alone_if_a_pair_of_its_keys_is_one() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", ColumnClass::ALL);
+    let state = claims.sessions.context(&view, "planning", 1, None).unwrap().state();
+    for (on, keys) in [
+        ("a.patient = b.patient AND a.code = b.code AND a.site = b.site", vec!["a.patient = b.patient"]),
+        ("a.code = b.code AND a.patient = b.patient AND a.site = b.site", vec!["a.patient = b.patient"]),
+        ("a.code = b.code AND a.site = b.site AND a.patient = b.patient", vec!["a.patient = b.patient"]),
+        ("a.code = b.code AND a.site = b.site", vec!["a.code = b.code", "a.site = b.site"]),
+        // Of one side only it is a patient.
+        ("a.patient = b.code AND a.site = b.site", vec!["a.patient = b.code", "a.site = b.site"]),
+        ("a.code = b.patient AND a.site = b.site", vec!["a.code = b.patient", "a.site = b.site"]),
+    ] {
+        let sql = format!("SELECT count(*) AS n FROM claims.dispensing AS a JOIN claims.dispensing AS b ON {on}");
+        let statement = planner.prepare(&view, &sql).await.unwrap();
+        let plan = optimized(&state, &statement.plan).unwrap();
+        let mut found = Vec::new();
+        plan.apply(|node| {
+            if let LogicalPlan::Join(join) = node {
+                found.extend(join.on.iter().map(|(left, right)| format!("{left} = {right}")));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+        found.sort_unstable();
+        assert_eq!(found, keys, "{on}");
+    }
+}
+
 /// `INTERSECT` takes NULL for the same as NULL. By patient and more, it is a join by patient whose other keys still are.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_keys_of_a_join_by_patient_are_compared_as_they_were() {
