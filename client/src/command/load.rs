@@ -35,8 +35,8 @@ pub struct LoadArgs {
     /// List bad rows in this file and load the others; without it the first bad row stops the load
     #[arg(long, value_name = "FILE")]
     reject_to: Option<PathBuf>,
-    /// How many bad rows of a source may be set aside: rows, or a share of them
-    #[arg(long, value_name = "ROWS|PERCENT%", default_value = "1%", requires = "reject_to")]
+    /// How many bad rows of a source may be set aside: rows (1000), a share of them (0.5%), or both (0.5%,1000)
+    #[arg(long, value_name = "LIMIT", default_value = "1%", requires = "reject_to")]
     reject_limit: RejectLimit,
     /// Build rows anew from their sources where these, or how the description reads them, have changed, instead of refusing
     #[arg(long)]

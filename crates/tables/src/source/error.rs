@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use arrow::error::ArrowError;
 
-use super::reject::RejectLimit;
+use super::limit::RejectLimit;
 use crate::spec::SpecFault;
 use crate::store::StoreError;
 

@@ -16,6 +16,7 @@ mod error;
 mod expand;
 mod file;
 mod folders;
+mod limit;
 mod mapping;
 mod marks;
 mod parquet;
@@ -39,8 +40,9 @@ pub use error::{BadRow, Position, Reason, SourceError};
 pub use expand::{expand, matches};
 pub use file::{Fingerprint, SourceFile};
 pub use folders::SourcePrint;
+pub use limit::RejectLimit;
 pub(crate) use positions::Positions;
-pub use reject::{OnBad, RejectFile, RejectLimit};
+pub use reject::{OnBad, RejectFile};
 pub use resolve::{patient_type, resolve_schema};
 
 /// The longest row, in bytes: half of the longest message that executors, the scheduler and usual clients pass on. In CSV, a quote that is never closed would

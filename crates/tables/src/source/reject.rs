@@ -8,12 +8,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::error::{BadRow, Position, Reason, SourceError};
+use super::limit::{Counts, RejectLimit};
 
 /// What a stream does with a bad row.
 #[derive(Debug, Clone)]
@@ -41,64 +41,6 @@ impl OnBad {
     }
 }
 
-/// How many bad rows of a source may be set aside: a description that fits no row is a fault of its own.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RejectLimit {
-    /// So many.
-    Rows(u64),
-    /// This share of its rows, between 0 and 1.
-    Share(f64),
-}
-
-impl Default for RejectLimit {
-    /// One row of a hundred.
-    fn default() -> Self {
-        Self::Share(0.01)
-    }
-}
-
-impl RejectLimit {
-    /// Rows after which a source that is being read is judged by what was read of it.
-    const ENOUGH: u64 = 100_000;
-
-    fn allows(self, counts: Counts) -> bool {
-        match self {
-            Self::Rows(most) => counts.bad <= most,
-            Self::Share(share) => counts.bad as f64 <= share * counts.rows as f64,
-        }
-    }
-
-    /// Whether more of a source can be read: a share is not judged by its first rows.
-    fn allows_more(self, counts: Counts) -> bool {
-        matches!(self, Self::Share(_)) && counts.rows < Self::ENOUGH || self.allows(counts)
-    }
-}
-
-impl FromStr for RejectLimit {
-    type Err = String;
-
-    /// `1000`, or `0.5%`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || format!("{text} is no limit: say a number of rows, such as 1000, or a share, such as 0.5%");
-        match text.strip_suffix('%') {
-            None => text.parse().map(Self::Rows).map_err(|_| refuse()),
-            Some(percent) => match percent.trim().parse::<f64>() {
-                Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Self::Share(percent / 100.0)),
-                _ => Err(refuse()),
-            },
-        }
-    }
-}
-
-impl fmt::Display for RejectLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rows(rows) => write!(f, "{rows} rows"),
-            Self::Share(share) => write!(f, "{} %", share * 100.0),
-        }
-    }
-}
-
 /// A CSV file of bad rows: `file,line,byte,row,column,reason`. A Parquet row has `row`, a CSV row `line` and `byte`.
 pub struct RejectFile {
     path: PathBuf,
@@ -110,13 +52,6 @@ struct State {
     writer: BufWriter<File>,
     reasons: BTreeMap<(String, Reason), u64>,
     files: BTreeMap<String, Counts>,
-}
-
-/// Rows of a source that were read, and how many of them were bad.
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    rows: u64,
-    bad: u64,
 }
 
 /// The first line of the list.

@@ -627,7 +627,15 @@ async fn a_list_of_bad_rows_destroys_nothing() {
 #[tokio::test]
 async fn more_bad_rows_than_may_be_set_aside_stop_the_load() {
     let content = "id,n\n".to_owned() + &"a,1\n".repeat(98) + &"a,x\n".repeat(2);
-    for (limit, stops) in [("1%", true), ("2%", false), ("1", true), ("2", false)] {
+    for (limit, stops) in [
+        ("1%", true),
+        ("2%", false),
+        ("1", true),
+        ("2", false),
+        ("2%,1", true),
+        ("9,1%", true),
+        ("2%,2", false),
+    ] {
         let fixture = Fixture::csv(&content, &column("n", "int32"), "");
         let rejects = RejectFile::create(fixture.path("rejected.list"), limit.parse().unwrap()).unwrap();
         let rejects = std::sync::Arc::new(rejects);
