@@ -3,13 +3,32 @@
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::compute::filter;
 use arrow::error::ArrowError;
+use serde_json::Value;
 
 use super::ROW_BYTES;
-use super::error::{BadRow, Position, Reason, SourceError};
+use super::error::{BadRow, FieldCounts, Position, Reason, SourceError};
 use super::marks::Marks;
 use super::positions::Positions;
-use super::reject::OnBad;
+use super::reject::{OnBad, Rejected};
+use super::rejected::RowValues;
 use super::rule::Rules;
+
+/// The rows of a batch as their source has them.
+pub(super) trait SourceRows {
+    /// Where a row stands.
+    fn position(&self, row: usize) -> Position;
+
+    /// What a row holds in a column of the table; none where the source does not have the column.
+    fn value(&self, row: usize, column: usize) -> Option<Value>;
+}
+
+/// A row with another number of fields than its header.
+pub(super) struct Uneven {
+    pub position: Position,
+    pub fields: FieldCounts,
+    /// What it holds, where that is kept.
+    pub values: Option<RowValues>,
+}
 
 /// The parts of a batch of `rows` rows, some of them marked bad.
 pub(super) struct Assembly<'a> {
@@ -19,27 +38,24 @@ pub(super) struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    /// Builds the batch. `position` tells where a row stands; `broken` are rows that never had columns.
+    /// Builds the batch of `rows`; `uneven` are rows that never had columns.
     pub(super) fn batch(
         &self,
         arrays: Vec<ArrayRef>,
         rows: usize,
         mut marks: Marks,
-        broken: &[Position],
-        position: impl Fn(usize) -> Position + Copy,
+        uneven: Vec<Uneven>,
+        source: &impl SourceRows,
     ) -> Result<RecordBatch, SourceError> {
         mark_long_rows(&arrays, &mut marks);
-        let marked = marks
-            .iter()
-            .map(|(row, column, reason)| self.bad(position(row), Some(column), reason));
-        let bad_rows = broken.len();
-        let broken = broken.iter().map(|at| self.bad(*at, None, Reason::WrongNumberOfFields));
-        let mut bad: Vec<BadRow> = marked.chain(broken).collect();
-        bad.sort_by_key(|row| row.position);
-        self.on_bad.take(self.file, (rows + bad_rows) as u64, bad)?;
+        let all_rows = (rows + uneven.len()) as u64;
+        let marked = marks.iter().map(|mark| self.marked(source, mark));
+        let mut bad: Vec<Rejected> = marked.chain(uneven.into_iter().map(|row| self.uneven(row))).collect();
+        bad.sort_by_key(|row| row.bad.position);
+        self.on_bad.take(&self.rules.table, self.file, all_rows, bad)?;
         let mut arrays = arrays;
         if self.rules.positions {
-            arrays.extend(Positions::columns((0..rows).map(position)));
+            arrays.extend(Positions::columns((0..rows).map(|row| source.position(row))));
         }
         self.good(arrays, rows, &marks).map_err(|source| SourceError::Build {
             file: self.file.to_owned(),
@@ -61,15 +77,36 @@ impl Assembly<'_> {
         RecordBatch::try_new_with_options(self.rules.schema.clone(), arrays, &options)
     }
 
-    fn bad(&self, position: Position, column: Option<usize>, reason: Reason) -> BadRow {
-        let column = column
-            .and_then(|at| self.rules.columns.get(at))
-            .map(|rule| rule.name.clone());
-        BadRow {
-            file: self.file.to_owned(),
-            position,
-            column,
-            reason,
+    fn marked(&self, source: &impl SourceRows, (row, column, reason): (usize, usize, Reason)) -> Rejected {
+        let column = self.rules.columns.get(column).map(|rule| rule.name.clone());
+        Rejected {
+            bad: BadRow {
+                file: self.file.to_owned(),
+                position: source.position(row),
+                column,
+                reason,
+                fields: None,
+            },
+            values: self.on_bad.keeps_rows().then(|| self.values(source, row)),
+        }
+    }
+
+    /// What a row holds in the columns that its source has.
+    fn values(&self, source: &impl SourceRows, row: usize) -> RowValues {
+        let columns = self.rules.columns.iter();
+        RowValues::of_columns(columns.filter_map(|rule| Some((rule.name.clone(), source.value(row, rule.index)?))))
+    }
+
+    fn uneven(&self, row: Uneven) -> Rejected {
+        Rejected {
+            bad: BadRow {
+                file: self.file.to_owned(),
+                position: row.position,
+                column: None,
+                reason: Reason::WrongNumberOfFields,
+                fields: Some(row.fields),
+            },
+            values: row.values,
         }
     }
 }

@@ -190,6 +190,11 @@ pub enum SourceError {
         limit: RejectLimit,
         path: PathBuf,
     },
+    #[error(
+        "the rows that were set aside come to more than the {bytes} bytes that a load keeps: mend the description or the source, \
+         or load without --keep-rejects, or with more --memory"
+    )]
+    TooManyKept { bytes: usize },
     #[error("cannot write reject file {}: {source}", path.display())]
     Reject { path: PathBuf, source: io::Error },
     #[error("cannot build rows of {file}: {source}")]
@@ -207,6 +212,27 @@ pub struct BadRow {
     pub column: Option<String>,
     /// What is wrong.
     pub reason: Reason,
+    /// How many fields it has, where that is what is wrong.
+    pub fields: Option<FieldCounts>,
+}
+
+/// How many fields a row has, and how many it should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldCounts {
+    /// Those it has.
+    pub found: usize,
+    /// Those it should have, as its header has.
+    pub expected: usize,
+}
+
+impl BadRow {
+    /// What is wrong, with the numbers of fields where they are what is wrong.
+    pub fn problem(&self) -> String {
+        match self.fields {
+            Some(FieldCounts { found, expected }) => format!("{}: {found}, not {expected}", self.reason),
+            None => self.reason.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for BadRow {
@@ -215,7 +241,16 @@ impl fmt::Display for BadRow {
         if let Some(column) = &self.column {
             write!(f, ", column {column}")?;
         }
-        write!(f, ": {}", self.reason)
+        write!(f, ": {}", self.problem())?;
+        match self.fields {
+            Some(fields) if fields.found < fields.expected => {
+                write!(
+                    f,
+                    "; if rows may end before their last columns, say csv = {{ short_rows = true }}"
+                )
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod parquet;
 mod parse;
 mod positions;
 mod reject;
+mod rejected;
 mod resolve;
 mod rule;
 
@@ -36,13 +37,16 @@ use futures::stream::BoxStream;
 use crate::spec::{Format, Table};
 use crate::store::Stores;
 
-pub use error::{BadRow, Position, Reason, SourceError};
+pub use error::{BadRow, FieldCounts, Position, Reason, SourceError};
 pub use expand::{expand, matches};
 pub use file::{Fingerprint, SourceFile};
 pub use folders::SourcePrint;
 pub use limit::RejectLimit;
 pub(crate) use positions::Positions;
+pub(crate) use reject::Rejected;
 pub use reject::{OnBad, RejectFile};
+pub(crate) use rejected::shown;
+pub use rejected::{RejectedRow, RowValues};
 pub use resolve::{patient_type, resolve_schema};
 
 /// The longest row, in bytes: half of the longest message that executors, the scheduler and usual clients pass on. In CSV, a quote that is never closed would

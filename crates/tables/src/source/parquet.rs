@@ -17,18 +17,20 @@ use ::parquet::schema::types::{SchemaDescriptor, TypePtr};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use futures::stream::{self, BoxStream, StreamExt};
+use serde_json::Value;
 
 use self::bytes_reader::BytesReader;
 use self::convert::{Conversion, FileColumn, NoConversion};
 use self::nanos::Nanos;
 use super::ReadOptions;
-use super::assemble::Assembly;
+use super::assemble::{Assembly, SourceRows};
 use super::check;
 use super::error::{Position, SourceError};
 use super::file::SourceBytes;
 use super::folders::FolderValues;
 use super::marks::Marks;
 use super::reject::OnBad;
+use super::rejected;
 use super::rule::Rules;
 use crate::spec::Table;
 
@@ -144,16 +146,37 @@ impl ParquetReader {
                 source,
             })?);
         }
-        let first = self.rows_before + 1;
+        let source = ParquetRows {
+            first: self.rows_before + 1,
+            batch,
+            columns: &self.columns,
+        };
         self.rows_before += batch.num_rows() as u64;
         let assembly = Assembly {
             file: &self.file,
             rules: &self.rules,
             on_bad: &self.on_bad,
         };
-        assembly.batch(arrays, batch.num_rows(), marks, &[], |row| {
-            Position::Row(first + row as u64)
-        })
+        assembly.batch(arrays, batch.num_rows(), marks, Vec::new(), &source)
+    }
+}
+
+/// The rows of a batch as the file has them.
+struct ParquetRows<'a> {
+    /// The number of the first, from 1.
+    first: u64,
+    batch: &'a RecordBatch,
+    columns: &'a [Option<(usize, Conversion)>],
+}
+
+impl SourceRows for ParquetRows<'_> {
+    fn position(&self, row: usize) -> Position {
+        Position::Row(self.first + row as u64)
+    }
+
+    fn value(&self, row: usize, column: usize) -> Option<Value> {
+        let (at, _) = (*self.columns.get(column)?)?;
+        Some(rejected::shown(self.batch.column(at), row))
     }
 }
 

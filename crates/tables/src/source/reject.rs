@@ -1,6 +1,7 @@
 //! What happens to bad rows, and the file that lists them. The file holds the place and the reason of each bad row and
 //! **no value of it**: nothing of a patient is written in clear to any disk, so whoever corrects a row goes back to the
-//! source, where file, line, byte and column say which one it is.
+//! source, where file, line, byte and column say which one it is, or to what the load keeps of it, encrypted, if it is
+//! told to (`rejected.rs`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 
 use super::error::{BadRow, Position, Reason, SourceError};
 use super::limit::{Counts, RejectLimit};
+use super::rejected::{RejectedRow, RowValues};
 
 /// What a stream does with a bad row.
 #[derive(Debug, Clone)]
@@ -28,23 +30,36 @@ pub enum OnBad {
 }
 
 impl OnBad {
-    /// Applies the policy to the bad rows of `rows` rows of a file, given in the file's order.
-    pub(crate) fn take(&self, file: &str, rows: u64, bad: Vec<BadRow>) -> Result<(), SourceError> {
+    /// Whether what bad rows hold is kept.
+    pub(crate) fn keeps_rows(&self) -> bool {
+        matches!(self, Self::SetAside(rejects) if rejects.keeps.is_some())
+    }
+
+    /// Applies the policy to the bad rows of `rows` rows of a file of a table, given in the file's order.
+    pub(crate) fn take(&self, table: &str, file: &str, rows: u64, bad: Vec<Rejected>) -> Result<(), SourceError> {
         match self {
             Self::Skip => Ok(()),
             Self::Stop => bad
                 .into_iter()
                 .next()
-                .map_or(Ok(()), |first| Err(SourceError::BadRow(first))),
-            Self::SetAside(rejects) => rejects.add(file, rows, &bad),
+                .map_or(Ok(()), |first| Err(SourceError::BadRow(first.bad))),
+            Self::SetAside(rejects) => rejects.add(table, file, rows, bad),
         }
     }
+}
+
+/// A bad row on its way to the list, with what it holds where that is kept.
+pub(crate) struct Rejected {
+    pub(crate) bad: BadRow,
+    pub(crate) values: Option<RowValues>,
 }
 
 /// A CSV file of bad rows: `file,line,byte,row,column,reason`. A Parquet row has `row`, a CSV row `line` and `byte`.
 pub struct RejectFile {
     path: PathBuf,
     limit: RejectLimit,
+    /// The most bytes of what bad rows hold, where that is kept.
+    keeps: Option<usize>,
     state: Mutex<State>,
 }
 
@@ -52,6 +67,9 @@ struct State {
     writer: BufWriter<File>,
     reasons: BTreeMap<(String, Reason), u64>,
     files: BTreeMap<String, Counts>,
+    /// What bad rows hold, and how many bytes that is.
+    kept: Vec<RejectedRow>,
+    kept_bytes: usize,
 }
 
 /// The first line of the list.
@@ -81,12 +99,29 @@ impl RejectFile {
         Ok(Self {
             path,
             limit,
+            keeps: None,
             state: Mutex::new(State {
                 writer,
                 reasons: BTreeMap::new(),
                 files: BTreeMap::new(),
+                kept: Vec::new(),
+                kept_bytes: 0,
             }),
         })
+    }
+
+    /// The same, and what bad rows hold is kept in memory, up to so many bytes.
+    #[must_use]
+    pub fn keeping_rows(self, bytes: usize) -> Self {
+        Self {
+            keeps: Some(bytes),
+            ..self
+        }
+    }
+
+    /// The bad rows so far with what they hold, if that is kept; they are not given out again.
+    pub fn take_rows(&self) -> Vec<RejectedRow> {
+        std::mem::take(&mut self.state.lock().kept)
     }
 
     /// Bad rows so far by file and reason.
@@ -123,15 +158,19 @@ impl RejectFile {
         }
     }
 
-    fn add(&self, file: &str, rows: u64, bad: &[BadRow]) -> Result<(), SourceError> {
+    fn add(&self, table: &str, file: &str, rows: u64, bad: Vec<Rejected>) -> Result<(), SourceError> {
         let mut state = self.state.lock();
-        for row in bad {
-            write_row(&mut state.writer, row).map_err(|source| self.error(source))?;
-            *state.reasons.entry((row.file.clone(), row.reason)).or_default() += 1;
+        let bad_rows = bad.len() as u64;
+        for Rejected { bad, values } in bad {
+            write_row(&mut state.writer, &bad).map_err(|source| self.error(source))?;
+            *state.reasons.entry((bad.file.clone(), bad.reason)).or_default() += 1;
+            if let Some(values) = values {
+                self.keep(&mut state, table, bad, values)?;
+            }
         }
         let counts = state.files.entry(file.to_owned()).or_default();
         counts.rows += rows;
-        counts.bad += bad.len() as u64;
+        counts.bad += bad_rows;
         let counts = *counts;
         match self.limit.allows_more(counts) {
             true => Ok(()),
@@ -141,6 +180,20 @@ impl RejectFile {
                 Err(self.too_many(file, counts))
             }
         }
+    }
+
+    fn keep(&self, state: &mut State, table: &str, bad: BadRow, values: RowValues) -> Result<(), SourceError> {
+        let Some(bytes) = self.keeps else { return Ok(()) };
+        state.kept_bytes += values.as_json().len() + bad.file.len() + size_of::<RejectedRow>();
+        if state.kept_bytes > bytes {
+            return Err(SourceError::TooManyKept { bytes });
+        }
+        state.kept.push(RejectedRow {
+            table: table.to_owned(),
+            bad,
+            values,
+        });
+        Ok(())
     }
 
     fn too_many(&self, file: &str, counts: Counts) -> SourceError {
@@ -200,6 +253,6 @@ fn write_row(writer: &mut impl Write, bad: &BadRow) -> io::Result<()> {
         writer,
         "{},{place},{column},{}",
         quoted(&bad.file),
-        quoted(&bad.reason.to_string())
+        quoted(&bad.problem())
     )
 }

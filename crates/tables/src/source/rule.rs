@@ -11,6 +11,8 @@ use crate::spec::{Column, ColumnType, DateBounds, DateFormat, Format, SpecFault,
 
 /// The demands of a table.
 pub(super) struct Rules {
+    /// The table's name.
+    pub table: String,
     /// The schema of the batches: the table's, and the places of rows where they were asked for.
     pub schema: SchemaRef,
     pub columns: Vec<Rule>,
@@ -65,6 +67,7 @@ impl Rules {
             columns.push(Rule::new(table, index, column, column_type)?);
         }
         Ok(Self {
+            table: table.name.clone(),
             schema,
             columns,
             positions: false,

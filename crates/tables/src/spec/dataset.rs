@@ -150,6 +150,9 @@ pub struct CsvOptions {
     /// Whether every line, the header too, ends with a delimiter behind its last field; false by default.
     #[serde(skip_serializing_if = "is_default")]
     pub trailing_delimiter: bool,
+    /// Whether a row may end before its last columns, which are NULL then; refused by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub short_rows: bool,
     /// Whether blanks around fields are left out, so that a field of blanks is empty; false by default.
     #[serde(skip_serializing_if = "is_default")]
     pub trim: bool,
@@ -219,6 +222,7 @@ impl Default for CsvOptions {
             stray_quotes: false,
             escape: None,
             trailing_delimiter: false,
+            short_rows: false,
             trim: false,
             keep_empty: false,
             thousands: None,

@@ -74,6 +74,8 @@ pub(super) struct CsvDocument {
     #[serde(default)]
     pub trailing_delimiter: bool,
     #[serde(default)]
+    pub short_rows: bool,
+    #[serde(default)]
     pub trim: bool,
     #[serde(default)]
     pub keep_empty: bool,

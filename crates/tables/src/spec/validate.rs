@@ -318,6 +318,7 @@ fn csv_characters(document: &CsvDocument, default: CsvOptions) -> Result<CsvOpti
         stray_quotes: document.stray_quotes,
         escape: character("escape", document.escape.as_deref())?,
         trailing_delimiter: document.trailing_delimiter,
+        short_rows: document.short_rows,
         trim: document.trim,
         keep_empty: document.keep_empty,
         thousands: thousands(document.thousands.as_deref())?,

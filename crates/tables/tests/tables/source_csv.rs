@@ -160,8 +160,11 @@ async fn every_kind_of_bad_row_is_named_with_its_line() {
     let kinds: [(&[u8], &str); 16] = [
         (b",4,2008-01-04,y", "column id: missing patient id"),
         (b"\"  \",4,2008-01-04,y", "column id: missing patient id"),
-        (b"d,4,2008-01-04", "wrong number of fields"),
-        (b"d,4,2008-01-04,y,SECRET", "wrong number of fields"),
+        (
+            b"d,4,2008-01-04",
+            "wrong number of fields: 3, not 4; if rows may end before their last columns, say csv = { short_rows = true }",
+        ),
+        (b"d,4,2008-01-04,y,SECRET", "wrong number of fields: 5, not 4"),
         (b"d,SECRET,2008-01-04,y", "column n: not an integer"),
         (b"d,4.5,2008-01-04,y", "column n: not an integer"),
         (b"d,128,2008-01-04,y", "column n: value out of range"),
@@ -307,7 +310,11 @@ async fn the_first_bad_row_of_a_file_is_the_one_named() {
     let fixture = Fixture::csv("id,n\na,1\nb,x\nc\n,4\n", &column("n", "int32"), "");
     assert_eq!(fixture.error().await, "t.csv line 3 (byte 9), column n: not an integer");
     let fixture = Fixture::csv("id,n\na,1\nc\nb,x\n,4\n", &column("n", "int32"), "");
-    assert_eq!(fixture.error().await, "t.csv line 3 (byte 9): wrong number of fields");
+    let error = fixture.error().await;
+    assert!(
+        error.starts_with("t.csv line 3 (byte 9): wrong number of fields: 1, not 2;"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -343,9 +350,9 @@ async fn bad_rows_are_set_aside_without_their_values() {
         let lines = [
             "file,line,byte,row,column,reason".to_owned(),
             format!("{url},2,5,,n,\"not an integer\""),
-            format!("{url},4,19,,,\"wrong number of fields\""),
+            format!("{url},4,19,,,\"wrong number of fields: 1, not 2\""),
             format!("{url},5,27,,id,\"missing patient id\""),
-            format!("{url},7,40,,,\"wrong number of fields\""),
+            format!("{url},7,40,,,\"wrong number of fields: 3, not 2\""),
             format!("{url},9,56,,n,\"value out of range\""),
         ];
         assert_eq!(
@@ -692,12 +699,61 @@ async fn delimiters_behind_the_last_column_are_said() {
     assert_eq!(rows(&Fixture::csv("id,n,\na,1,\n", &n, said)).await, [["a", "1"]]);
     for (content, problem) in [
         ("id,n\na,1\n", "t.csv has no delimiter behind the last column"),
-        ("id,n,\na,1\n", "t.csv line 2 (byte 6): wrong number of fields"),
-        ("id,n,\na,1,2\n", "t.csv line 2 (byte 6): wrong number of fields"),
+        (
+            "id,n,\na,1\n",
+            "t.csv line 2 (byte 6): wrong number of fields: 2, not 3",
+        ),
+        (
+            "id,n,\na,1,2\n",
+            "t.csv line 2 (byte 6): wrong number of fields: 3, not 2",
+        ),
+        // One field is missing and so is the last delimiter: that is not a whole row.
+        ("id,n,\na\n", "t.csv line 2 (byte 6): wrong number of fields: 1, not 3"),
     ] {
         let error = Fixture::csv(content, &n, said).error().await;
         assert!(error.starts_with(problem), "{error}");
     }
+}
+
+/// Fields that are not there are NULL, also where an empty field is an empty text.
+#[tokio::test]
+async fn rows_may_be_short_where_that_is_said() {
+    let columns = format!("{}, {}", column("n", "int32"), column("s", "utf8"));
+    let content = "id,n,s\na,1,x\nb,2\nc\nd,,\n";
+    let fixture = Fixture::csv(content, &columns, "csv = { short_rows = true, keep_empty = true }");
+    let expected = [["a", "1", "x"], ["b", "2", "∅"], ["c", "∅", "∅"], ["d", "∅", ""]];
+    for options in [ReadOptions::default(), chunks(16)] {
+        assert_eq!(fixture.rows(options).await.unwrap(), expected);
+    }
+    let error = Fixture::csv(content, &columns, "").error().await;
+    assert!(
+        error.starts_with("t.csv line 3 (byte 13): wrong number of fields: 2, not 3"),
+        "{error}"
+    );
+    let long = Fixture::csv("id,n,s\na,1,x,y\n", &columns, "csv = { short_rows = true }")
+        .error()
+        .await;
+    assert!(long.ends_with("wrong number of fields: 4, not 3"), "{long}");
+    let required = columns.replace("\"s\"", "\"s\", nullable = false");
+    let missing = Fixture::csv(content, &required, "csv = { short_rows = true }")
+        .error()
+        .await;
+    assert!(
+        missing.ends_with("line 3 (byte 13), column s: missing value"),
+        "{missing}"
+    );
+    let trailing = "csv = { short_rows = true, trailing_delimiter = true }";
+    let fixture = Fixture::csv("id,n,s,\na,1,x,\nb,2,\n", &columns, trailing);
+    assert_eq!(rows(&fixture).await, [["a", "1", "x"], ["b", "2", "∅"]]);
+}
+
+#[tokio::test]
+async fn a_closing_quote_that_text_follows_is_told_with_what_to_say() {
+    let error = Fixture::csv("id,s\na,\"x\"y\n", &column("s", "utf8"), "").error().await;
+    assert!(
+        error.contains("text follows a closing quote") && error.contains("csv = { quote = \"\" }"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

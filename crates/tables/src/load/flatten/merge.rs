@@ -15,7 +15,7 @@ use futures::TryStreamExt;
 use parking_lot::Mutex;
 
 use crate::load::sort::external;
-use crate::source::{BadRow, OnBad, Positions, Reason};
+use crate::source::{BadRow, OnBad, Positions, Reason, Rejected, RowValues, shown};
 
 /// Rows of a joined batch.
 const BATCH_ROWS: usize = 4096;
@@ -34,8 +34,19 @@ pub(super) struct Findings {
 pub(super) enum Orphans {
     /// The join ends, and says so in its findings: there are more parents to look at.
     End,
-    /// It is a bad row of one of these files, as its last column says which.
-    Bad(OnBad, Arc<Vec<String>>),
+    /// It is a bad row of one of these sources.
+    Bad(OnBad, Arc<Sources>),
+}
+
+/// The sources that rows come from.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// Their table.
+    pub(super) table: String,
+    /// Their URLs; a row's last column says which.
+    pub(super) files: Vec<String>,
+    /// The names of their columns, which stand first in a row.
+    pub(super) columns: Vec<String>,
 }
 
 /// How two streams are joined.
@@ -260,27 +271,40 @@ impl Merge {
     }
 
     fn report(&self, batch: &RecordBatch, lone: Vec<usize>) -> Result<()> {
-        let Orphans::Bad(on_bad, files) = &self.joining.orphans else {
+        let Orphans::Bad(on_bad, from) = &self.joining.orphans else {
             self.joining.findings.lock().orphan = true;
             return Err(ended("a row has no parent among those loaded with it"));
         };
-        let source = batch.num_columns() - 1;
-        let sources = batch.column(source).as_primitive::<UInt32Type>();
-        let bad = |row: usize| BadRow {
-            file: files.get(sources.value(row) as usize).cloned().unwrap_or_default(),
-            position: Positions::read(batch, source - Positions::COUNT, row),
-            column: None,
-            reason: Reason::NoParent,
-        };
-        let mut by_file: BTreeMap<String, Vec<BadRow>> = BTreeMap::new();
-        for row in lone.into_iter().map(bad) {
-            by_file.entry(row.file.clone()).or_default().push(row);
+        let mut by_file: BTreeMap<String, Vec<Rejected>> = BTreeMap::new();
+        for row in lone {
+            let orphan = from.orphan(batch, row, on_bad.keeps_rows());
+            by_file.entry(orphan.bad.file.clone()).or_default().push(orphan);
         }
         // The rows of each file were counted as they were read.
         let mut by_file = by_file.into_iter();
         by_file
-            .try_for_each(|(file, rows)| on_bad.take(&file, 0, rows))
+            .try_for_each(|(file, rows)| on_bad.take(&from.table, &file, 0, rows))
             .map_err(external)
+    }
+}
+
+impl Sources {
+    /// A row without a parent, with what it holds where that is kept.
+    fn orphan(&self, batch: &RecordBatch, row: usize, keeps: bool) -> Rejected {
+        let last = batch.num_columns() - 1;
+        let source = batch.column(last).as_primitive::<UInt32Type>().value(row) as usize;
+        let value = |(name, column): (&String, &ArrayRef)| (name.clone(), shown(column, row));
+        let values = || RowValues::of_columns(self.columns.iter().zip(batch.columns()).map(value));
+        Rejected {
+            bad: BadRow {
+                file: self.files.get(source).cloned().unwrap_or_default(),
+                position: Positions::read(batch, last - Positions::COUNT, row),
+                column: None,
+                reason: Reason::NoParent,
+                fields: None,
+            },
+            values: keeps.then(values),
+        }
     }
 }
 
@@ -412,10 +436,14 @@ mod tests {
             (None, "a"),
         ];
         for size in [1, 2, 100] {
-            let skip = Orphans::Bad(OnBad::Skip, Arc::new(vec!["file".to_owned()]));
+            let from = Arc::new(Sources {
+                files: vec!["file".to_owned()],
+                ..Sources::default()
+            });
+            let skip = Orphans::Bad(OnBad::Skip, Arc::clone(&from));
             let (found, _) = joined((&keys, size), (&parents(), size), skip).await;
             assert_eq!(found.unwrap(), [(13, 1)]);
-            let stop = Orphans::Bad(OnBad::Stop, Arc::new(vec!["file".to_owned()]));
+            let stop = Orphans::Bad(OnBad::Stop, from);
             let (found, findings) = joined((&keys, size), (&parents(), size), stop).await;
             let said = found.unwrap_err().to_string();
             assert!(said.contains("file row 0: no parent row has its keys"), "{said}");

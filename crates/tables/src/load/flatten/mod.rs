@@ -41,7 +41,7 @@ use crate::source::{self, OnBad, Positions, ReadOptions};
 use crate::splits::FILE_ORDER;
 use crate::writing::write::FileLitter;
 
-use merge::{Findings, Joining, Merge, Orphans, Side};
+use merge::{Findings, Joining, Merge, Orphans, Side, Sources};
 pub(super) use plan::FlattenPlan;
 
 impl Writing<'_> {
@@ -98,8 +98,18 @@ impl Flattening<'_> {
             }
         }
         parents.extend_from_slice(new);
-        let files = self.table.new.iter().map(|(file, _)| file.url.to_string()).collect();
-        let orphans = Orphans::Bad(policy.clone(), Arc::new(files));
+        let from = Sources {
+            table: self.table.name().to_owned(),
+            files: self.table.new.iter().map(|(file, _)| file.url.to_string()).collect(),
+            columns: self
+                .table
+                .spec
+                .columns
+                .iter()
+                .map(|column| column.name.clone())
+                .collect(),
+        };
+        let orphans = Orphans::Bad(policy.clone(), Arc::new(from));
         // Both sides were read to their ends before the first row was found to have no parent: other bad rows are listed.
         let reading = if several { OnBad::Skip } else { policy };
         self.join(&parents, reading, orphans, &Arc::default(), litter).await

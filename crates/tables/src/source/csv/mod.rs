@@ -9,11 +9,12 @@ mod tokenizer;
 use arrow::array::RecordBatch;
 use bytes::{Buf, Bytes};
 use futures::stream::{self, BoxStream, StreamExt};
+use serde_json::Value;
 
 use self::rows::Rows;
 use self::tokenizer::{Broken, Tokenizer};
 use super::ReadOptions;
-use super::assemble::Assembly;
+use super::assemble::{Assembly, SourceRows};
 use super::check;
 use super::error::{Position, SourceError};
 use super::file::SourceBytes;
@@ -21,6 +22,7 @@ use super::folders::FolderValues;
 use super::marks::Marks;
 use super::parse;
 use super::reject::OnBad;
+use super::rejected;
 use super::rule::Rules;
 use crate::spec::Table;
 
@@ -36,7 +38,7 @@ pub(super) fn stream(
         chunk: Bytes::new(),
         started: false,
         tokenizer: Tokenizer::new(&table.csv),
-        rows: Rows::new(options.batch_rows),
+        rows: Rows::new(options.batch_rows, &table.csv, options.on_bad.keeps_rows()),
         fields: None,
         folders: FolderValues::of(table, &rules, &bytes.name)?,
         table: table.clone(),
@@ -124,18 +126,16 @@ impl CsvReader {
     async fn read_header(&mut self) -> Result<(), SourceError> {
         if !self.table.csv.header {
             let fields = super::mapping::in_order(&self.table);
-            let found = fields.iter().flatten().count();
-            self.rows.expect_fields(found, self.table.csv.trailing_delimiter);
+            self.rows.expect_fields(fields.iter().flatten().count());
             self.fields = Some(fields);
             return Ok(());
         }
         self.rows.expect_header();
         self.fill().await?;
-        let trailing = self.table.csv.trailing_delimiter;
-        let names = header::names(&self.rows, &self.file, trailing)?;
+        let names = header::names(&self.rows, &self.file, self.table.csv.trailing_delimiter)?;
         header::check_delimiter(&names, &self.table, &self.file)?;
         self.rows.clear();
-        self.rows.expect_fields(names.len(), trailing);
+        self.rows.expect_fields(names.len());
         self.fields = Some(super::mapping::positions(&self.table, &self.file, &names)?);
         Ok(())
     }
@@ -163,8 +163,12 @@ impl CsvReader {
             rules: &self.rules,
             on_bad: &self.on_bad,
         };
-        let position = |row| self.rows.position(row).unwrap_or(Position::Line { line: 0, byte: 0 });
-        let batch = assembly.batch(arrays, self.rows.len(), marks, self.rows.broken(), position)?;
+        let uneven = self.rows.take_uneven();
+        let source = CsvRows {
+            rows: &self.rows,
+            fields: self.fields.as_deref().unwrap_or_default(),
+        };
+        let batch = assembly.batch(arrays, self.rows.len(), marks, uneven, &source)?;
         self.rows.clear();
         Ok(batch)
     }
@@ -185,5 +189,23 @@ impl CsvReader {
                 limit,
             },
         }
+    }
+}
+
+/// The rows of a batch as the file has them.
+struct CsvRows<'a> {
+    rows: &'a Rows,
+    /// For every column of the table its field in a row.
+    fields: &'a [Option<usize>],
+}
+
+impl SourceRows for CsvRows<'_> {
+    fn position(&self, row: usize) -> Position {
+        self.rows.position(row).unwrap_or(Position::Line { line: 0, byte: 0 })
+    }
+
+    fn value(&self, row: usize, column: usize) -> Option<Value> {
+        let field = self.fields.get(column).copied().flatten()?;
+        self.rows.text(row, field).map(rejected::text)
     }
 }

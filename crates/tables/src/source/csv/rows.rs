@@ -1,9 +1,15 @@
 //! The rows of one batch as text: all fields end to end in one buffer, so that a million cells cost no allocation each.
-//! A row with the wrong number of fields is dropped as soon as it ends, and only its position kept.
+//! A row with the wrong number of fields is dropped as soon as it ends, and only its position kept, with its fields where
+//! bad rows are kept; a row that ends before its last columns is filled up where the description says that rows may.
 
-use super::super::error::Position;
+use std::collections::BTreeMap;
+
+use super::super::assemble::Uneven;
+use super::super::error::{FieldCounts, Position};
 use super::super::parse::Cells;
+use super::super::rejected::RowValues;
 use super::super::rule::Rule;
+use crate::spec::CsvOptions;
 
 /// The most bytes of text in a batch: long rows make smaller batches.
 const BATCH_BYTES: usize = 16 << 20;
@@ -22,10 +28,16 @@ pub(super) struct Rows {
     /// Where each field ends in `data`; a field begins where the one before it ends.
     ends: Vec<usize>,
     positions: Vec<Position>,
-    broken: Vec<Position>,
+    uneven: Vec<Uneven>,
+    /// The rows that end before their last columns, and how many fields each has.
+    short: BTreeMap<usize, usize>,
     width: Width,
     /// Whether an empty field follows the last.
     trailing: bool,
+    /// Whether rows may end before their last columns.
+    may_be_short: bool,
+    /// Whether the fields of dropped rows are kept.
+    keeps: bool,
     limit: usize,
     /// Bytes of whole rows, so that a batch is never full in the middle of one.
     whole_bytes: usize,
@@ -34,14 +46,18 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(limit: usize) -> Self {
+    /// Collects at most `limit` rows a batch; `keeps` says whether the fields of dropped rows are kept.
+    pub(super) fn new(limit: usize, csv: &CsvOptions, keeps: bool) -> Self {
         Self {
             data: Vec::new(),
             ends: Vec::new(),
             positions: Vec::new(),
-            broken: Vec::new(),
+            uneven: Vec::new(),
+            short: BTreeMap::new(),
             width: Width::Header,
-            trailing: false,
+            trailing: csv.trailing_delimiter,
+            may_be_short: csv.short_rows,
+            keeps,
             limit: limit.max(1),
             whole_bytes: 0,
             open: (Position::Row(0), 0, 0),
@@ -52,10 +68,9 @@ impl Rows {
         self.width = Width::Header;
     }
 
-    /// Expects rows of so many fields; `trailing` if a delimiter stands behind the last.
-    pub(super) fn expect_fields(&mut self, fields: usize, trailing: bool) {
+    /// Expects rows of so many fields.
+    pub(super) fn expect_fields(&mut self, fields: usize) {
         self.width = Width::Fields(fields);
-        self.trailing = trailing;
     }
 
     pub(super) fn clear(&mut self) {
@@ -63,12 +78,13 @@ impl Rows {
         self.whole_bytes = 0;
         self.ends.clear();
         self.positions.clear();
-        self.broken.clear();
+        self.uneven.clear();
+        self.short.clear();
     }
 
-    /// Whether a batch is full. Broken rows count too, so that a file of nothing else stays within bounds.
+    /// Whether a batch is full. Dropped rows count too, so that a file of nothing else stays within bounds.
     pub(super) fn is_full(&self) -> bool {
-        let rows = self.positions.len() + self.broken.len();
+        let rows = self.positions.len() + self.uneven.len();
         rows >= if self.width == Width::Header { 1 } else { self.limit } || self.whole_bytes >= BATCH_BYTES
     }
 
@@ -80,9 +96,25 @@ impl Rows {
         self.positions.get(row).copied()
     }
 
-    /// Rows with the wrong number of fields.
-    pub(super) fn broken(&self) -> &[Position] {
-        &self.broken
+    /// Takes the rows with the wrong number of fields.
+    pub(super) fn take_uneven(&mut self) -> Vec<Uneven> {
+        std::mem::take(&mut self.uneven)
+    }
+
+    /// A field as it was written; none where its row ends before it.
+    pub(super) fn text(&self, row: usize, field: usize) -> Option<&[u8]> {
+        (!self.lacks(row, field)).then(|| self.field(row * self.width() + field))
+    }
+
+    fn lacks(&self, row: usize, field: usize) -> bool {
+        !self.short.is_empty() && self.short.get(&row).is_some_and(|fields| field >= *fields)
+    }
+
+    fn width(&self) -> usize {
+        match self.width {
+            Width::Fields(fields) => fields,
+            Width::Header => self.ends.len(),
+        }
     }
 
     /// The fields of the first row.
@@ -92,14 +124,10 @@ impl Rows {
 
     /// One column's fields; texts that stand for NULL are `None`.
     pub(super) fn column<'a>(&'a self, field: usize, rule: &'a Rule) -> RowColumn<'a> {
-        let width = match self.width {
-            Width::Fields(fields) => fields,
-            Width::Header => self.ends.len(),
-        };
         RowColumn {
             rows: self,
             field,
-            width,
+            width: self.width(),
             rule,
         }
     }
@@ -127,28 +155,55 @@ impl Rows {
     }
 
     pub(super) fn end_row(&mut self) {
-        let (position, bytes, fields) = self.open;
-        if self.trailing && self.width != Width::Header {
-            self.leave_out_trailing(fields);
-        }
-        let found = self.ends.len() - fields;
-        if self.width == Width::Header || self.width == Width::Fields(found) {
-            self.positions.push(position);
-        } else {
-            self.data.truncate(bytes);
-            self.ends.truncate(fields);
-            self.broken.push(position);
+        let first = self.open.2;
+        match self.width {
+            Width::Header => self.positions.push(self.open.0),
+            Width::Fields(width) => {
+                let ended = !self.trailing || self.leave_out_trailing(first);
+                let found = self.ends.len() - first;
+                // Without the last delimiter, the empty field behind it is one of those that are expected.
+                let expected = if ended || found > width { width } else { width + 1 };
+                match ended && self.fill_up(found, width) {
+                    true => self.positions.push(self.open.0),
+                    false => self.drop_row(FieldCounts { found, expected }),
+                }
+            }
         }
         self.whole_bytes = self.data.len();
     }
 
-    /// Leaves the empty field out that a delimiter at the end of a line makes; without one the row is broken.
-    fn leave_out_trailing(&mut self, first: usize) {
-        let last = self.ends.len() - 1;
-        match last > first && self.field(last).is_empty() {
-            true => self.ends.truncate(last),
-            false => self.ends.push(self.data.len()),
+    /// Whether the row has all fields, or may be short and is: it gets empty ones then.
+    fn fill_up(&mut self, found: usize, width: usize) -> bool {
+        if found < width && self.may_be_short {
+            self.short.insert(self.positions.len(), found);
+            self.ends.resize(self.ends.len() + width - found, self.data.len());
+            return true;
         }
+        found == width
+    }
+
+    /// Drops the row under way, and keeps its fields where that is asked for.
+    fn drop_row(&mut self, counts: FieldCounts) {
+        let (position, bytes, first) = self.open;
+        let fields = (first..self.ends.len()).map(|field| self.field(field));
+        let values = self.keeps.then(|| RowValues::of_fields(fields));
+        self.uneven.push(Uneven {
+            position,
+            fields: counts,
+            values,
+        });
+        self.data.truncate(bytes);
+        self.ends.truncate(first);
+    }
+
+    /// Leaves the empty field out that a delimiter at the end of a line makes; whether there is one.
+    fn leave_out_trailing(&mut self, first: usize) -> bool {
+        let last = self.ends.len() - 1;
+        let is_there = last > first && self.field(last).is_empty();
+        if is_there {
+            self.ends.truncate(last);
+        }
+        is_there
     }
 
     fn field(&self, at: usize) -> &[u8] {
@@ -171,6 +226,9 @@ impl Cells for RowColumn<'_> {
     }
 
     fn get(&self, row: usize) -> Option<&[u8]> {
+        if self.rows.lacks(row, self.field) {
+            return None;
+        }
         let text = self.rows.field(row * self.width + self.field);
         let text = if self.rule.trim { text.trim_ascii() } else { text };
         (!self.rule.is_null_text(text)).then_some(text)

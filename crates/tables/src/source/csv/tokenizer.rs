@@ -39,7 +39,10 @@ impl Problem {
             Self::LineEnd => {
                 "a quote is not closed at the end of the line: if fields hold line ends, say csv = { multiline = true }"
             }
-            Self::TextBehind => "text follows a closing quote",
+            Self::TextBehind => {
+                "text follows a closing quote: if quotes inside fields have a character before them, say it, such as csv = { \
+                 escape = \"\\\\\" }"
+            }
             Self::Stray => {
                 "a quote stands inside a field that does not begin with one: if that is how it is written, say csv = { \
                  stray_quotes = true }"
