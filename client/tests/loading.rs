@@ -50,8 +50,16 @@ fn bad_rows_are_set_aside_up_to_a_limit_and_tried_again() {
         fails(home, &load(&["--reject-to", taken, "--reject-limit", "1"]), 1);
         assert_eq!(std::fs::read(home.join(taken)).unwrap(), before);
     }
-    let done = succeeds(home, &load(&["--reject-to", "bad.csv", "--reject-limit", "1"]));
+    let keeping = load(&["--reject-to", "bad.csv", "--reject-limit", "1,50%", "--keep-rejects"]);
+    let done = succeeds(home, &keeping);
     assert!(done.contains("1 bad rows set aside, see bad.csv"), "{done}");
+    assert!(!done.contains("01/02/2021"), "{done}");
+    let rejects = with_keys(&["tables", "rejects", "care", "--in", "tables"]);
+    let kept = succeeds(home, &rejects);
+    assert!(kept.contains("line 3") && kept.contains("01/02/2021"), "{kept}");
+    let kept: Value = serde_json::from_str(&succeeds(home, &[&rejects[..], &["--json"]].concat())).unwrap();
+    assert_eq!(kept[0]["values"]["day"], "01/02/2021");
+    fails(home, &rejects[..5], 2);
     let listed = std::fs::read_to_string(home.join("bad.csv")).unwrap();
     assert!(
         listed.lines().count() == 2 && !listed.contains("01/02/2021"),
@@ -76,6 +84,8 @@ fn bad_rows_are_set_aside_up_to_a_limit_and_tried_again() {
         (&act["rows"], &act["skipped"], &act["replaced"]),
         (&2.into(), &1.into(), &true.into())
     );
+    let none = succeeds(home, &rejects);
+    assert!(none.contains("keeps no rows that were set aside"), "{none}");
     let verified = succeeds(home, &with_keys(&VERIFY));
     assert!(verified.contains("62 rows"), "{verified}");
 }

@@ -38,6 +38,9 @@ pub struct LoadArgs {
     /// How many bad rows of a source may be set aside: rows (1000), a share of them (0.5%), or both (0.5%,1000)
     #[arg(long, value_name = "LIMIT", default_value = "1%", requires = "reject_to")]
     reject_limit: RejectLimit,
+    /// Keep what bad rows hold with the version, encrypted; `parcours tables rejects` shows it
+    #[arg(long, requires = "reject_to")]
+    keep_rejects: bool,
     /// Build rows anew from their sources where these, or how the description reads them, have changed, instead of refusing
     #[arg(long)]
     replace: bool,
@@ -87,6 +90,7 @@ pub async fn run(args: LoadArgs) -> Result<(), Failure> {
     (options.memory_bytes, options.replace) = (args.memory.as_usize(), args.replace);
     options.forget_missing = args.forget_missing;
     (options.reject_to, options.reject_limit) = (args.reject_to.clone(), args.reject_limit);
+    options.keep_rejects = args.keep_rejects;
     options.spill_dir = args.spill_dir.clone().unwrap_or(options.spill_dir);
     let load = Load {
         dataset,

@@ -15,6 +15,8 @@ mod keyring;
 #[cfg(feature = "local")]
 mod load;
 #[cfg(feature = "local")]
+mod load_rejects;
+#[cfg(feature = "local")]
 mod load_report;
 #[cfg(feature = "local")]
 mod node;

@@ -1,6 +1,6 @@
 //! `parcours tables`: what is in a place where datasets are loaded: lists, describes, shows history. It needs no key, for
-//! it reads logs only, and shows no value of a row. `report` opens what a load said of itself. `verify-keys` has keys and opens
-//! no data with them; `verify` reads all of it, and shows no value either.
+//! it reads logs only, and shows no value of a row. `report` opens what a load said of itself, `rejects` the rows that it set
+//! aside. `verify-keys` has keys and opens no data with them; `verify` reads all of it, and shows no value either.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use parcours_tables::{Catalog, Snapshot, Stores};
 use serde::Serialize;
 use url::Url;
 
+use super::load_rejects::{self, RejectsArgs};
 use super::load_report::{self, ReportArgs};
 use super::store::{StoreArgs, location};
 use super::verify::{self, VerifyArgs};
@@ -50,6 +51,7 @@ enum Action {
         dataset: String,
     },
     Report(Box<ReportArgs>),
+    Rejects(Box<RejectsArgs>),
     VerifyKeys(Box<VerifyKeysArgs>),
     Verify(Box<VerifyArgs>),
 }
@@ -83,6 +85,7 @@ pub async fn run(args: TablesArgs) -> Result<(), Failure> {
         } => describe(&place, &dataset, version).await,
         Action::History { place, dataset } => history(&place, &dataset).await,
         Action::Report(args) => load_report::run(*args).await,
+        Action::Rejects(args) => load_rejects::run(*args).await,
         Action::VerifyKeys(args) => verify_keys::run(*args).await,
         Action::Verify(args) => verify::run(*args).await,
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::delta::LoggedFile;
-use crate::load::{LoadError, LoadOptions, Step, sort_error};
+use crate::load::{LoadError, LoadOptions, Step, is_of_rejects, sort_error};
 use crate::reread::Reread;
 use crate::snapshot::{DataFile, DatasetRoot, Snapshot, TableSnapshot, loads_of};
 use crate::store::Stores;
@@ -78,7 +78,7 @@ pub async fn compact(
     let snapshot = Snapshot::open(into, dataset, None, stores).await?;
     let compaction = Compaction {
         root: DatasetRoot::new(into, dataset, stores)?,
-        tables: chosen(&snapshot, &options.tables)?,
+        tables: chosen(&snapshot, options)?,
         rows: Reread::new(dataset, stores, keys).map_err(|error| sort_error("", error))?,
         snapshot: &snapshot,
         keys,
@@ -93,9 +93,11 @@ pub async fn compact(
     done
 }
 
-fn chosen<'a>(snapshot: &'a Snapshot, names: &[String]) -> Result<Vec<&'a Arc<TableSnapshot>>, LoadError> {
-    if names.is_empty() {
-        return Ok(snapshot.all_tables().collect());
+fn chosen<'a>(snapshot: &'a Snapshot, options: &CompactOptions) -> Result<Vec<&'a Arc<TableSnapshot>>, LoadError> {
+    if options.tables.is_empty() {
+        // Rows that were set aside leave with the load that set them aside, in a file of their own, if they can.
+        let is_chosen = |table: &&Arc<TableSnapshot>| options.all_files || !is_of_rejects(table.name());
+        return Ok(snapshot.all_tables().filter(is_chosen).collect());
     }
     let find = |name: &String| {
         let unknown = || LoadError::Option {
@@ -104,7 +106,7 @@ fn chosen<'a>(snapshot: &'a Snapshot, names: &[String]) -> Result<Vec<&'a Arc<Ta
         };
         snapshot.table(name).ok_or_else(unknown)
     };
-    names.iter().map(find).collect()
+    options.tables.iter().map(find).collect()
 }
 
 struct Compaction<'a> {

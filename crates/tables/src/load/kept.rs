@@ -26,20 +26,33 @@ use crate::writing::write::{FileLitter, TableWriter};
 /// The table that reports are kept in: a name that no description can give.
 pub(crate) const REPORTS: &str = "_loads";
 
-fn shape() -> TableShape {
-    let classed = |name: &str, data_type, class: ColumnClass| {
-        let metadata = HashMap::from([(CLASS_METADATA.to_owned(), class.as_str().to_owned())]);
-        Field::new(name, data_type, false).with_metadata(metadata)
-    };
+/// Whether a table holds what loads keep of themselves, and is shown to nobody: no description can give such a name.
+pub(crate) fn is_of_loads(table: &str) -> bool {
+    table.starts_with('_')
+}
+
+/// A column of a table that no query sees.
+pub(super) fn classed(name: &str, data_type: DataType, class: ColumnClass, nullable: bool) -> Field {
+    let metadata = HashMap::from([(CLASS_METADATA.to_owned(), class.as_str().to_owned())]);
+    Field::new(name, data_type, nullable).with_metadata(metadata)
+}
+
+/// A table that no query sees.
+pub(super) fn shape(name: String, columns: Vec<Field>) -> TableShape {
     TableShape {
-        name: REPORTS.to_owned(),
-        schema: Arc::new(Schema::new(vec![
-            classed("version", DataType::Int64, ColumnClass::Plain),
-            classed("report", DataType::Utf8, ColumnClass::Identity),
-        ])),
+        name,
+        schema: Arc::new(Schema::new(columns)),
         patient: None,
         order: Vec::new(),
     }
+}
+
+fn reports_shape() -> TableShape {
+    let columns = vec![
+        classed("version", DataType::Int64, ColumnClass::Plain, false),
+        classed("report", DataType::Utf8, ColumnClass::Identity, false),
+    ];
+    shape(REPORTS.to_owned(), columns)
 }
 
 impl Writing<'_> {
@@ -55,7 +68,7 @@ impl Writing<'_> {
         let before = before.map(|table| table.files()).unwrap_or_default();
         let files: Vec<LoggedFile> = before.iter().map(|file| file.logged().clone()).chain([file]).collect();
         let table = NewTable {
-            shape: &shape(),
+            shape: &reports_shape(),
             files: &files,
             origin: Origin::default(),
         };
@@ -68,7 +81,7 @@ impl Writing<'_> {
         number: u64,
         litter: &mut FileLitter,
     ) -> Result<LoggedFile, LoadError> {
-        let shape = shape();
+        let shape = reports_shape();
         let failed = |reason: String| LoadError::Write {
             path: self.place.root.table_path(REPORTS),
             reason,
@@ -80,13 +93,23 @@ impl Writing<'_> {
         ];
         let row =
             RecordBatch::try_new(Arc::clone(&shape.schema), columns).map_err(|error| failed(error.to_string()))?;
+        self.write_kept(&shape, &row, litter).await
+    }
+
+    /// Writes rows of a table that no query sees into a file of their own.
+    pub(super) async fn write_kept(
+        &self,
+        shape: &TableShape,
+        rows: &RecordBatch,
+        litter: &mut FileLitter,
+    ) -> Result<LoggedFile, LoadError> {
         let options = LoadOptions {
             progress: Arc::new(NoProgress),
             ..self.place.options.clone()
         };
-        let writer = TableWriter::new(self.place.root, &shape, self.place.keys, &options);
+        let writer = TableWriter::new(self.place.root, shape, self.place.keys, &options);
         let mut file = writer.open(None, litter).await?;
-        match file.write(&row).await {
+        match file.write(rows).await {
             Ok(()) => file.finish().await,
             Err(error) => {
                 file.abort().await;

@@ -22,6 +22,7 @@ mod plan;
 mod pool;
 mod profile;
 mod publish;
+mod rejects;
 mod report;
 mod sample;
 mod sort;
@@ -44,9 +45,11 @@ use crate::writing::write::{FileLitter, TableWriter};
 
 pub use diff::{DatasetDiff, TableDiff, diff};
 pub use error::LoadError;
-pub(crate) use kept::REPORTS;
+pub(crate) use kept::is_of_loads;
 pub use kept::reports;
 pub use options::{LoadOptions, NoProgress, Progress, Step};
+pub(crate) use rejects::is_of_rejects;
+pub use rejects::{KeptReject, rejects};
 pub use report::{ColumnReport, LoadReport, PatientsReport, SourceReport, TableReport};
 pub(crate) use sort::sort_error;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parcours_sealed::SpillFiles;
 
 use super::LoadError;
-use crate::source::{self, OnBad, Reason, RejectFile, RejectLimit, SourceError};
+use crate::source::{self, OnBad, Reason, RejectFile, RejectLimit, RejectedRow, SourceError};
 use crate::spec::Dataset;
 
 /// How default spill folders are called, before the number of their process.
@@ -16,6 +16,9 @@ const SPILL_PREFIX: &str = "parcours-load-";
 
 /// The least memory that sorting can work in.
 const LEAST_MEMORY: usize = 64 << 20;
+
+/// The most bytes of bad rows that a load keeps, whatever its memory: a column of one file holds them.
+const MOST_KEPT: usize = 1 << 30;
 
 /// A part of a load, as it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +78,9 @@ pub struct LoadOptions {
     pub reject_to: Option<PathBuf>,
     /// How many bad rows of a source may be set aside; by default one of a hundred.
     pub reject_limit: RejectLimit,
+    /// With `reject_to`: keep what bad rows hold with the version, encrypted under the key of class `identity`; by default
+    /// they are kept in their sources alone. What is kept of one load is at most a twentieth of its memory.
+    pub keep_rejects: bool,
     /// Build rows anew from their sources where these, or how they are read, have changed, instead of refusing that; and where
     /// rows were set aside. What was loaded together is built anew together. Default: false.
     pub replace: bool,
@@ -98,6 +104,7 @@ impl Default for LoadOptions {
             spill_bytes: 1 << 40,
             reject_to: None,
             reject_limit: RejectLimit::default(),
+            keep_rejects: false,
             replace: false,
             forget_missing: false,
             row_group_rows: 256 * 1024,
@@ -120,6 +127,12 @@ impl LoadOptions {
         }
         if self.row_group_rows == 0 {
             return refuse("row_group_rows", "a row group has at least one row");
+        }
+        if self.keep_rejects && self.reject_to.is_none() {
+            return refuse(
+                "keep_rejects",
+                "say where bad rows are listed, too: without that the first one stops the load",
+            );
         }
         if self.parallel_sources == 0 {
             return refuse("parallel_sources", "at least one source is read at a time");
@@ -180,7 +193,13 @@ impl LoadOptions {
     }
 
     pub(super) fn open_rejects(&self) -> Result<Rejects, LoadError> {
-        let open = |path: &PathBuf| RejectFile::create(path, self.reject_limit).map(Arc::new);
+        let open = |path: &PathBuf| {
+            let file = RejectFile::create(path, self.reject_limit)?;
+            Ok::<_, SourceError>(Arc::new(match self.keep_rejects {
+                true => file.keeping_rows((self.memory_bytes / 20).min(MOST_KEPT)),
+                false => file,
+            }))
+        };
         Ok(Rejects {
             file: self.reject_to.as_ref().map(open).transpose()?,
         })
@@ -213,6 +232,11 @@ impl Rejects {
     /// Bad rows of one source.
     pub(super) fn of(&self, source: &str) -> u64 {
         self.file.as_ref().map_or(0, |file| file.of(source))
+    }
+
+    /// The bad rows with what they hold, if that is kept; once.
+    pub(super) fn take_rows(&self) -> Vec<RejectedRow> {
+        self.file.as_ref().map(|file| file.take_rows()).unwrap_or_default()
     }
 
     pub(super) fn total(&self) -> u64 {

@@ -61,6 +61,7 @@ pub(super) async fn publish(
             tables.insert(table.name().to_string(), entry);
         }
     }
+    writing.keep_rejects(number, &mut tables, litter).await?;
     tables.insert(REPORTS.to_owned(), writing.keep(&report, number, litter).await?);
     create_version(root, &record(plan, splits, number, tables)).await?;
     Ok(report)

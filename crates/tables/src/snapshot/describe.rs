@@ -8,7 +8,7 @@ use url::Url;
 
 use super::table::class_of;
 use super::{DatasetRoot, Snapshot, SnapshotError, TableSnapshot};
-use crate::load::REPORTS;
+use crate::load::is_of_loads;
 use crate::store::Stores;
 use crate::version::{DatasetVersion, SourceRecord, VersionError};
 
@@ -152,7 +152,7 @@ fn history_entry(record: &DatasetVersion) -> HistoryEntry {
     });
     let described = || {
         let tables = record.tables.iter();
-        tables.filter(|(name, _)| *name != REPORTS).map(|(_, table)| table)
+        tables.filter(|(name, _)| !is_of_loads(name)).map(|(_, table)| table)
     };
     HistoryEntry {
         version: record.version,

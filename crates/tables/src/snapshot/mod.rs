@@ -17,7 +17,7 @@ use object_store::{Error as StoreFailure, ObjectStore};
 use url::Url;
 
 use crate::delta::{DeltaError, DeltaLog};
-use crate::load::REPORTS;
+use crate::load::is_of_loads;
 use crate::splits::{SplitError, Splits};
 use crate::store::{StoreError, Stores, join_url, sync};
 use crate::version::{DatasetVersion, TableVersion, VersionError, VersionLog};
@@ -181,10 +181,10 @@ impl Snapshot {
 
     /// The tables that were described, by name.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<TableSnapshot>> {
-        self.tables.values().filter(|table| table.name() != REPORTS)
+        self.tables.values().filter(|table| !is_of_loads(table.name()))
     }
 
-    /// The tables, by name, and the one that reports of loads are kept in.
+    /// The tables, by name, and those that loads keep of themselves.
     pub(crate) fn all_tables(&self) -> impl Iterator<Item = &Arc<TableSnapshot>> {
         self.tables.values()
     }

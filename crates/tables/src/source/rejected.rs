@@ -36,11 +36,6 @@ impl RowValues {
         Self(Value::Array(fields.map(text).collect()).to_string())
     }
 
-    /// What was written down as JSON.
-    pub(crate) fn from_json(json: String) -> Self {
-        Self(json)
-    }
-
     /// The JSON, which holds values of patients.
     pub fn as_json(&self) -> &str {
         &self.0

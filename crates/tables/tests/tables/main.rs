@@ -7,6 +7,7 @@ mod layouts;
 mod load_again;
 mod load_faults;
 mod load_growth;
+mod load_rejects;
 mod load_report;
 mod load_roundtrip;
 mod reshard;
