@@ -153,10 +153,11 @@ fn heading(dataset: &DatasetDescription) -> String {
         ..
     } = dataset;
     let created = created.format("%Y-%m-%d %H:%M:%S UTC");
-    format!(
-        "{dataset}, version {version}, loaded {created}; patients by {patient_id} in {shards} shards (split set \
-         {split_version})"
-    )
+    let patients = match patient_id.is_empty() {
+        true => "no patients".to_owned(),
+        false => format!("patients by {patient_id} in {shards} shards (split set {split_version})"),
+    };
+    format!("{dataset}, version {version}, loaded {created}; {patients}")
 }
 
 fn show_tables(tables: &[TableDescription]) -> Result<(), Failure> {

@@ -87,6 +87,18 @@ pub enum LoadError {
         /// What differs.
         difference: String,
     },
+    /// A table is described as sharded and was not, or the other way round.
+    #[error(
+        "table {table} is described {} and was loaded {}, which --replace does not change: say sharded = {} as before, give it \
+         another name, or load it into another folder",
+        lies(*sharded), lies(!*sharded), !*sharded
+    )]
+    OtherSharding {
+        /// The table.
+        table: String,
+        /// Whether it is described as sharded.
+        sharded: bool,
+    },
     /// The description has another number of shards than the dataset.
     #[error(
         "dataset {dataset} has {shards} shards and is described with {described}: say shards = {shards}, or give it \
@@ -179,6 +191,14 @@ pub enum LoadError {
     /// The dataset version was not created.
     #[error(transparent)]
     Version(#[from] VersionError),
+}
+
+/// Where a table's rows lie.
+fn lies(sharded: bool) -> &'static str {
+    match sharded {
+        true => "as sharded by patient",
+        false => "as a reference table",
+    }
 }
 
 /// What has changed, in parentheses.

@@ -90,6 +90,7 @@ pub(super) async fn drafts<'a>(
         Some(version) => Some(Snapshot::open(into, &dataset.name, Some(version), stores).await?),
         None => None,
     };
+    check_sharding(dataset, base.as_ref())?;
     let mut found = Vec::new();
     for table in &dataset.tables {
         let files = source::expand(stores, table).await?;
@@ -116,6 +117,20 @@ pub(super) async fn drafts<'a>(
         });
     }
     Ok((base, drafts))
+}
+
+/// Refuses a table that was sharded and is not, or the other way round: where its rows lie is not changed by a load.
+fn check_sharding(dataset: &Dataset, base: Option<&Snapshot>) -> Result<(), LoadError> {
+    for table in &dataset.tables {
+        let before = base.and_then(|base| base.table(&table.name));
+        if before.is_some_and(|before| before.is_sharded() != table.sharded) {
+            return Err(LoadError::OtherSharding {
+                table: table.name.clone(),
+                sharded: table.sharded,
+            });
+        }
+    }
+    Ok(())
 }
 
 async fn digest(
@@ -210,6 +225,9 @@ impl LoadPlan {
         let described = dataset.split_points(patient).map_err(source::SourceError::from)?;
         let version = match &self.base {
             None => 1,
+            Some(base) if !self.shards_anything() => return Ok(base.splits().clone()),
+            // What was described while nothing was sharded binds nobody.
+            Some(base) if !has_sharded_tables(base) => base.splits().version() + 1,
             // Points that were chosen where there was no patient would send all of them into one shard.
             Some(base) if described.is_none() && has_no_patients(base) => base.splits().version() + 1,
             Some(base) => return self.splits_before(base, &patient.data_type(), described),
@@ -260,8 +278,8 @@ impl LoadPlan {
         hex(&hash.finalize())
     }
 
-    /// Refuses a description that differs from what was loaded before in what all tables have in common, or in how one lies.
-    /// Columns are looked at before, in [`Drafts`].
+    /// Refuses a description that differs from what was loaded before in what all sharded tables have in common. Columns are
+    /// looked at before, in [`Drafts`].
     fn check_description(&self, root: &DatasetRoot) -> Result<(), LoadError> {
         let Some(base) = &self.base else { return Ok(()) };
         let refuse = |difference: String| {
@@ -270,6 +288,9 @@ impl LoadPlan {
                 difference,
             })
         };
+        if !has_sharded_tables(base) && self.shards_anything() {
+            return Ok(());
+        }
         if self.patient_id != base.patient_id() {
             return refuse(format!("its patient id was {}", base.patient_id()));
         }
@@ -280,15 +301,16 @@ impl LoadPlan {
                 shards: base.shards(),
             });
         }
-        for table in &self.tables {
-            let Some(before) = &table.before else { continue };
-            if before.is_sharded() != table.spec.sharded {
-                let not = if before.is_sharded() { "" } else { "not " };
-                return refuse(format!("table {}: it was {not}sharded", table.name()));
-            }
-        }
         Ok(())
     }
+
+    fn shards_anything(&self) -> bool {
+        self.tables.iter().any(|table| table.spec.sharded)
+    }
+}
+
+fn has_sharded_tables(base: &Snapshot) -> bool {
+    base.tables().any(|table| table.is_sharded())
 }
 
 fn has_no_patients(base: &Snapshot) -> bool {

@@ -30,7 +30,8 @@ pub async fn resolve_schema(stores: &Stores, table: &Table, files: &[SourceFile]
     Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?)))
 }
 
-/// The type of the patient id over the schemas of the sharded tables, in any order; all must have the same.
+/// The type of the patient id over the schemas of the sharded tables, in any order; all must have the same. Texts, where no
+/// table is sharded.
 pub fn patient_type<'a>(
     dataset: &Dataset,
     schemas: impl IntoIterator<Item = (&'a str, &'a Schema)>,
@@ -60,7 +61,7 @@ pub fn patient_type<'a>(
             _ => {}
         }
     }
-    known.ok_or_else(|| SpecFault::NothingSharded.into())
+    Ok(known.unwrap_or(ColumnType::Utf8))
 }
 
 fn check_patient(table: &str, column: &Column, found: ColumnType) -> Result<(), SourceError> {

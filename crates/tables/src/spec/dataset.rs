@@ -19,13 +19,13 @@ use super::validate;
 pub struct Dataset {
     /// Its name, `[a-z][a-z0-9_]{0,62}`.
     pub name: String,
-    /// The column that every sharded table has, and by which rows are sharded.
+    /// The column that every sharded table has, and by which rows are sharded; empty where no table is and none is said.
     pub patient_id: String,
-    /// The number of shards, 1 to 16384.
+    /// The number of shards, 1 to 16384; 1 where no table is sharded and none is said.
     pub shards: u32,
     /// The split points as written, `shards - 1` of them; see [`Dataset::split_points`] for their values.
     pub splits: Option<Vec<String>>,
-    /// The tables, in the order of the file; at least one is sharded.
+    /// The tables, in the order of the file; at least one.
     pub tables: Vec<Table>,
 }
 

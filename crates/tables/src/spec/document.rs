@@ -11,8 +11,8 @@ use super::dataset::{Booleans, Encoding, Format};
 #[serde(deny_unknown_fields)]
 pub(super) struct DatasetDocument {
     pub name: Spanned<String>,
-    pub patient_id: Spanned<String>,
-    pub shards: Spanned<u64>,
+    pub patient_id: Option<Spanned<String>>,
+    pub shards: Option<Spanned<u64>>,
     pub splits: Option<Spanned<Vec<Value>>>,
     #[serde(default)]
     pub tables: Vec<Spanned<TableDocument>>,

@@ -92,8 +92,8 @@ pub enum SpecFault {
         found: String,
         expected: String,
     },
-    #[error("no table of the dataset is sharded: patient_id names no column")]
-    NothingSharded,
+    #[error("missing key `{key}`: say it, or sharded = false in every table")]
+    MissingKey { key: &'static str },
     #[error("table {table} is ordered by {column}, which it does not have")]
     OrderColumn { table: String, column: String },
     #[error("table {table} is ordered by {column} twice")]

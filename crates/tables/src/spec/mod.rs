@@ -17,6 +17,9 @@
 //! ]
 //! ```
 //!
+//! A table with `sharded = false` has no patient and is held whole. Where all are such, `patient_id` and `shards` may be left
+//! out.
+//!
 //! A table whose sources carry no patient id but the keys of a row of a main table, as the satellite tables of the SNDS do, is
 //! **flattened** with it: each of its rows gets the patient id of the main table's row with the same keys, and the columns
 //! asked for, and the table is sharded like any other. Keys are described in both tables; `keep_keys = false` leaves them out

@@ -47,11 +47,12 @@ fn check(
     folder: &Path,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Dataset, Located> {
-    let patient_id = identifier(&document.patient_id)?;
+    check_patients(&document)?;
+    let patient_id = document.patient_id.as_ref().map(identifier).transpose()?;
     let mut dataset = Dataset {
         name: identifier(&document.name)?,
-        patient_id,
-        shards: shards(&document.shards)?,
+        patient_id: patient_id.unwrap_or_default(),
+        shards: document.shards.as_ref().map_or(Ok(1), shards)?,
         splits: document
             .splits
             .as_ref()
@@ -64,21 +65,26 @@ fn check(
         one_patient_type(&checked, &mut patient_type).map_err(|fault| (table.span(), fault))?;
         dataset.tables.push(checked);
     }
-    check_whole(&dataset, &document)?;
     flatten::check(&dataset, &document)?;
     check_splits(&dataset, &document, patient_type)?;
     Ok(dataset)
 }
 
-/// Something is described, and some of it by patient.
-fn check_whole(dataset: &Dataset, document: &DatasetDocument) -> Result<(), Located> {
-    if dataset.tables.is_empty() {
-        return Err((document.name.span(), SpecFault::NoTables));
+/// Something is described; and where some of it is sharded, by what and how often.
+fn check_patients(document: &DatasetDocument) -> Result<(), Located> {
+    let at_name = |fault| Err((document.name.span(), fault));
+    let missing = [
+        ("patient_id", document.patient_id.is_none()),
+        ("shards", document.shards.is_none()),
+    ];
+    let missing = missing.into_iter().find(|(_, is_missing)| *is_missing);
+    match missing {
+        _ if document.tables.is_empty() => at_name(SpecFault::NoTables),
+        Some((key, _)) if document.tables.iter().any(|table| table.get_ref().sharded) => {
+            at_name(SpecFault::MissingKey { key })
+        }
+        _ => Ok(()),
     }
-    if !dataset.tables.iter().any(|table| table.sharded) {
-        return Err((document.patient_id.span(), SpecFault::NothingSharded));
-    }
-    Ok(())
 }
 
 /// Split points are checked at once when the specification says the patient id's type; otherwise when files have said it.

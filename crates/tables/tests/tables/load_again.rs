@@ -127,6 +127,47 @@ async fn another_description_is_refused() {
     }
 }
 
+/// Where the rows of a table lie stays, whatever a load is told to replace.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_sharding_is_refused_by_name() {
+    let (sandbox, rows) = prepared().await;
+    sandbox.load().await.unwrap();
+    let text = sandbox.description();
+    let sharded = text.replace("sharded = false\nsources", "sources").replace(
+        "{ name = \"code\", class = \"plain\"",
+        "{ name = \"patient\", from = \"code\", class = \"identity\"",
+    );
+    let unsharded = text
+        .replacen("name = \"patient\"\n", "name = \"patient\"\nsharded = false\n", 1)
+        .replacen(
+            "{ name = \"patient\", from = \"id\", class",
+            "{ name = \"id\", class",
+            1,
+        );
+    for (text, table, before) in [(sharded, "label", "false"), (unsharded, "patient", "true")] {
+        let dataset = parcours_tables::spec::Dataset::parse(&text, sandbox.dir.path(), &|_| None).unwrap();
+        for replace in [false, true] {
+            let options = LoadOptions {
+                replace,
+                ..sandbox.options()
+            };
+            let (into, stores, keys) = (&sandbox.into, &sandbox.stores, &sandbox.keys);
+            let error = parcours_tables::load::load(&dataset, into, stores, keys, &options)
+                .await
+                .unwrap_err();
+            assert!(matches!(error, LoadError::OtherSharding { .. }), "{error}");
+            let said = error.to_string();
+            assert!(said.contains(&format!("table {table} is described")), "{said}");
+            assert!(said.contains(&format!("say sharded = {before}")), "{said}");
+            let diff = parcours_tables::load::diff(&dataset, into, stores, &options)
+                .await
+                .unwrap_err();
+            assert_eq!(diff.to_string(), said);
+        }
+    }
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_row_stops_the_load_or_is_set_aside() {
     let (sandbox, rows) = prepared().await;

@@ -9,6 +9,8 @@ use crate::sandbox::{
 };
 use datafusion::physical_plan::Partitioning;
 use parcours_tables::Catalog;
+use parcours_tables::spec::Dataset;
+use parcours_tables::verify::{VerifyOptions, verify};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_come_back_as_they_were() {
@@ -23,6 +25,43 @@ async fn rows_come_back_as_they_were() {
     assert!(snapshot.is_current().await.unwrap());
     let catalog = Catalog::discover(&sandbox.into, &sandbox.stores).await.unwrap();
     assert_eq!(catalog.datasets().collect::<Vec<_>>(), [("claims", 1)]);
+}
+
+/// A dataset without patients: vocabularies, prices, places.
+#[tokio::test(flavor = "multi_thread")]
+async fn reference_tables_alone_are_a_dataset() {
+    let sandbox = Sandbox::local(3).await;
+    sandbox.write_labels();
+    let text = sandbox.description();
+    let reference = text[text.find("[[tables]]\nname = \"label\"").unwrap()..].to_owned();
+    let alone = format!("name = \"claims\"\n{reference}");
+    let described = |text: &str| Dataset::parse(text, sandbox.dir.path(), &|_| None).unwrap();
+    let report = sandbox.load_dataset(&described(&alone)).await.unwrap();
+    assert_eq!((report.created, report.tables[0].rows), (Some(1), 200));
+    assert_eq!(report.patients.new + report.patients.known, 0);
+    assert_eq!(sandbox.load_dataset(&described(&alone)).await.unwrap().created, None);
+    let snapshot = sandbox.snapshot().await;
+    assert_eq!((snapshot.patient_id(), snapshot.shards()), ("", 1));
+
+    let (session, keys) = (sandbox.session().await, sandbox.reading().keys(all_granted()));
+    let sql = "SELECT count(*), count(DISTINCT code), min(label), max(label) FROM label";
+    let answer = query(&session, &keys, sql).await.unwrap();
+    assert_eq!(lines(&answer), ["200|200|label 0|label 99"]);
+    let options = VerifyOptions::default();
+    let verified = verify(&sandbox.into, "claims", &sandbox.stores, &sandbox.keys, &options).await;
+    assert!(verified.unwrap().faults.is_empty());
+
+    // Patients that come later are sharded as they are described then.
+    let rows = dispensings(300, 5_000, 1);
+    sandbox.write_patients(&patients(300));
+    sandbox.write_dispensings("1", &rows);
+    assert_eq!(sandbox.load_dataset(&described(&text)).await.unwrap().created, Some(2));
+    assert_eq!(sandbox.dispensings().await, shown_sorted(&rows));
+    let snapshot = sandbox.snapshot().await;
+    assert_eq!((snapshot.patient_id(), snapshot.shards()), ("patient", 3));
+    assert_eq!(snapshot.table("dispensing").unwrap().files().len(), 3);
+    let refused = sandbox.load_dataset(&described(&alone)).await.unwrap_err();
+    assert!(refused.to_string().contains("its patient id was patient"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -421,12 +421,20 @@ fn patient_ids_have_one_type() {
     let reference = format!(
         "{nothing}[[tables]]\nname = \"l\"\nsharded = false\nsources = [\"l.parquet\"]\ncolumns = [{{ name = \"c\", class = \"plain\" }}]"
     );
-    assert!(
-        parse(&reference)
-            .unwrap_err()
-            .to_string()
-            .contains("no table of the dataset is sharded")
-    );
+    assert_eq!(parse(&reference).unwrap().patient_id, "id");
+    // A dataset without patients need not say by what they are sharded; one with patients does.
+    let alone = reference.replace("patient_id = \"id\"\nshards = 1\n", "");
+    let dataset = parse(&alone).unwrap();
+    assert_eq!((dataset.patient_id.as_str(), dataset.shards), ("", 1));
+    for key in ["patient_id = \"id\"\n", "shards = 1\n"] {
+        let sharded = reference.replace("sharded = false\n", "").replace(key, "");
+        let found = parse(&sharded).unwrap_err().to_string();
+        let name = key.split(' ').next().unwrap();
+        assert!(
+            found.contains(&format!("missing key `{name}`: say it, or sharded = false")),
+            "{found}"
+        );
+    }
 }
 
 #[test]
