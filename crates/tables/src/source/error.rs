@@ -61,6 +61,36 @@ pub enum SourceError {
         folder: String,
         reason: Reason,
     },
+    #[error(
+        "{file} has no name like {pattern}, which column {column} of table {table} comes from: check the source's pattern, or say \
+         optional = true if others do"
+    )]
+    NoFileName {
+        file: String,
+        table: String,
+        column: String,
+        pattern: String,
+    },
+    #[error(
+        "the name of {file} can be read as {pattern} in several ways: say how long the value of column {column} of table {table} \
+         is, such as {{????}}, or what stands around it"
+    )]
+    FileNameOpen {
+        file: String,
+        table: String,
+        column: String,
+        pattern: String,
+    },
+    #[error(
+        "{file}: what stands in its name, as {pattern} says, is no value of column {column} of table {table}: {reason}"
+    )]
+    FileNameValue {
+        file: String,
+        table: String,
+        column: String,
+        pattern: String,
+        reason: Reason,
+    },
     #[error("{file} has several columns that could be {column} of table {table}: say from")]
     AmbiguousColumn {
         file: String,

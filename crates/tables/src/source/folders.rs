@@ -1,5 +1,6 @@
-//! Values that a file has by where it lies: of folders such as `year=2023/month=01`, which Hive, Spark and pandas leave out
-//! of the files in them. Columns that a file lacks have their value here, too: NULL.
+//! Values that a file has by where it lies, of folders such as `year=2023/month=01`, which Hive, Spark and pandas leave out
+//! of the files in them, and by its name, such as `open_damir_2023.csv`. Columns that a file lacks have their value here,
+//! too: NULL.
 
 use arrow::array::{ArrayRef, UInt32Array, new_null_array};
 use arrow::compute::take;
@@ -7,22 +8,22 @@ use arrow::error::ArrowError;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::error::SourceError;
+use super::error::{Reason, SourceError};
 use super::file::SourceFile;
 use super::marks::Marks;
 use super::rule::{Rule, Rules};
 use super::{check, parse};
-use crate::spec::{Column, Table};
+use crate::spec::{Column, FileName, Table};
 use crate::store::Stores;
 
 /// What Hive and Spark call the folder of rows whose value is NULL.
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// For every column of a table the value that one file's folders give it, as an array of one row.
+/// For every column of a table the value that one file's folders or its name give it, as an array of one row.
 pub(super) struct FolderValues(Vec<Option<ArrayRef>>);
 
 impl FolderValues {
-    /// Reads the values of the folders that `file`, a URL, lies in.
+    /// Reads the values of the folders that `file`, a URL, lies in, and of its name.
     pub(super) fn of(table: &Table, rules: &Rules, file: &str) -> Result<Self, SourceError> {
         let pairs = table.columns.iter().zip(&rules.columns);
         let values = pairs.map(|(column, rule)| {
@@ -34,7 +35,7 @@ impl FolderValues {
         values.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The column of so many rows of the file: its folder's value, or NULL.
+    /// The column of so many rows of the file: the value of its folder or its name, or NULL.
     pub(super) fn column(&self, rule: &Rule, rows: usize) -> Result<ArrayRef, ArrowError> {
         match self.0.get(rule.index) {
             Some(Some(value)) => take(value, &UInt32Array::from_value(0, rows), None),
@@ -48,7 +49,8 @@ impl FolderValues {
 pub struct SourcePrint {
     /// SHA-256 of its bytes, lowercase hexadecimal.
     pub sha256: String,
-    /// The folders that columns come from, such as `year=2021`: the same bytes in another folder are other rows.
+    /// The folders that columns come from, such as `year=2021`, and likewise what they have of the file's name: the same
+    /// bytes in another folder are other rows.
     pub folders: Vec<String>,
 }
 
@@ -58,19 +60,60 @@ impl SourcePrint {
         let mut folders = Vec::new();
         for column in &table.columns {
             let text = text(table, column, file.url.as_str())?;
-            if let (Some(folder), Some(text)) = (&column.folder, text) {
-                folders.push(format!("{folder}={}", text.as_deref().unwrap_or(NULL_FOLDER)));
-            }
+            let name = column.folder.as_ref().unwrap_or(&column.name);
+            folders.extend(text.map(|text| format!("{name}={}", text.as_deref().unwrap_or(NULL_FOLDER))));
         }
         let sha256 = file.fingerprint(stores).await?.sha256;
         Ok(Self { sha256, folders })
     }
 }
 
-/// The text of the folder that a column comes from, `None` inside for NULL; nothing for a column that comes from no folder,
-/// or may be missing and is.
+/// The text of the folder or the name that a column comes from, `None` inside for NULL; nothing for a column that comes from
+/// neither, or may be missing and is.
 fn text(table: &Table, column: &Column, file: &str) -> Result<Option<Option<String>>, SourceError> {
-    let Some(folder) = &column.folder else { return Ok(None) };
+    match (&column.folder, &column.file) {
+        (Some(folder), _) => text_of_folder(table, column, folder, file),
+        (None, Some(pattern)) => Ok(text_of_name(table, column, pattern, file)?.map(Some)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// What a pattern reads in the name of a file.
+fn text_of_name(table: &Table, column: &Column, pattern: &FileName, file: &str) -> Result<Option<String>, SourceError> {
+    let url = Url::parse(file).ok();
+    let name = url.as_ref().and_then(|url| url.path_segments()?.next_back());
+    let name = percent_decode_str(name.unwrap_or_default()).decode_utf8_lossy();
+    let (file, table, of, written) = (
+        file.to_owned(),
+        table.name.clone(),
+        column.name.clone(),
+        pattern.to_string(),
+    );
+    let mut values = pattern.values(&name).into_iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(Some(value.to_owned())),
+        (None, _) if column.optional => Ok(None),
+        (None, _) => Err(SourceError::NoFileName {
+            file,
+            table,
+            column: of,
+            pattern: written,
+        }),
+        (Some(_), Some(_)) => Err(SourceError::FileNameOpen {
+            file,
+            table,
+            column: of,
+            pattern: written,
+        }),
+    }
+}
+
+fn text_of_folder(
+    table: &Table,
+    column: &Column,
+    folder: &str,
+    file: &str,
+) -> Result<Option<Option<String>>, SourceError> {
     let url = Url::parse(file).ok();
     let mut folders: Vec<&str> = url.iter().flat_map(|url| url.path_segments()).flatten().collect();
     folders.pop();
@@ -84,7 +127,7 @@ fn text(table: &Table, column: &Column, file: &str) -> Result<Option<Option<Stri
             file: file.to_owned(),
             table: table.name.clone(),
             column: column.name.clone(),
-            folder: folder.clone(),
+            folder: folder.to_owned(),
         }),
     }
 }
@@ -114,12 +157,27 @@ fn value(table: &Table, column: &Column, rule: &Rule, file: &str, text: Option<&
     });
     match marks.iter().next() {
         None => checked,
-        Some((_, _, reason)) => Err(SourceError::FolderValue {
-            file: file.to_owned(),
-            table: table.name.clone(),
-            column: column.name.clone(),
+        Some((_, _, reason)) => Err(no_value(table, column, file, reason)),
+    }
+}
+
+/// The folder or the name has no value of the column.
+fn no_value(table: &Table, column: &Column, file: &str, reason: Reason) -> SourceError {
+    let (file, table, column_name) = (file.to_owned(), table.name.clone(), column.name.clone());
+    match &column.file {
+        None => SourceError::FolderValue {
+            file,
+            table,
+            column: column_name,
             folder: column.folder.clone().unwrap_or_default(),
             reason,
-        }),
+        },
+        Some(pattern) => SourceError::FileNameValue {
+            file,
+            table,
+            column: column_name,
+            pattern: pattern.to_string(),
+            reason,
+        },
     }
 }

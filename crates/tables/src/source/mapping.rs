@@ -6,13 +6,13 @@ use std::collections::{HashMap, HashSet};
 use super::error::SourceError;
 use crate::spec::{Column, Table};
 
-/// For every column of the table, its position among the source's column names; none for one that comes from a folder, and
-/// for an optional one that is not there.
+/// For every column of the table, its position among the source's column names; none for one that comes from a folder or
+/// a file's name, and for an optional one that is not there.
 pub(super) fn positions(table: &Table, file: &str, source: &[String]) -> Result<Vec<Option<usize>>, SourceError> {
     check_unique(file, source)?;
     let (mut positions, mut missing) = (Vec::with_capacity(table.columns.len()), Vec::new());
     for column in &table.columns {
-        if column.folder.is_some() {
+        if column.is_of_path() {
             positions.push(None);
             continue;
         }
@@ -39,7 +39,7 @@ pub(super) fn in_order(table: &Table) -> Vec<Option<usize>> {
     let mut next = 0..;
     let columns = table.columns.iter();
     columns
-        .map(|column| if column.folder.is_none() { next.next() } else { None })
+        .map(|column| if column.is_of_path() { None } else { next.next() })
         .collect()
 }
 

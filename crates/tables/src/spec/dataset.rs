@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::column_type::ColumnType;
 use super::dates::{DateBounds, DateFormat, Zone};
 use super::error::SpecError;
+use super::file_name::FileName;
 use super::validate;
 
 /// A dataset: tables about the same patients, sharded alike.
@@ -90,6 +91,9 @@ pub struct Column {
     /// The name in `name=value` of a folder that its sources lie in, where their folders say its value and they do not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// The pattern of its sources' names of which one part is its value, where their rows do not have it.
+    #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileName>,
     /// Whether it may hold NULL; a patient id never may.
     pub nullable: bool,
     /// Whether a source may lack it, as those of earlier years do: it is NULL then. False by default.
@@ -288,6 +292,11 @@ impl Table {
 }
 
 impl Column {
+    /// Whether its value is that of a folder or of a file's name, and no column of its sources.
+    pub fn is_of_path(&self) -> bool {
+        self.folder.is_some() || self.file.is_some()
+    }
+
     /// The column as a field of a schema, of the type given.
     pub fn field(&self, column_type: ColumnType) -> Field {
         Field::new(&self.name, column_type.data_type(), self.nullable)

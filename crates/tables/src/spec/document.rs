@@ -94,6 +94,7 @@ pub(super) struct ColumnDocument {
     pub column_type: Option<Spanned<String>>,
     pub from: Option<Spanned<String>>,
     pub folder: Option<Spanned<String>>,
+    pub file: Option<Spanned<String>>,
     pub nullable: Option<bool>,
     #[serde(default)]
     pub optional: bool,

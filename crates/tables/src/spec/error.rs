@@ -146,9 +146,15 @@ pub enum SpecFault {
     FolderAndFrom { table: String, column: String },
     #[error("folder of column {column} of table {table} is a name alone, such as year for folders year=2023")]
     FolderName { table: String, column: String },
-    #[error("column {column} of table {table} comes from a folder, where values have no type: say one")]
+    #[error("column {column} of table {table} comes from a file's name and from a column or a folder: say one of them")]
+    FileAndOther { table: String, column: String },
+    #[error("file {written} is refused: {reason}")]
+    FileName { written: String, reason: String },
+    #[error(
+        "column {column} of table {table} comes from a folder or a file's name, where values have no type: say one"
+    )]
     FolderType { table: String, column: String },
-    #[error("patient id {column} of table {table} cannot come from a folder")]
+    #[error("patient id {column} of table {table} cannot come from a folder or a file's name")]
     FolderPatientId { table: String, column: String },
     #[error("format on column {column} of table {table}, which is no date or timestamp: remove it")]
     FormatOnOther { table: String, column: String },

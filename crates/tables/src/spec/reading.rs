@@ -44,15 +44,20 @@ impl Reading {
         let mut changes = Vec::new();
         differences("", before, &self.0, &mut changes);
         changes.retain(|change| !is_of_the_table(change));
-        changes.extend(self.folders_beside(before));
+        changes.extend(
+            ["folder", "file"]
+                .into_iter()
+                .flat_map(|key| self.of_path_beside(key, before)),
+        );
         changes
     }
 
-    /// The columns that come from folders and are new: rows that were loaded before have values in them, too.
-    fn folders_beside(&self, before: &Value) -> impl Iterator<Item = String> {
+    /// The columns that come from folders, or from files' names, and are new: rows that were loaded before have values in
+    /// them, too.
+    fn of_path_beside(&self, key: &str, before: &Value) -> Vec<String> {
         let columns = self.0["columns"].as_object().into_iter().flatten();
-        let new = columns.filter(|(name, column)| !column["folder"].is_null() && before["columns"][*name].is_null());
-        new.map(|(name, _)| format!("columns.{name}.folder"))
+        let new = columns.filter(|(name, column)| !column[key].is_null() && before["columns"][*name].is_null());
+        new.map(|(name, _)| format!("columns.{name}.{key}")).collect()
     }
 }
 

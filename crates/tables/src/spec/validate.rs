@@ -267,7 +267,7 @@ pub(super) fn check_order(
 fn ignore(document: &TableDocument, table: &str, columns: &[super::dataset::Column]) -> Result<Vec<String>, Located> {
     for written in &document.ignore {
         let column = written.get_ref();
-        let mut read = columns.iter().filter(|known| known.folder.is_none());
+        let mut read = columns.iter().filter(|known| !known.is_of_path());
         if read.any(|known| known.from.as_ref().unwrap_or(&known.name) == column) {
             let fault = SpecFault::IgnoredAndRead {
                 table: table.to_owned(),

@@ -11,6 +11,7 @@ use super::dataset::{Column, Dataset, Format};
 use super::dates::{DateBounds, DateFormat, Zone};
 use super::document::{ColumnDocument, TableDocument, plain_text};
 use super::error::SpecFault;
+use super::file_name::FileName;
 use super::validate::{Located, identifier};
 
 /// What the checks of a column need to know of its table.
@@ -67,7 +68,7 @@ pub(super) fn columns(context: &TableContext<'_>, document: &TableDocument) -> R
             return Err((spanned.span(), SpecFault::DuplicateColumn { table, column: name }));
         }
         let from = column.from.clone().unwrap_or(name);
-        if column.folder.is_none() && !froms.insert(from.clone()) {
+        if !column.is_of_path() && !froms.insert(from.clone()) {
             return Err((spanned.span(), SpecFault::DuplicateFrom { table, from }));
         }
         columns.push(column);
@@ -88,6 +89,7 @@ fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Resu
         column_type,
         from: document.from.as_ref().map(|from| from.get_ref().clone()),
         folder: document.folder.as_ref().map(|folder| folder.get_ref().clone()),
+        file: document.file.as_ref().map(file_name).transpose()?,
         nullable: document.nullable.unwrap_or(!patient),
         optional: document.optional,
         missing: document
@@ -105,6 +107,7 @@ fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Resu
         return Err((document.name.span(), SpecFault::OptionalNotNullable { table, column }));
     }
     check_folder(context, document, &column)?;
+    check_file(context, document, &column)?;
     check_dates(context, document, &column)?;
     if patient {
         check_patient(context, &column).map_err(|fault| (spanned.span(), fault))?;
@@ -141,6 +144,29 @@ fn check_folder(context: &TableContext<'_>, document: &ColumnDocument, described
         (None, Some(_)) => return Ok(()),
     };
     Err((written.span(), fault))
+}
+
+/// The same holds for a value of a file's name.
+fn check_file(context: &TableContext<'_>, document: &ColumnDocument, described: &Column) -> Result<(), Located> {
+    let Some(written) = &document.file else { return Ok(()) };
+    let (table, column) = context.named(&described.name);
+    let fault = match described.column_type {
+        _ if document.from.is_some() || document.folder.is_some() => SpecFault::FileAndOther { table, column },
+        _ if described.name == context.patient_id => SpecFault::FolderPatientId { table, column },
+        None => SpecFault::FolderType { table, column },
+        Some(_) => return Ok(()),
+    };
+    Err((written.span(), fault))
+}
+
+fn file_name(written: &Spanned<String>) -> Result<FileName, Located> {
+    FileName::parse(written.get_ref()).map_err(|reason| {
+        let fault = SpecFault::FileName {
+            written: written.get_ref().clone(),
+            reason,
+        };
+        (written.span(), fault)
+    })
 }
 
 /// Formats, bounds and zones stand on dates only, and a format reads the whole of a value.

@@ -1,4 +1,4 @@
-//! Values that sources have by the folders they lie in, as Hive, Spark and pandas lay tables out.
+//! Values that sources have by the folders they lie in, as Hive, Spark and pandas lay tables out, and by their names.
 
 use std::sync::Arc;
 
@@ -127,6 +127,117 @@ fn what_a_folder_cannot_be_is_refused() {
         error.contains("patient id id of table t cannot come from a folder"),
         "{error}"
     );
+}
+
+/// A column of the year that stands in the name of a file.
+fn of_name(pattern: &str) -> String {
+    format!("{{ name = \"year\", class = \"plain\", type = \"int16\", file = \"{pattern}\" }}")
+}
+
+#[tokio::test]
+async fn names_are_columns_of_files() {
+    let files: [(&str, &[u8]); 3] = [
+        ("A202306.csv", b"id\np1\n"),
+        ("x=1/A202212.CSV", b"id\np2\n"),
+        ("a 202101.csv.csv", b"id\np3\n"),
+    ];
+    let read = fixture("**/[Aa]*.csv", &files[..2], &of_name("A{????}??.csv"), "");
+    let mut found = rows(&read).await;
+    found.sort();
+    assert_eq!(found, ["p1,2023", "p2,2022"]);
+    let escaped = of_name("a {????}*").replace("int16", "utf8");
+    assert_eq!(rows(&fixture("a *.csv", &files[2..], &escaped, "")).await, ["p3,2021"]);
+    let bare = [("A202306.csv", &b"p1,7\n"[..])];
+    let columns = format!(
+        "{}, {{ name = \"v\", class = \"plain\", type = \"int32\" }}",
+        of_name("A{????}??.csv")
+    );
+    let bare = fixture("*.csv", &bare, &columns, "csv = { header = false }");
+    assert_eq!(rows(&bare).await, ["p1,2023,7"]);
+}
+
+#[tokio::test]
+async fn a_name_that_has_no_value_or_several_is_refused() {
+    let files: [(&str, &[u8]); 1] = [("open_damir_2021.csv", b"id\np1\n")];
+    for (pattern, said) in [
+        (
+            "damir_{}.csv",
+            "open_damir_2021.csv has no name like damir_{}.csv, which column year of table t comes from",
+        ),
+        (
+            "*_{}.csv",
+            "open_damir_2021.csv can be read as *_{}.csv in several ways",
+        ),
+        (
+            "open_{}_2021.csv",
+            "open_damir_2021.csv: what stands in its name, as open_{}_2021.csv says, is no value of column year of table t: \
+             not an integer",
+        ),
+    ] {
+        let error = fixture("*.csv", &files, &of_name(pattern), "").error().await;
+        assert!(error.contains(said), "{error}");
+    }
+    let optional = of_name("damir_{}.csv").replace(" }", ", optional = true }");
+    assert_eq!(rows(&fixture("*.csv", &files, &optional, "")).await, ["p1,∅"]);
+    let missing = of_name("open_damir_{}.csv").replace(" }", ", missing = [2021] }");
+    assert_eq!(rows(&fixture("*.csv", &files, &missing, "")).await, ["p1,∅"]);
+}
+
+#[test]
+fn what_a_name_cannot_be_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let column = |rest: &str| format!("{{ name = \"v\", class = \"plain\", {rest} }}");
+    for (rest, said) in [
+        (
+            "type = \"utf8\", file = \"{}.parquet\", from = \"w\"",
+            "say one of them",
+        ),
+        (
+            "type = \"utf8\", file = \"{}.parquet\", folder = \"w\"",
+            "say one of them",
+        ),
+        ("type = \"utf8\", file = \"year.parquet\"", "one pair of braces"),
+        ("type = \"utf8\", file = \"a={}/t.parquet\"", "for folders, say folder"),
+        ("file = \"{}.parquet\"", "values have no type: say one"),
+    ] {
+        let error = described(&folder, "*.parquet", &column(rest), "").unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+/// Equal files whose names say other values are other rows, in one load and in the next; a new column of names is refused
+/// without its sources.
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_files_of_two_names_are_both_loaded() {
+    let sandbox = Sandbox::local(2).await;
+    let described = |column: &str| {
+        let text = format!(
+            "name = \"claims\"\npatient_id = \"id\"\nshards = 2\n[[tables]]\nname = \"visit\"\nsources = [\"v*.csv\"]\n\
+             columns = [{{ name = \"id\", class = \"identity\", type = \"utf8\" }}, {column}]\n"
+        );
+        Dataset::parse(&text, sandbox.dir.path(), &|_| None).unwrap()
+    };
+    let write = |name: &str| std::fs::write(sandbox.dir.path().join(name), "id\np1\np2\n").unwrap();
+    let dataset = described(&of_name("v_{????}*.csv"));
+    write("v_2021.csv");
+    write("v_2022.csv");
+    sandbox.load_dataset(&dataset).await.unwrap();
+    write("v_2021_copy.csv");
+    assert_eq!(sandbox.load_dataset(&dataset).await.unwrap().created, None);
+    write("v_2023.csv");
+    assert_eq!(sandbox.load_dataset(&dataset).await.unwrap().created, Some(2));
+
+    let (keys, session) = (sandbox.reading().keys(all_granted()), sandbox.session().await);
+    let sql = "SELECT year, count(*) FROM visit GROUP BY year ORDER BY year";
+    let counts = query(&session, &keys, sql).await.unwrap();
+    assert_eq!(lines(&counts), ["2021|2", "2022|2", "2023|2"]);
+    let two = format!(
+        "{}, {}",
+        of_name("v_{????}*.csv"),
+        of_name("v_??{??}*.csv").replace("year", "short")
+    );
+    let error = sandbox.load_dataset(&described(&two)).await.unwrap_err().to_string();
+    assert!(error.contains("--replace"), "{error}");
 }
 
 /// The same bytes in another folder are other rows, in one load and in the next.
