@@ -334,8 +334,10 @@ pub enum Reason {
         "a date outside date_min and date_max of its column, which are 1800-01-01 and 2200-12-31 unless they are said"
     )]
     OutsideBounds,
-    #[error("a date with a time of day: say timestamp(us), or a format")]
+    #[error("a date with a time of day: say timestamp(us), a format, or any_time = true")]
     HasATime,
+    #[error("no midnight on the clock of its zone: say timestamp(us), or any_time = true")]
+    NotMidnight,
     #[error("a time with an offset from UTC: say the zone of the column's clock")]
     OffsetWithoutZone,
     #[error("value out of range")]

@@ -40,6 +40,8 @@ pub(super) struct Rule {
     pub bounds: DateBounds,
     /// The zone whose clock the column shows, where a source has instants.
     pub zone: Option<Zone>,
+    /// Whether a day is taken of any time, not of midnight alone.
+    pub any_time: bool,
 }
 
 impl Rules {
@@ -62,7 +64,7 @@ impl Rules {
                 return Err(wrong());
             }
             if column.column_type.is_none() && column_type.has_date() {
-                column.format.check(column_type, column.bounds, column.zone)?;
+                column.check_format(column_type)?;
             }
             columns.push(Rule::new(table, index, column, column_type)?);
         }
@@ -109,7 +111,7 @@ impl Rule {
             null_texts,
             missing: missing(table.format, column, column_type)?,
             notation: Notation {
-                dates: DateReader::new(&column.format, column.bounds, column.zone),
+                dates: DateReader::new(&column.format, column.bounds, column.zone).taking(column.any_time),
                 decimal: table.csv.decimal,
                 thousands: table.csv.thousands,
                 booleans: table.csv.booleans.clone(),
@@ -117,6 +119,7 @@ impl Rule {
             trim: table.format == Format::Csv && table.csv.trim,
             bounds: column.bounds,
             zone: column.zone,
+            any_time: column.any_time,
         })
     }
 

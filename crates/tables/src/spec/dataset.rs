@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::column_type::ColumnType;
 use super::dates::{DateBounds, DateFormat, Zone};
-use super::error::SpecError;
+use super::error::{SpecError, SpecFault};
 use super::file_name::FileName;
 use super::validate;
 
@@ -104,9 +104,13 @@ pub struct Column {
     /// How a CSV source writes its dates or timestamps.
     #[serde(serialize_with = "format_text")]
     pub format: DateFormat,
-    /// The zone whose clock its timestamps show, where sources have instants: offsets, or Parquet's times in UTC.
+    /// The zone whose clock its timestamps show, or whose days it has, where sources have instants: offsets, or Parquet's
+    /// times in UTC.
     #[serde(serialize_with = "optional_text", skip_serializing_if = "Option::is_none")]
     pub zone: Option<Zone>,
+    /// Whether a date takes the day of any time, and drops the time; by default it has to be midnight.
+    #[serde(skip_serializing_if = "is_default")]
+    pub any_time: bool,
     /// The days its dates or timestamps may have.
     #[serde(serialize_with = "bounds_text")]
     pub bounds: DateBounds,
@@ -295,6 +299,11 @@ impl Column {
     /// Whether its value is that of a folder or of a file's name, and no column of its sources.
     pub fn is_of_path(&self) -> bool {
         self.folder.is_some() || self.file.is_some()
+    }
+
+    /// Whether its format reads the whole of a value of this type, or says why not.
+    pub(crate) fn check_format(&self, column_type: ColumnType) -> Result<(), SpecFault> {
+        self.format.check(column_type, self.bounds, self.zone, self.any_time)
     }
 
     /// The column as a field of a schema, of the type given.

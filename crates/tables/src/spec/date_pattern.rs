@@ -106,17 +106,16 @@ impl DatePattern {
         Ok(())
     }
 
-    /// Whether it reads the whole of a value of this type whose days lie within these bounds. The error says what is
-    /// missing, or what would be dropped.
-    pub(super) fn check(&self, column_type: ColumnType, bounds: DateBounds) -> Result<(), String> {
+    /// Whether it reads the whole of a value of this type whose days lie within these bounds. A date is that of an instant,
+    /// which is held to be midnight, or of `any_time`. The error says what is missing, or what would be dropped.
+    pub(super) fn check(&self, column_type: ColumnType, bounds: DateBounds, any_time: bool) -> Result<(), String> {
         self.check_day(bounds)?;
         match column_type {
-            ColumnType::Date32 if self.reads_clock() || self.reads_offset() => Err(
-                "a date32 would drop the time that it reads: say timestamp(us), or write 00:00:00 as it stands in \
-                     the source"
+            ColumnType::Date32 if self.reads_clock() && !self.reads_offset() && !any_time => Err(
+                "a date32 would drop the time that it reads: say timestamp(us), or any_time = true, or write 00:00:00 as \
+                     it stands in the source"
                     .to_owned(),
             ),
-            ColumnType::Date32 => Ok(()),
             _ => self.check_clock(),
         }
     }

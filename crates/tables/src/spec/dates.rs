@@ -15,7 +15,8 @@ use super::error::SpecFault;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DateFormat {
     /// `2008-11-29`; for timestamps that or `2008-11-29 10:20`, with seconds, up to six digits of a fraction and an offset
-    /// where they are written, and a `T` for the blank; for dates midnight may follow. The default.
+    /// where they are written, and a `T` for the blank; for dates midnight may follow, on the clock of their zone. The
+    /// default.
     Iso,
     /// `20081129`; of a timestamp, its midnight.
     Compact,
@@ -44,16 +45,18 @@ impl DateFormat {
         }
     }
 
-    /// Whether it reads the whole of a value of this type; an instant needs the zone whose clock the table shows.
-    pub(crate) fn check(
+    /// Whether it reads the whole of a value of this type; an instant needs the zone whose clock the table shows, and a date
+    /// may be that of `any_time`.
+    pub(super) fn check(
         &self,
         column_type: ColumnType,
         bounds: DateBounds,
         zone: Option<Zone>,
+        any_time: bool,
     ) -> Result<(), SpecFault> {
         let Self::Pattern(pattern) = self else { return Ok(()) };
         pattern
-            .check(column_type, bounds)
+            .check(column_type, bounds, any_time)
             .map_err(|reason| fault(pattern.written(), reason))?;
         match zone {
             None if pattern.reads_offset() => Err(fault(
@@ -73,7 +76,7 @@ fn fault(pattern: &str, reason: String) -> SpecFault {
     }
 }
 
-/// The zone whose clock a column of timestamps shows, where its source has instants.
+/// The zone whose clock a column of timestamps or days shows, where its source has instants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Zone(Tz);
 

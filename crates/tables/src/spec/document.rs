@@ -104,6 +104,7 @@ pub(super) struct ColumnDocument {
     pub date_min: Option<Spanned<Value>>,
     pub date_max: Option<Spanned<Value>>,
     pub zone: Option<Spanned<String>>,
+    pub any_time: Option<Spanned<bool>>,
 }
 
 fn yes() -> bool {

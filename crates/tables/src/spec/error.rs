@@ -138,8 +138,12 @@ pub enum SpecFault {
     DateFormat { written: String, reason: String },
     #[error("zone {written} is unknown: say UTC, or a name of the tz database such as Europe/Paris")]
     Zone { written: String },
-    #[error("zone on column {column} of table {table}, which is no timestamp: remove it")]
+    #[error("zone on column {column} of table {table}, which is no date or timestamp: remove it")]
     ZoneOnOther { table: String, column: String },
+    #[error(
+        "any_time on column {column} of table {table}, which is not said to be a date32: remove it, or say the type"
+    )]
+    AnyTimeOnOther { table: String, column: String },
     #[error("column {column} of table {table} is optional, so that it can be NULL: leave nullable = false out")]
     OptionalNotNullable { table: String, column: String },
     #[error("column {column} of table {table} comes from a folder and from a column: say folder or from")]

@@ -100,6 +100,7 @@ fn column(context: &TableContext<'_>, spanned: &Spanned<ColumnDocument>) -> Resu
         format: date_format(document.format.as_ref())?.unwrap_or_else(|| context.dates.clone()),
         bounds: bounds(context.bounds, &document.date_min, &document.date_max)?,
         zone: zone(document.zone.as_ref())?.or(context.zone),
+        any_time: document.any_time.as_ref().is_some_and(|any_time| *any_time.get_ref()),
         name,
     };
     if column.optional && !column.nullable {
@@ -172,9 +173,12 @@ fn file_name(written: &Spanned<String>) -> Result<FileName, Located> {
 /// Formats, bounds and zones stand on dates only, and a format reads the whole of a value.
 fn check_dates(context: &TableContext<'_>, document: &ColumnDocument, described: &Column) -> Result<(), Located> {
     let (table, column) = context.named(&described.name);
-    match (&document.zone, described.column_type) {
-        (Some(written), Some(found)) if found != ColumnType::Timestamp => {
+    match (&document.zone, &document.any_time, described.column_type) {
+        (Some(written), _, Some(found)) if !found.has_date() => {
             return Err((written.span(), SpecFault::ZoneOnOther { table, column }));
+        }
+        (_, Some(written), found) if found != Some(ColumnType::Date32) => {
+            return Err((written.span(), SpecFault::AnyTimeOnOther { table, column }));
         }
         _ => {}
     }
@@ -182,8 +186,7 @@ fn check_dates(context: &TableContext<'_>, document: &ColumnDocument, described:
         None => return Ok(()),
         Some(found) if found.has_date() => {
             let span = document.format.as_ref().map_or(document.name.span(), Spanned::span);
-            let checked = described.format.check(found, described.bounds, described.zone);
-            return checked.map_err(|fault| (span, fault));
+            return described.check_format(found).map_err(|fault| (span, fault));
         }
         Some(_) => {}
     }

@@ -115,7 +115,7 @@ CONSULTATIONS = Reader(
     ["annee=*/T_MCO??CSTC.csv"],
     [
         ("DATE", "strptime({}, '%d%m%Y')", "ent_dat"),
-        ("TIMESTAMP", IN_PARIS, "exe_soi_dtd exe_soi_dtf"),
+        ("DATE", IN_PARIS, "exe_soi_dtd exe_soi_dtf"),
         ("DECIMAL(10,2)", PLAIN, "rac_mnt_pat"),
     ],
     ",",

@@ -238,7 +238,7 @@ async fn other_types_have_their_kinds_of_badness() {
         (
             "date32",
             "2008-01-01 10:00:00",
-            "a date with a time of day: say timestamp(us), or a format",
+            "a date with a time of day: say timestamp(us), a format, or any_time = true",
         ),
         (
             "timestamp(us)",

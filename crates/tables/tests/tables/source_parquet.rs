@@ -346,7 +346,45 @@ async fn instants_are_shown_on_the_clock_of_the_zone() {
     );
     assert_eq!(read("", "timestamp(us)").await.unwrap(), "2021-07-01T14:00:00");
     let cut = read("", "date32").await.unwrap_err().to_string();
-    assert!(cut.ends_with("row 1, column v: value would lose digits"), "{cut}");
+    let midnight = "row 1, column v: no midnight on the clock of its zone: say timestamp(us), or any_time = true";
+    assert!(cut.ends_with(midnight), "{cut}");
+}
+
+/// The 28th and 29th of March 2021 begin in Paris at 23:00 and 22:00 of the day before, as Python's zoneinfo has it.
+#[tokio::test]
+async fn days_are_taken_of_the_midnights_of_a_zone() {
+    let midnights = [1_616_886_000_000_000, 1_616_968_800_000_000];
+    let read = async |instants: Vec<i64>, utc: bool, more: &str| {
+        let column = format!("{{ name = \"v\", class = \"plain\", type = \"date32\"{more} }}");
+        let instants = TimestampMicrosecondArray::from(instants);
+        let instants = if utc { instants.with_timezone("UTC") } else { instants };
+        let rows = Fixture::of("t.parquet", file(Arc::new(instants)), &column, "")
+            .rows(ReadOptions::default())
+            .await;
+        rows.map(|rows| rows.into_iter().map(|row| row[1].clone()).collect::<Vec<_>>())
+    };
+    let paris = ", zone = \"Europe/Paris\"";
+    assert_eq!(
+        read(midnights.to_vec(), true, paris).await.unwrap(),
+        ["2021-03-28", "2021-03-29"]
+    );
+    let other = read(midnights.to_vec(), true, ", zone = \"UTC\"")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(other.contains("row 1, column v: no midnight"), "{other}");
+    let any = ", zone = \"UTC\", any_time = true";
+    assert_eq!(
+        read(midnights.to_vec(), true, any).await.unwrap(),
+        ["2021-03-27", "2021-03-28"]
+    );
+    let clocks = vec![midnights[0], -1];
+    assert_eq!(
+        read(clocks.clone(), false, ", any_time = true").await.unwrap(),
+        ["2021-03-27", "1969-12-31"]
+    );
+    let lost = read(clocks, false, "").await.unwrap_err().to_string();
+    assert!(lost.ends_with("row 1, column v: value would lose digits"), "{lost}");
 }
 
 #[tokio::test]

@@ -300,7 +300,30 @@ fn patterns_read_the_whole_of_a_value() {
             "",
             "a date32 would drop the time that it reads",
         ),
-        ("date32", "%d/%m/%Y%z", "", "a date32 would drop the time that it reads"),
+        (
+            "date32",
+            "%d/%m/%Y%z",
+            ", zone = \"UTC\"",
+            "it says an offset and no time",
+        ),
+        (
+            "date32",
+            "%F %T%z",
+            "",
+            "it reads instants: say the zone whose clock the table shows",
+        ),
+        (
+            "date32",
+            "%F %H.%S",
+            ", any_time = true",
+            "it says seconds and no minutes",
+        ),
+        (
+            "timestamp(us)",
+            "%F %T",
+            ", any_time = true",
+            "which is not said to be a date32",
+        ),
         (
             "date32",
             "%d/%m/%y",
@@ -330,12 +353,6 @@ fn patterns_read_the_whole_of_a_value() {
             "it reads instants: say the zone whose clock the table shows",
         ),
         ("timestamp(us)", "%F %T%z", ", zone = \"Mars\"", "zone Mars is unknown"),
-        (
-            "date32",
-            "%d/%m/%Y",
-            ", zone = \"UTC\"",
-            "zone on column day of table care, which is no timestamp",
-        ),
     ];
     for (column_type, format, more, reason) in refused {
         let error = described(column_type, format, more).unwrap_err();
@@ -346,6 +363,9 @@ fn patterns_read_the_whole_of_a_value() {
     }
     let taken = [
         ("date32", "%d/%m/%Y 00:00:00", ""),
+        ("date32", "%d/%m/%Y", ", zone = \"UTC\""),
+        ("date32", "%FT%T%z", ", zone = \"Europe/Paris\""),
+        ("date32", "%d/%m/%Y %H:%M", ", any_time = true"),
         ("date32", "%d%b%Y", ""),
         ("date32", "%Y-%j", ""),
         ("date32", "%d/%m/%y", ", date_min = 1926-01-01, date_max = 2025-12-31"),

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, StringArray, TimestampMicrosecondArray, new_null_array,
+};
 use arrow::compute::kernels::cmp;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, TimeUnit, TimestampMicrosecondType};
@@ -11,7 +13,7 @@ use arrow::error::ArrowError;
 
 use super::super::error::Reason;
 use super::super::marks::Marks;
-use super::super::parse;
+use super::super::parse::{self, MICROS_PER_DAY};
 use super::super::rule::Rule;
 use crate::spec::{ColumnType, Zone};
 
@@ -51,6 +53,9 @@ pub(super) enum NoConversion {
     /// It holds instants, and no zone is said.
     Zone,
 }
+
+/// Times on the table's clock.
+const TIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// Failed casts become NULL, so that their rows can be told.
 const NULL_ON_FAILURE: CastOptions<'static> = CastOptions {
@@ -124,6 +129,10 @@ impl Conversion {
                 mark_lost(array, &texts, Reason::NotUtf8, rule, marks);
                 Ok(texts)
             }
+            Self::Exact if rule.any_time => {
+                let times = exact(array, &TIME, rule, marks)?;
+                Ok(days(times.as_primitive(), rule, marks))
+            }
             Self::Exact => exact(array, &target, rule, marks),
             Self::Clock(zone) => on_clock(array, zone, &target, rule, marks),
             Self::Nothing => Ok(new_null_array(&target, array.len())),
@@ -171,11 +180,23 @@ fn on_clock(
     };
     let instants = instants.as_primitive::<TimestampMicrosecondType>();
     let clock: TimestampMicrosecondArray = instants.iter().enumerate().map(shown).collect();
-    let clock: ArrayRef = Arc::new(clock);
-    match target == clock.data_type() {
-        true => Ok(clock),
-        false => exact(&clock, target, rule, marks),
-    }
+    Ok(match target == clock.data_type() {
+        true => Arc::new(clock),
+        false => days(&clock, rule, marks),
+    })
+}
+
+/// The days of times on the table's clock, which are to be midnights unless the description says otherwise.
+fn days(times: &TimestampMicrosecondArray, rule: &Rule, marks: &mut Marks) -> ArrayRef {
+    let day = |(row, time): (usize, Option<i64>)| {
+        let time = time?;
+        if time.rem_euclid(MICROS_PER_DAY) != 0 && !rule.any_time {
+            marks.mark(row, rule.index, Reason::NotMidnight);
+            return None;
+        }
+        i32::try_from(time.div_euclid(MICROS_PER_DAY)).ok()
+    };
+    Arc::new(times.iter().enumerate().map(day).collect::<Date32Array>())
 }
 
 fn is_number(column_type: ColumnType) -> bool {

@@ -18,6 +18,8 @@ pub(in super::super) struct DateReader {
     way: Way,
     /// The zone whose clock the column shows, where texts have offsets.
     zone: Option<Zone>,
+    /// Whether a day is taken of any time, not of its midnight alone.
+    any_time: bool,
 }
 
 enum Way {
@@ -34,7 +36,16 @@ impl DateReader {
             DateFormat::Compact => Way::Compact,
             DateFormat::Pattern(pattern) => Way::Pattern(PatternReader::new(pattern, bounds)),
         };
-        Self { way, zone }
+        Self {
+            way,
+            zone,
+            any_time: false,
+        }
+    }
+
+    /// The same; `any_time` says whether days are taken of any time, not of midnight alone.
+    pub(in super::super) fn taking(self, any_time: bool) -> Self {
+        Self { any_time, ..self }
     }
 
     /// Whether its texts are the digits of year, month and day, which a whole number may be as well.
@@ -44,13 +55,27 @@ impl DateReader {
 
     /// Days since 1970-01-01.
     pub(super) fn date(&self, text: &[u8]) -> Result<i32, Reason> {
-        match &self.way {
-            Way::Iso => iso_day(text),
-            Way::Compact => compact_date(text),
-            Way::Pattern(reader) => reader.read(text).map(|read| read.days).map_err(|reason| match reason {
-                Reason::NotATimestamp => Reason::NotADate,
-                reason => reason,
-            }),
+        let read = match &self.way {
+            Way::Compact => return compact_date(text),
+            Way::Iso if text.len() <= 10 => return iso_date(text),
+            Way::Iso => iso_timestamp(text),
+            Way::Pattern(reader) => reader.read(text),
+        };
+        let read = read.map_err(|reason| match reason {
+            Reason::NotATimestamp => Reason::NotADate,
+            reason => reason,
+        });
+        self.day(read?)
+    }
+
+    /// The day that the column's clock shows, which is all of a midnight and a part of any other time.
+    fn day(&self, read: Moment) -> Result<i32, Reason> {
+        let is_instant = read.offset.is_some();
+        let shown = self.shown(read)?;
+        match (shown.rem_euclid(MICROS_PER_DAY), is_instant) {
+            (1.., true) if !self.any_time => Err(Reason::NotMidnight),
+            (1.., false) if !self.any_time => Err(Reason::HasATime),
+            _ => i32::try_from(shown.div_euclid(MICROS_PER_DAY)).map_err(|_| Reason::ImpossibleDate),
         }
     }
 
@@ -147,23 +172,6 @@ fn civil_days(year: i32, month: i32, day: i32) -> i32 {
 
 fn midnight(days: i32) -> i64 {
     i64::from(days) * MICROS_PER_DAY
-}
-
-/// A day, or a day at midnight: `2008-11-29`, `2008-11-29 00:00:00`.
-fn iso_day(text: &[u8]) -> Result<i32, Reason> {
-    if text.len() <= 10 {
-        return iso_date(text);
-    }
-    match iso_timestamp(text) {
-        Ok(Moment {
-            days,
-            micros: 0,
-            offset: None,
-        }) => Ok(days),
-        Ok(_) => Err(Reason::HasATime),
-        Err(Reason::NotATimestamp) => Err(Reason::NotADate),
-        Err(reason) => Err(reason),
-    }
 }
 
 /// `2008-11-29`, or that and `T` or a blank and `10:20`, with `:30` where there are seconds, a point and digits of which the
@@ -353,7 +361,42 @@ mod tests {
             assert_eq!(read(text), read("2008-11-29"), "{text}");
         }
         assert_eq!(read("2008-11-29 10:20:30"), Err(Reason::HasATime));
-        assert_eq!(read("2008-11-29 00:00:00Z"), Err(Reason::HasATime));
+        assert_eq!(read("2008-11-29 00:00:00Z"), Err(Reason::OffsetWithoutZone));
         assert_eq!(read("2008-11-29 "), Err(Reason::NotADate));
+    }
+
+    /// The midnights of Paris and New York as Python's zoneinfo writes them in UTC.
+    #[test]
+    fn an_instant_is_the_day_whose_midnight_it_is() {
+        let format = DateFormat::parse("%Y-%m-%dT%H:%M:%S%z").unwrap();
+        for format in [DateFormat::Iso, format] {
+            let zone = |name: &str| Some(name.parse::<Zone>().unwrap());
+            let paris = DateReader::new(&format, DateBounds::default(), zone("Europe/Paris"));
+            let day = |text: &str| paris.date(text.as_bytes());
+            // Summer begins on the 28th of March and ends on the 31st of October.
+            for (instant, date) in [
+                ("2021-03-27T23:00:00Z", "2021-03-28"),
+                ("2021-03-28T22:00:00Z", "2021-03-29"),
+                ("2021-10-30T22:00:00Z", "2021-10-31"),
+                ("2021-10-31T23:00:00Z", "2021-11-01"),
+                ("2021-03-28T00:00:00+01:00", "2021-03-28"),
+                ("1959-12-31T23:00:00Z", "1960-01-01"),
+            ] {
+                assert_eq!(day(instant), iso_date(date.as_bytes()), "{instant}");
+            }
+            for instant in ["2021-03-28T00:00:00Z", "2021-03-28T23:00:00Z", "2021-03-27T23:00:01Z"] {
+                assert_eq!(day(instant), Err(Reason::NotMidnight), "{instant}");
+            }
+            let new_york = DateReader::new(&format, DateBounds::default(), zone("America/New_York"));
+            assert_eq!(new_york.date(b"2021-07-01T04:00:00Z"), iso_date(b"2021-07-01"));
+            assert_eq!(new_york.date(b"2021-06-30T22:00:00Z"), Err(Reason::NotMidnight));
+            let any = DateReader::new(&format, DateBounds::default(), zone("Europe/Paris")).taking(true);
+            assert_eq!(any.date(b"2021-03-28T22:00:01Z"), iso_date(b"2021-03-29"));
+            assert_eq!(any.date(b"2021-03-28T21:59:59Z"), iso_date(b"2021-03-28"));
+        }
+        let any = DateReader::new(&DateFormat::Iso, DateBounds::default(), None).taking(true);
+        assert_eq!(any.date(b"2021-03-28 22:59:59.5"), iso_date(b"2021-03-28"));
+        assert_eq!(any.date(b"1969-12-31 00:00:01"), iso_date(b"1969-12-31"));
+        assert_eq!(any.date(b"2021-03-28 22:59:59Z"), Err(Reason::OffsetWithoutZone));
     }
 }
