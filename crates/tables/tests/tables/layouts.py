@@ -1,4 +1,4 @@
-"""Writes files in the layouts of Open Damir, Open Medic, PMSI exports and Athena vocabularies.
+"""Writes files in the layouts of Open Damir, IR_BEN_R, Open Medic, PMSI exports and Athena vocabularies.
 
     layouts.py FOLDER SEED ROWS
 
@@ -181,6 +181,9 @@ def open_damir(folder, seed, rows):
         columns = damir_columns(name[1:7], without)
         made_up = made(random.Random(f"{seed} {name}"), rows, columns)
         save(folder / name, unquoted(list(columns), made_up, ";", ";\n"))
+
+
+def ir_ben_r(folder, seed, rows):
     save(folder / "IR_BEN_R.csv", beneficiaries(random.Random(f"{seed} IR_BEN_R"), rows))
 
 
@@ -259,17 +262,20 @@ def open_medic(folder, seed, rows):
         columns = medic_columns(labels)
         made_up = made(random.Random(f"{seed} {year}"), rows, columns)
         text = delimited(list(columns), made_up, ";", "\r\n")
-        save(folder / f"annee={year}" / f"OPEN_MEDIC_{year}.CSV", text, "windows-1252")
+        save(folder / f"OPEN_MEDIC_{year}.CSV", text, "windows-1252")
     columns = {"CIP13": codes(PRODUCTS), "l_cip13": among(*MEDIC_LABELS), "nbc": count(1, 99, "11", "1.018.584")}
     columns |= {name: MEDIC_PEOPLE[name] for name in ("REM", "BSE", "BOITES")}
     made_up = made(random.Random(f"{seed} consumers"), rows, columns)
     text = delimited(list(columns), made_up, ";", "\r\n")
-    save(folder / "annee=2025" / "NB_2025_cip13.CSV.gz", text, "windows-1252")
+    save(folder / "NB_2025_cip13.CSV.gz", text, "windows-1252")
     save(folder / "delivrances.csv", dispensings(random.Random(f"{seed} dispensings"), rows))
 
 
 def dispensings(dice, rows):
-    """Dispensings as write.csv2 of R writes a table: row names under no name, texts in quotes, NA for NULL."""
+    """Dispensings as write.csv2 of R writes a table: row names under no name, texts in quotes, NA for NULL.
+
+    Appended to from year to year: rows of before a column came end before it.
+    """
     people = pseudonyms(dice, max(rows // 5, 1))
     quoted = lambda text: f'"{text}"'
     columns = {
@@ -281,8 +287,12 @@ def dispensings(dice, rows):
         "PHA_ACT_QSN": count(1, 9, "-1", "NA", "0"),
         "PHA_ACT_PRX": among("12,5", "NA", "1,95", "1020", "-,61"),
         "PHA_GRD_CND": among('"GC"', '"non GC"', "NA"),
+        "PHA_CLA_CND": among('"A"', "NA", '""', '"B"'),
     }
-    return unquoted([quoted(name) for name in columns], made(dice, rows, columns), ";")
+    # Of four rows in the first half, one lacks a column and one lacks two.
+    lacking = lambda n: {1: 1, 2: 2}.get(n % 4, 0) if n < rows // 2 else 0
+    made_up = [row[: len(row) - lacking(n)] for n, row in enumerate(made(dice, rows, columns))]
+    return unquoted([quoted(name) for name in columns], made_up, ";")
 
 
 # PMSI: hospital stays, T_MCOaa tables as SAS and R export them.
@@ -558,7 +568,7 @@ def athena(folder, seed, rows):
 
 
 def make(folder, seed, rows):
-    for write in (open_damir, open_medic, pmsi_mco, athena):
+    for write in (open_damir, ir_ben_r, open_medic, pmsi_mco, athena):
         write(folder / write.__name__, seed, rows)
 
 

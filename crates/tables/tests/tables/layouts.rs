@@ -1,5 +1,5 @@
-//! Files in the layouts of Open Damir, Open Medic, PMSI exports and Athena vocabularies (`layouts.py`) load from the
-//! descriptions in `tests/datasets`: every row of every table is read back from its encrypted files and held, types and
+//! Files in the layouts of Open Damir, IR_BEN_R, Open Medic, PMSI exports and Athena vocabularies (`layouts.py`) load from
+//! the descriptions in `tests/datasets`: every row of every table is read back from its encrypted files and held, types and
 //! values, against what DuckDB reads in the sources (`layouts_oracle.py`).
 
 use std::path::Path;
@@ -21,7 +21,12 @@ type Row = Vec<Option<String>>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn open_damir_loads_whole() {
-    compare("open_damir", 2).await;
+    compare("open_damir", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beneficiaries_load_whole() {
+    compare("ir_ben_r", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,13 +31,14 @@ class Reader:
     """How the files of a table are read.
 
     `types` are those of the columns that hold no text: type, expression over the field, names. `field` is an expression
-    that is applied to the fields of all columns first. `year` says that the folder `annee=…` is a column.
+    that is applied to the fields of all columns first. `year` is a column's name and what it is of a file's path. Rows of
+    `short` tables may end before their last columns.
     """
 
-    def __init__(self, files, types, delimiter, quote='"', encoding="utf-8", field=PLAIN, year=False):
+    def __init__(self, files, types, delimiter, quote='"', encoding="utf-8", field=PLAIN, year=None, short=False):
         self.files, self.delimiter, self.quote, self.encoding = files, delimiter, quote, encoding
         self.types = {name: (kind, how) for kind, how, names in types for name in names.split()}
-        self.field, self.year = field, year
+        self.field, self.year, self.short = field, year, short
 
     def query(self, folder, scratch):
         # The newest file has every column, in the order of the table.
@@ -56,15 +57,23 @@ class Reader:
         columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
         values = [self.value(name) for name in names if not name.startswith("nameless_")]
         if self.year:
-            year = path.parent.name.removeprefix("annee=")
-            values.insert(0, f"CAST('{year}' AS SMALLINT) AS annee")
-        quotes = f"quote='{self.quote}', escape='{self.quote}', delim='{self.delimiter}'"
+            column, of_path = self.year
+            values.insert(0, f"CAST('{of_path(path)}' AS SMALLINT) AS {column}")
+        quotes = f"quote='{self.quote}', escape='{self.quote}', delim='{self.delimiter}', null_padding={self.short}"
         source = f"read_csv('{copy}', columns={{{columns}}}, auto_detect=false, header=true, {quotes})"
         return f"SELECT {', '.join(values)} FROM {source}"
 
     def value(self, name):
         kind, how = self.types.get(name, ("VARCHAR", PLAIN))
         return f"CAST({how.format(self.field.format(name))} AS {kind}) AS {name}"
+
+
+IN_FOLDER = ("annee", lambda path: path.parent.name.removeprefix("annee="))
+
+
+def in_name(column, first):
+    """The year is four letters of the name, from this one on."""
+    return column, lambda path: path.name[first : first + 4]
 
 
 def amounts(names):
@@ -80,6 +89,7 @@ DAMIR = Reader(
         ("DECIMAL(5,2)", PLAIN, "prs_rem_tau"),
     ],
     ";",
+    year=in_name("flx_ann", 1),
 )
 BENEFICIARIES = Reader(
     ["IR_BEN_R.csv"],
@@ -92,7 +102,7 @@ BENEFICIARIES = Reader(
     ],
     ",",
 )
-MEDIC = {"delimiter": ";", "encoding": "windows-1252", "year": True}
+MEDIC = {"delimiter": ";", "encoding": "windows-1252"}
 MEDIC_NUMBERS = [("BIGINT", FRENCH, "boites nbc"), ("DECIMAL(18,2)", FRENCH, "rem bse")]
 DISPENSINGS = Reader(
     ["delivrances.csv"],
@@ -102,13 +112,14 @@ DISPENSINGS = Reader(
         ("DECIMAL(10,2)", "replace({}, ',', '.')", "pha_act_prx"),
     ],
     ";",
-    field="nullif({}, 'NA')",
+    field="nullif(nullif({}, 'NA'), '')",
+    short=True,
 )
 
 
 def stays(table, types, field=TRIMMED):
     """A table of PMSI as SAS exports it."""
-    return Reader([f"annee=*/T_MCO??{table}.csv"], types, ";", encoding="windows-1252", field=field, year=True)
+    return Reader([f"annee=*/T_MCO??{table}.csv"], types, ";", encoding="windows-1252", field=field, year=IN_FOLDER)
 
 
 CONSULTATIONS = Reader(
@@ -119,14 +130,14 @@ CONSULTATIONS = Reader(
         ("DECIMAL(10,2)", PLAIN, "rac_mnt_pat"),
     ],
     ",",
-    year=True,
+    year=IN_FOLDER,
 )
 UNITS = Reader(
     ["annee=*/T_MCO??UM.csv"],
     [("SMALLINT", PLAIN, "um_ord_num par_dur_sej"), ("DECIMAL(6,2)", PLAIN, "par_nbr_sej")],
     ",",
     encoding="utf-8-sig",
-    year=True,
+    year=IN_FOLDER,
 )
 B_NUMBERS = "nbr_rum nbr_sea nbr_dgn nbr_act nbr_sup_ssc age_ann age_jou age_ges sor_ann sej_nbj exb_nbj beh_nbj"
 
@@ -148,10 +159,11 @@ PERSON = Reader(
     "\t",
 )
 TABLES = {
-    "open_damir": {"open_damir": DAMIR, "ir_ben_r": BENEFICIARIES},
+    "open_damir": {"open_damir": DAMIR},
+    "ir_ben_r": {"ir_ben_r": BENEFICIARIES},
     "open_medic": {
-        "open_medic": Reader(["annee=*/OPEN_MEDIC_*.CSV"], MEDIC_NUMBERS, **MEDIC),
-        "open_medic_nb": Reader(["annee=*/NB_*_cip13.CSV.gz"], MEDIC_NUMBERS, **MEDIC),
+        "open_medic": Reader(["OPEN_MEDIC_*.CSV"], MEDIC_NUMBERS, year=in_name("annee", 11), **MEDIC),
+        "open_medic_nb": Reader(["NB_*_cip13.CSV.gz"], MEDIC_NUMBERS, year=in_name("annee", 3), **MEDIC),
         "delivrances": DISPENSINGS,
     },
     "pmsi_mco": {
