@@ -92,9 +92,6 @@ fn shape(table: &str) -> TableShape {
 
 /// The rows as a batch of such a table.
 fn batch(table: &TableShape, rows: &[RejectedRow], version: u64) -> Result<RecordBatch, ArrowError> {
-    let numbers = |number: fn(Position) -> Option<u64>| -> ArrayRef {
-        Arc::new(rows.iter().map(|row| number(row.bad.position)).collect::<UInt64Array>())
-    };
     let line = |position| match position {
         Position::Line { line, .. } => Some(line),
         Position::Row(_) => None,
@@ -110,9 +107,9 @@ fn batch(table: &TableShape, rows: &[RejectedRow], version: u64) -> Result<Recor
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from(vec![version as i64; rows.len()])),
         Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.bad.file))),
-        numbers(line),
-        numbers(byte),
-        numbers(number),
+        numbers(rows, line),
+        numbers(rows, byte),
+        numbers(rows, number),
         Arc::new(
             rows.iter()
                 .map(|row| row.bad.column.as_deref())
@@ -124,6 +121,12 @@ fn batch(table: &TableShape, rows: &[RejectedRow], version: u64) -> Result<Recor
         )),
     ];
     RecordBatch::try_new(Arc::clone(&table.schema), columns)
+}
+
+/// One number of the place of each row.
+fn numbers(rows: &[RejectedRow], number: impl Fn(Position) -> Option<u64>) -> ArrayRef {
+    let numbers = rows.iter().map(|row| number(row.bad.position));
+    Arc::new(numbers.collect::<UInt64Array>())
 }
 
 impl Writing<'_> {
@@ -238,14 +241,14 @@ async fn read(rows: &Reread, table: &TableSnapshot, of: &str) -> Result<Vec<Kept
     let mut found = Vec::new();
     while let Some(batch) = batches.try_next().await? {
         for row in 0..batch.num_rows() {
-            found.push(kept(&batch, row, of)?);
+            found.push(kept_row(&batch, row, of)?);
         }
     }
     Ok(found)
 }
 
 /// One row of such a table.
-fn kept(batch: &RecordBatch, row: usize, table: &str) -> Result<KeptReject, DataFusionError> {
+fn kept_row(batch: &RecordBatch, row: usize, table: &str) -> Result<KeptReject, DataFusionError> {
     let text = |at: usize| batch.column(at).as_string::<i32>().value(row).to_owned();
     let number = |at: usize| {
         let column = batch.column(at).as_primitive::<UInt64Type>();

@@ -327,6 +327,40 @@ async fn old_timestamps_keep_their_digits_or_are_bad_rows() {
     assert!(error.ends_with("row 2, column v: value would lose digits"), "{error}");
 }
 
+/// What bad rows hold is what the file has, before it becomes what the table has.
+#[tokio::test]
+async fn bad_rows_are_given_out_with_what_they_hold() {
+    let ids = StringArray::from(vec![Some("a"), Some("b"), None]);
+    let values = Int64Array::from(vec![Some(1), Some(70_000), None]);
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("v", Arc::new(values) as ArrayRef, true),
+        ("id", Arc::new(ids) as ArrayRef, true),
+        ("other", Arc::new(Int32Array::from(vec![1, 2, 3])) as ArrayRef, true),
+    ]);
+    let column = "{ name = \"small\", from = \"v\", class = \"plain\", type = \"int16\" }";
+    let fixture = Fixture::of("t.parquet", written(batch.unwrap()), column, "ignore = [\"other\"]");
+    let rejects = RejectFile::create(fixture.path("r.csv"), RejectLimit::Share(1.0)).unwrap();
+    let rejects = Arc::new(rejects.keeping_rows(1 << 20));
+    let options = ReadOptions {
+        on_bad: OnBad::SetAside(rejects.clone()),
+        ..ReadOptions::default()
+    };
+    assert_eq!(fixture.rows(options).await.unwrap(), [["a", "1"]]);
+    let kept = rejects.take_rows();
+    let kept: Vec<(&str, String, &str)> = kept
+        .iter()
+        .map(|row| (row.table.as_str(), row.bad.position.to_string(), row.values.as_json()))
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            ("t", "row 2".to_owned(), r#"{"id":"b","small":"70000"}"#),
+            ("t", "row 3".to_owned(), r#"{"id":null,"small":null}"#),
+        ]
+    );
+    assert!(rejects.take_rows().is_empty());
+}
+
 #[tokio::test]
 async fn instants_are_shown_on_the_clock_of_the_zone() {
     let noon = 1_625_140_800_000_000;

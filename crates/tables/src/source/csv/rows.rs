@@ -41,6 +41,8 @@ pub(super) struct Rows {
     limit: usize,
     /// Bytes of whole rows, so that a batch is never full in the middle of one.
     whole_bytes: usize,
+    /// Bytes of what is kept of dropped rows.
+    dropped_bytes: usize,
     /// The row under way: its position, its first byte in `data` and its first field in `ends`.
     open: (Position, usize, usize),
 }
@@ -60,6 +62,7 @@ impl Rows {
             keeps,
             limit: limit.max(1),
             whole_bytes: 0,
+            dropped_bytes: 0,
             open: (Position::Row(0), 0, 0),
         }
     }
@@ -75,7 +78,7 @@ impl Rows {
 
     pub(super) fn clear(&mut self) {
         self.data.clear();
-        self.whole_bytes = 0;
+        (self.whole_bytes, self.dropped_bytes) = (0, 0);
         self.ends.clear();
         self.positions.clear();
         self.uneven.clear();
@@ -85,7 +88,8 @@ impl Rows {
     /// Whether a batch is full. Dropped rows count too, so that a file of nothing else stays within bounds.
     pub(super) fn is_full(&self) -> bool {
         let rows = self.positions.len() + self.uneven.len();
-        rows >= if self.width == Width::Header { 1 } else { self.limit } || self.whole_bytes >= BATCH_BYTES
+        rows >= if self.width == Width::Header { 1 } else { self.limit }
+            || self.whole_bytes + self.dropped_bytes >= BATCH_BYTES
     }
 
     pub(super) fn len(&self) -> usize {
@@ -187,6 +191,7 @@ impl Rows {
         let (position, bytes, first) = self.open;
         let fields = (first..self.ends.len()).map(|field| self.field(field));
         let values = self.keeps.then(|| RowValues::of_fields(fields));
+        self.dropped_bytes += values.as_ref().map_or(0, |values| values.as_json().len());
         self.uneven.push(Uneven {
             position,
             fields: counts,
