@@ -14,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use parcours_cluster::failure::{ENDED, marked};
 use parcours_cluster::options::TaskOptions;
+use parcours_cluster::task_grant::HeldGrant;
 use parcours_tables::scan::open_for_reading;
 use tokio::sync::Notify;
 
@@ -71,7 +72,7 @@ impl Engine {
         if self.store.has_ended(&job) {
             return Err(DataFusionError::Execution(format!("job {job} {ENDED}")));
         }
-        let granted = self.keys.of_task(&TaskOptions::of(config)?.grant, &job, &self.id)?;
+        let granted = self.keys.of_task(&TaskOptions::of(config)?.grant, &job, stage, &self.id)?;
         nodes::check(plan)?;
         let nodes = nodes::count(plan);
         #[cfg(feature = "measure-plain")]
@@ -92,7 +93,7 @@ impl Engine {
             let shared = (self.pool.clone(), self.wake.clone(), running);
             return Ok(Arc::new(stock.stage(place, plan, nodes, shared)?));
         }
-        let plan = self.with_own_readers(plan)?;
+        let plan = self.with_own_readers(plan, &granted.held)?;
         let plan = operators::put_into(plan)?;
         self.operators.count(&plan)?;
         let plan = operators::windows_in_order(open_for_reading(plan, &granted.scans)?)?;
@@ -110,9 +111,13 @@ impl Engine {
         }))
     }
 
-    fn with_own_readers(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_own_readers(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        grant: &Arc<HeldGrant>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let replaced = plan.transform(|node| {
-            Ok(match PartitionReader::in_place_of(node.as_ref(), &self.exchange) {
+            Ok(match PartitionReader::in_place_of(node.as_ref(), &self.exchange, grant) {
                 Some(reader) => Transformed::yes(Arc::new(reader)),
                 None => Transformed::no(node),
             })

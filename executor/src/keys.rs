@@ -2,12 +2,13 @@
 //! what the daemon takes back is forgotten, and tasks that read it end. An executor holds no master key.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
 use parcours_cluster::failure::{Cause, Failure};
-use parcours_cluster::task_grant::{DatasetTerms, GrantError, Opened, TaskGrant};
+use parcours_cluster::task_grant::{DatasetTerms, GrantError, HeldGrant, Opened, TaskGrant};
 use parcours_identity::Signatures;
 use parcours_keyd::client::KeyDaemonClient;
 use parcours_keyd::protocol::Usable;
@@ -31,6 +32,8 @@ pub(crate) struct TaskKeys {
 pub(crate) struct Granted {
     /// The query it belongs to.
     pub(crate) query: String,
+    /// The grant under which it asks for keys and partitions.
+    pub(crate) held: Arc<HeldGrant>,
     /// The keys of its scans.
     pub(crate) scans: ScanKeys,
     /// Whether it may go on.
@@ -52,12 +55,24 @@ impl TaskKeys {
         &self.reading
     }
 
-    /// What a task of this job may do on this executor, by its grant.
-    pub(crate) fn of_task(&self, token: &str, job: &str, executor: &str) -> Result<Granted, DataFusionError> {
+    /// Who is believed to sign grants.
+    pub(crate) fn signatures(&self) -> Signatures {
+        self.signatures.clone()
+    }
+
+    /// What a task of this stage of a job may do on this executor, by its grant.
+    pub(crate) fn of_task(
+        &self,
+        token: &str,
+        job: &str,
+        stage: usize,
+        executor: &str,
+    ) -> Result<Granted, DataFusionError> {
         let grant = TaskGrant::verify(&self.signatures, token)
-            .and_then(|grant| grant.check_task(job, executor).map(|()| grant))
+            .and_then(|grant| grant.check_task(job, stage, executor).map(|()| grant))
             .map_err(|refusal| refused(&refusal, job))?;
-        let service = self.daemon.under(token);
+        let held = HeldGrant::new(token);
+        let service = self.daemon.under(&held);
         let scans = self
             .reading
             .keys_through(grants(&grant, |terms| &terms.classes), &service);
@@ -68,6 +83,7 @@ impl TaskKeys {
         };
         Ok(Granted {
             query: grant.query,
+            held,
             scans,
             usable,
         })
@@ -148,9 +164,7 @@ impl StillUsable {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
-    use std::sync::Arc;
-
-    use parcours_cluster::task_grant::{Terms, ends_after};
+    use parcours_cluster::task_grant::{Assignment, Terms, ends_after};
     use parcours_identity::pki::{InitOptions, Pki, Request};
     use parcours_identity::{ClientTls, Expects, Principal, Signer};
     use parcours_keys::CacheOptions;
@@ -182,7 +196,7 @@ mod tests {
             // Nobody listens there: a key that is asked for is not given.
             let daemon = KeyDaemonClient::new(&tls, "127.0.0.1:1").unwrap();
             let stores = Arc::new(Stores::default());
-            let reading = Reading::new(daemon.under(""), stores, CacheOptions::default(), 1 << 20);
+            let reading = Reading::new(daemon.under(&HeldGrant::new("")), stores, CacheOptions::default(), 1 << 20);
             Self {
                 signer: Signer::open(pki.tls_files("signing"), DOMAIN).unwrap(),
                 keys: TaskKeys::new(tls.signatures(), daemon, reading),
@@ -203,11 +217,17 @@ mod tests {
                 datasets: Opened([("claims".to_owned(), terms)].into()),
                 exp: ends_after(Duration::from_secs(60)),
             };
-            TaskGrant::sign(&self.signer, terms, job, executor).unwrap()
+            let assignment = Assignment {
+                job: job.to_owned(),
+                executor: executor.to_owned(),
+                stage: 1,
+                inputs: BTreeSet::new(),
+            };
+            TaskGrant::sign(&self.signer, terms, assignment).unwrap()
         }
 
         fn refusal(&self, token: &str) -> String {
-            match self.keys.of_task(token, "J1", EXECUTOR) {
+            match self.keys.of_task(token, "J1", 1, EXECUTOR) {
                 Err(error) => error.to_string(),
                 Ok(granted) => panic!("granted to query {}", granted.query),
             }
@@ -218,7 +238,7 @@ mod tests {
     async fn a_task_runs_under_the_grant_of_its_job_on_its_executor() {
         let site = Site::new();
         let token = site.token("J1", EXECUTOR);
-        assert_eq!(site.keys.of_task(&token, "J1", EXECUTOR).unwrap().query, "q1");
+        assert_eq!(site.keys.of_task(&token, "J1", 1, EXECUTOR).unwrap().query, "q1");
         let mut altered = token.into_bytes();
         let middle = altered.len() / 2;
         altered[middle] = if altered[middle] == b'A' { b'B' } else { b'A' };
@@ -235,6 +255,9 @@ mod tests {
             let refusal = site.refusal(&token);
             assert!(refusal.contains(said), "{said}: {refusal}");
         }
+        let of_another_stage = site.keys.of_task(&site.token("J1", EXECUTOR), "J1", 2, EXECUTOR);
+        let refusal = of_another_stage.err().unwrap().to_string();
+        assert!(refusal.contains("it belongs to another stage"), "{refusal}");
     }
 
     #[tokio::test]
@@ -259,7 +282,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_ends_when_what_it_reads_may_no_longer_be_used() {
         let site = Site::new();
-        let granted = site.keys.of_task(&site.token("J1", EXECUTOR), "J1", EXECUTOR).unwrap();
+        let granted = site.keys.of_task(&site.token("J1", EXECUTOR), "J1", 1, EXECUTOR).unwrap();
         let told = |classes: &[ColumnClass]| {
             site.keys.told(Usable {
                 datasets: [("claims".to_owned(), classes.iter().copied().collect())].into(),
@@ -268,7 +291,7 @@ mod tests {
         let soon = || tokio::time::timeout(Duration::from_millis(200), granted.usable.revoked());
         let waiting = site
             .keys
-            .of_task(&site.token("J1", EXECUTOR), "J1", EXECUTOR)
+            .of_task(&site.token("J1", EXECUTOR), "J1", 1, EXECUTOR)
             .unwrap()
             .usable;
         let waiting = tokio::spawn(async move { waiting.revoked().await.to_string() });

@@ -10,6 +10,7 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use parcours_cluster::flight::Narrow;
 use parcours_cluster::health::{HealthPort, Readiness};
+use parcours_cluster::task_grant::HeldGrant;
 use parcours_identity::{Accepts, ClientTls, Expects, Listener, ServerTls};
 use parcours_keyd::client::KeyDaemonClient;
 use parcours_keys::CacheOptions;
@@ -130,7 +131,7 @@ fn keys(config: &Keys, tls: &ClientTls, stores: Arc<Stores>) -> anyhow::Result<T
         ttl: std::time::Duration::from_secs(config.cache_seconds),
         ..Default::default()
     };
-    let reading = Reading::new(daemon.under(""), stores, cache, config.footer_cache.as_usize());
+    let reading = Reading::new(daemon.under(&HeldGrant::new("")), stores, cache, config.footer_cache.as_usize());
     Ok(TaskKeys::new(tls.signatures(), daemon, reading))
 }
 

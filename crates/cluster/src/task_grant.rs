@@ -1,16 +1,22 @@
 //! What travels with every task: the grant under which it runs. The scheduler writes the terms when it admits a query and
 //! signs them when it hands out a task, for the executor that takes it. The executor checks the grant against the task,
-//! the key service against the certificate of whoever presents it; neither believes anything that is not signed.
+//! the key service against the certificate of whoever presents it, and so does another executor of which partitions are
+//! asked; none of them believes anything that is not signed.
 //!
 //! A grant is a JSON Web Token of the scheduler's (`parcours_identity::Signer`). One that was altered, belongs to another
 //! job or executor, or is over, is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parcours_identity::{Principal, Signatures, Signer, SigningError};
 use parcours_keys::ColumnClass;
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+
+use crate::partition::PartitionKey;
 
 /// How far the clocks of two machines may be apart, in seconds.
 const SKEW: u64 = 30;
@@ -46,7 +52,21 @@ pub struct DatasetTerms {
     pub reads: BTreeSet<ColumnClass>,
 }
 
-/// A grant: the terms of a query, for one job on one executor. The claims have the names of RFC 7519 where it has one.
+/// What an executor is to do under a grant: tasks of one stage of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Assignment {
+    /// The engine's name for the attempt at the query.
+    pub job: String,
+    /// The executor's id of its process start, `<name>:<start>`.
+    pub executor: String,
+    /// The stage.
+    pub stage: usize,
+    /// The stages whose partitions it reads.
+    pub inputs: BTreeSet<usize>,
+}
+
+/// A grant: the terms of a query, for one stage of a job on one executor. The claims have the names of RFC 7519 where it has
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskGrant {
@@ -60,12 +80,37 @@ pub struct TaskGrant {
     pub job: String,
     /// Which executor may use it: its id of this process start, `<name>:<start>`.
     pub executor: String,
+    /// Of which stage its tasks are.
+    pub stage: usize,
+    /// Of which stages they read partitions.
+    pub inputs: BTreeSet<usize>,
     /// When it was signed, in seconds since 1970.
     pub iat: u64,
     /// Until when it holds, in seconds since 1970.
     pub exp: u64,
     /// What it grants.
     pub datasets: Opened,
+}
+
+/// The token of a grant, where the tasks that run under it find it.
+pub struct HeldGrant(RwLock<Arc<str>>);
+
+impl HeldGrant {
+    /// Holds this token.
+    pub fn new(token: &str) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(token.into())))
+    }
+
+    /// Returns the token.
+    pub fn token(&self) -> Arc<str> {
+        self.0.read().clone()
+    }
+}
+
+impl fmt::Debug for HeldGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldGrant").finish_non_exhaustive()
+    }
 }
 
 /// Why a grant is not accepted.
@@ -92,6 +137,9 @@ pub enum GrantError {
     /// It was given to another executor.
     #[error("the task's grant is refused: it belongs to another executor")]
     OtherExecutor,
+    /// It was given to a task of another stage, or to one that does not read this stage.
+    #[error("the task's grant is refused: it belongs to another stage")]
+    OtherStage,
 }
 
 impl Terms {
@@ -134,17 +182,19 @@ impl Opened {
 }
 
 impl TaskGrant {
-    /// Signs the terms for a job on an executor.
+    /// Signs the terms for what an executor is to do.
     ///
     /// # Errors
     /// [`SigningError::Key`] when the signing certificate cannot be used.
-    pub fn sign(signer: &Signer, terms: Terms, job: &str, executor: &str) -> Result<String, SigningError> {
+    pub fn sign(signer: &Signer, terms: Terms, assignment: Assignment) -> Result<String, SigningError> {
         let grant = Self {
             iss: signer.principal(),
             sub: terms.sub,
             query: terms.query,
-            job: job.to_owned(),
-            executor: executor.to_owned(),
+            job: assignment.job,
+            executor: assignment.executor,
+            stage: assignment.stage,
+            inputs: assignment.inputs,
             iat: now(),
             exp: terms.exp,
             datasets: terms.datasets,
@@ -165,20 +215,43 @@ impl TaskGrant {
         if grant.iss != signer || grant.sub.trust_domain() != signer.trust_domain() {
             return Err(GrantError::Unreadable);
         }
-        grant.check_time(now())?;
+        grant.check_now()?;
         Ok(grant)
     }
 
-    /// Whether it was given for a job to an executor, both by their ids.
+    /// Whether it was given to an executor, by its id, for a stage of a job.
     ///
     /// # Errors
-    /// [`GrantError::OtherJob`] or [`GrantError::OtherExecutor`].
-    pub fn check_task(&self, job: &str, executor: &str) -> Result<(), GrantError> {
-        match (self.job == job, self.executor == executor) {
-            (true, true) => Ok(()),
-            (false, _) => Err(GrantError::OtherJob),
-            (_, false) => Err(GrantError::OtherExecutor),
+    /// [`GrantError::OtherJob`], [`GrantError::OtherExecutor`] or [`GrantError::OtherStage`].
+    pub fn check_task(&self, job: &str, stage: usize, executor: &str) -> Result<(), GrantError> {
+        match (self.job == job, self.executor == executor, self.stage == stage) {
+            (true, true, true) => Ok(()),
+            (false, _, _) => Err(GrantError::OtherJob),
+            (_, false, _) => Err(GrantError::OtherExecutor),
+            (_, _, false) => Err(GrantError::OtherStage),
         }
+    }
+
+    /// Whether an executor of this name may fetch a partition under it: one of the same job, and of a stage that its tasks
+    /// read.
+    ///
+    /// # Errors
+    /// [`GrantError::OtherExecutor`], [`GrantError::OtherJob`] or [`GrantError::OtherStage`].
+    pub fn check_fetch(&self, executor: &str, partition: &PartitionKey) -> Result<(), GrantError> {
+        match (self.is_of_executor(executor), self.job == partition.job, self.inputs.contains(&partition.stage)) {
+            (true, true, true) => Ok(()),
+            (false, _, _) => Err(GrantError::OtherExecutor),
+            (_, false, _) => Err(GrantError::OtherJob),
+            (_, _, false) => Err(GrantError::OtherStage),
+        }
+    }
+
+    /// Whether its time has come and is not up.
+    ///
+    /// # Errors
+    /// [`GrantError::Early`] or [`GrantError::Expired`].
+    pub fn check_now(&self) -> Result<(), GrantError> {
+        self.check_time(now())
     }
 
     /// Whether it was given to the executor of this name, whichever of its process starts.
@@ -245,10 +318,19 @@ mod tests {
         }
     }
 
+    fn assignment(job: &str, executor: &str) -> Assignment {
+        Assignment {
+            job: job.to_owned(),
+            executor: executor.to_owned(),
+            stage: 3,
+            inputs: [1, 2].into(),
+        }
+    }
+
     #[test]
     fn a_grant_says_what_was_signed_and_to_whom() {
         let (_folder, signer, signatures) = cluster();
-        let token = TaskGrant::sign(&signer, terms(), "J1", "executor-1:ab").unwrap();
+        let token = TaskGrant::sign(&signer, terms(), assignment("J1", "executor-1:ab")).unwrap();
         let grant = TaskGrant::verify(&signatures, &token).unwrap();
         assert_eq!((&grant.sub, grant.query.as_str()), (&terms().sub, "q1"));
         let opened = &grant.datasets;
@@ -256,10 +338,37 @@ mod tests {
         assert!(opened.allows("claims", ColumnClass::Health) && opened.allows_any("claims"));
         assert!(!opened.allows("claims", ColumnClass::Identity) && !opened.allows_any("omop"));
         assert_eq!(opened.reads().collect::<Vec<_>>(), [("claims", ColumnClass::Plain)]);
-        assert_eq!(grant.check_task("J1", "executor-1:ab"), Ok(()));
-        assert_eq!(grant.check_task("J2", "executor-1:ab"), Err(GrantError::OtherJob));
-        assert_eq!(grant.check_task("J1", "executor-1:cd"), Err(GrantError::OtherExecutor));
+        assert_eq!(grant.check_task("J1", 3, "executor-1:ab"), Ok(()));
+        assert_eq!(grant.check_task("J2", 3, "executor-1:ab"), Err(GrantError::OtherJob));
+        assert_eq!(grant.check_task("J1", 3, "executor-1:cd"), Err(GrantError::OtherExecutor));
+        assert_eq!(grant.check_task("J1", 2, "executor-1:ab"), Err(GrantError::OtherStage));
         assert!(grant.is_of_executor("executor-1") && !grant.is_of_executor("executor-10"));
+    }
+
+    #[test]
+    fn a_grant_lets_its_executor_fetch_what_its_stage_reads() {
+        let (_folder, signer, signatures) = cluster();
+        let token = TaskGrant::sign(&signer, terms(), assignment("J1", "executor-1:ab")).unwrap();
+        let grant = TaskGrant::verify(&signatures, &token).unwrap();
+        let fetches = |executor: &str, job: &str, stage| {
+            let partition = PartitionKey {
+                job: job.to_owned(),
+                stage,
+                partition: 0,
+                task: 0,
+            };
+            grant.check_fetch(executor, &partition)
+        };
+        assert_eq!(fetches("executor-1", "J1", 1), Ok(()));
+        assert_eq!(fetches("executor-1", "J1", 2), Ok(()));
+        for executor in ["executor-2", "executor-10", "executor-1:ab", ""] {
+            assert_eq!(fetches(executor, "J1", 1), Err(GrantError::OtherExecutor), "{executor}");
+        }
+        assert_eq!(fetches("executor-1", "J2", 1), Err(GrantError::OtherJob));
+        // Its own stage is not among those that it reads.
+        for stage in [0, 3, 4] {
+            assert_eq!(fetches("executor-1", "J1", stage), Err(GrantError::OtherStage), "{stage}");
+        }
     }
 
     #[test]
@@ -267,7 +376,7 @@ mod tests {
         let (_folder, signer, signatures) = cluster();
         let mut over = terms();
         over.exp = now() - SKEW - 1;
-        let token = TaskGrant::sign(&signer, over, "J1", "executor-1:ab").unwrap();
+        let token = TaskGrant::sign(&signer, over, assignment("J1", "executor-1:ab")).unwrap();
         assert_eq!(TaskGrant::verify(&signatures, &token), Err(GrantError::Expired));
         let early = TaskGrant {
             iat: now() + 3600,
@@ -286,6 +395,8 @@ mod tests {
             query: terms.query,
             job: "J1".into(),
             executor: "executor-1:ab".into(),
+            stage: 3,
+            inputs: [1, 2].into(),
             iat: now(),
             exp: terms.exp,
             datasets: terms.datasets,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arrow_flight::Action;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use async_trait::async_trait;
+use parcours_cluster::task_grant::HeldGrant;
 use parcours_identity::{ClientTls, IdentityError};
 use parcours_keys::{DataKey, KeyError, KeyService, MasterKeyId, MasterKeyName, WrappedKey};
 use tokio::time::timeout;
@@ -44,10 +45,10 @@ impl KeyDaemonClient {
     }
 
     /// The daemon as a key service, asked under this grant.
-    pub fn under(&self, grant: &str) -> Arc<dyn KeyService> {
+    pub fn under(&self, grant: &Arc<HeldGrant>) -> Arc<dyn KeyService> {
         Arc::new(UnderGrant {
             client: self.clone(),
-            grant: Zeroizing::new(grant.to_owned()),
+            grant: grant.clone(),
         })
     }
 
@@ -100,7 +101,7 @@ impl fmt::Debug for KeyDaemonClient {
 /// The daemon under one grant.
 struct UnderGrant {
     client: KeyDaemonClient,
-    grant: Zeroizing<String>,
+    grant: Arc<HeldGrant>,
 }
 
 impl fmt::Debug for UnderGrant {
@@ -119,7 +120,7 @@ impl KeyService for UnderGrant {
 
     async fn unwrap(&self, wrapped: &WrappedKey, aad: &[u8]) -> Result<DataKey, KeyError> {
         let request = UnwrapRequest {
-            grant: self.grant.to_string(),
+            grant: self.grant.token().to_string(),
             keys: vec![Asked::new(wrapped, aad)],
         };
         for pause in PAUSES {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use parcours_cluster::task_grant::{DatasetTerms, Opened, TaskGrant, Terms, ends_after};
+use parcours_cluster::task_grant::{Assignment, DatasetTerms, HeldGrant, Opened, TaskGrant, Terms, ends_after};
 use parcours_cluster::tls::Certificate;
 use parcours_identity::pki::{InitOptions, Pki, Request};
 use parcours_identity::{ClientTls, Expects, Principal, Signer};
@@ -135,7 +135,7 @@ impl Daemon {
 
     /// A grant of these classes of `claims`, for `executor-1`.
     fn grant(&self, classes: &[ColumnClass]) -> String {
-        TaskGrant::sign(&self.signer(), terms(classes), "J1", "executor-1:start").unwrap()
+        TaskGrant::sign(&self.signer(), terms(classes), assignment()).unwrap()
     }
 
     async fn wrapped(&self, name: &str) -> (WrappedKey, DataKey) {
@@ -150,6 +150,16 @@ impl Drop for Daemon {
         if let Some(runtime) = self.running.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// The first stage of a job, for `executor-1`.
+fn assignment() -> Assignment {
+    Assignment {
+        job: "J1".to_owned(),
+        executor: "executor-1:start".to_owned(),
+        stage: 1,
+        inputs: BTreeSet::new(),
     }
 }
 
@@ -169,7 +179,7 @@ fn terms(classes: &[ColumnClass]) -> Terms {
 }
 
 async fn ask(client: &KeyDaemonClient, grant: &str, wrapped: &WrappedKey) -> Result<DataKey, KeyError> {
-    client.under(grant).unwrap(wrapped, b"place").await
+    client.under(&HeldGrant::new(grant)).unwrap(wrapped, b"place").await
 }
 
 fn denied(answer: Result<DataKey, KeyError>, says: &str) {
@@ -194,7 +204,7 @@ async fn a_key_is_released_for_what_the_grant_names_and_no_more() {
     }
     // The place is part of what is authenticated.
     let (wrapped, _) = daemon.wrapped("claims/health").await;
-    let elsewhere = client.under(&grant).unwrap(&wrapped, b"another place").await;
+    let elsewhere = client.under(&HeldGrant::new(&grant)).unwrap(&wrapped, b"another place").await;
     assert!(matches!(elsewhere, Err(KeyError::Tampered { .. })), "{elsewhere:?}");
     // A version that was never made.
     let mut unknown = wrapped;
@@ -222,7 +232,7 @@ async fn a_grant_that_is_over_opens_nothing() {
     let daemon = Daemon::start().await;
     let mut over = terms(&[ColumnClass::Health]);
     over.exp = ends_after(Duration::ZERO) - 60;
-    let grant = TaskGrant::sign(&daemon.signer(), over, "J1", "executor-1:start").unwrap();
+    let grant = TaskGrant::sign(&daemon.signer(), over, assignment()).unwrap();
     let (wrapped, _) = daemon.wrapped("claims/health").await;
     denied(ask(&daemon.client("executor-1"), &grant, &wrapped).await, "expired");
 }
@@ -256,7 +266,7 @@ async fn a_forged_grant_opens_nothing() {
     let scheduler = Principal::scheduler(DOMAIN).unwrap();
     pki.issue(Request::signing(scheduler, "signing")).unwrap();
     let signer = Signer::open(pki.tls_files("signing"), DOMAIN).unwrap();
-    let forged = TaskGrant::sign(&signer, terms(&[ColumnClass::Health]), "J1", "executor-1:start").unwrap();
+    let forged = TaskGrant::sign(&signer, terms(&[ColumnClass::Health]), assignment()).unwrap();
     denied(ask(&client, &forged, &wrapped).await, "unknown ca");
     for nothing in ["", "e30.e30.AA", "not a token"] {
         denied(ask(&client, nothing, &wrapped).await, "grant");

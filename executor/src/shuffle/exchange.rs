@@ -17,11 +17,12 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use parcours_cluster::executors::Executors;
 use parcours_cluster::failure::without_values;
+use parcours_cluster::task_grant::HeldGrant;
 use parcours_identity::ClientTls;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::store::PartitionStore;
-use super::{FETCH, PartitionKey};
+use super::{FETCH, Fetch, PartitionKey};
 
 /// How many batches or chunks may wait between a blocking reader and its consumer.
 const WAITING: usize = 4;
@@ -46,9 +47,10 @@ impl Exchange {
         }
     }
 
-    /// The batches of one partition, in the order in which they were written.
+    /// The batches of one partition, in the order in which they were written, for a task that runs under this grant.
     pub(crate) async fn open(
         self: Arc<Self>,
+        grant: Arc<HeldGrant>,
         location: PartitionLocation,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let key = key_of(&location)?;
@@ -57,7 +59,7 @@ impl Exchange {
             return Ok(with_location(read_own(store, key), location).boxed());
         }
         let chunks = self
-            .fetch(&location, &key)
+            .fetch(&grant, &location, key)
             .await
             .map_err(|status| fetch_failed(&location, &status.to_string()))?;
         Ok(with_location(decode(chunks), location).boxed())
@@ -65,14 +67,19 @@ impl Exchange {
 
     async fn fetch(
         &self,
+        grant: &HeldGrant,
         location: &PartitionLocation,
-        key: &PartitionKey,
+        partition: PartitionKey,
     ) -> Result<BoxStream<'static, Result<Bytes>>, tonic::Status> {
         let executor = &location.executor_meta;
         let address = format!("{}:{}", executor.host, executor.port);
         let channel = self.executors.channel(&executor.id, &address)?;
         let mut client = FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-        let answer = client.do_action(Action::new(FETCH, key.encode())).await?.into_inner();
+        let fetch = Fetch {
+            grant: grant.token().to_string(),
+            partition,
+        };
+        let answer = client.do_action(Action::new(FETCH, fetch.encode())).await?.into_inner();
         let chunks = answer.map(|chunk| {
             chunk
                 .map(|chunk| chunk.body)

@@ -3,10 +3,11 @@
 //! removed when their job ends.
 //!
 //! [`store`] owns partitions, keys and budgets; `partition_bytes` is one partition; `writer` turns batches into a partition; `reader` is the plan node that
-//! reads partitions from here or from elsewhere; `server` answers other nodes.
+//! reads partitions from here or from elsewhere; `server` answers other nodes, `grants` says which executor may fetch what.
 
 mod budget;
 pub(crate) mod exchange;
+mod grants;
 mod order;
 mod partition_bytes;
 pub(crate) mod reader;
@@ -14,4 +15,4 @@ pub(crate) mod server;
 pub mod store;
 pub(crate) mod writer;
 
-pub use parcours_cluster::partition::{FETCH, PartitionKey};
+pub use parcours_cluster::partition::{FETCH, Fetch, PartitionKey};

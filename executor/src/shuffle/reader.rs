@@ -20,6 +20,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use parcours_cluster::batch::as_declared;
+use parcours_cluster::task_grant::HeldGrant;
 
 use super::exchange::Exchange;
 use super::order::InOrder;
@@ -41,12 +42,17 @@ enum Named {
 pub(crate) struct PartitionReader {
     named: Named,
     exchange: Arc<Exchange>,
+    grant: Arc<HeldGrant>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl PartitionReader {
-    /// The reader that stands in the place of `node`; none if `node` is no reader.
-    pub(crate) fn in_place_of(node: &dyn ExecutionPlan, exchange: &Arc<Exchange>) -> Option<Self> {
+    /// The reader that stands in the place of `node`, in a task under this grant; none if `node` is no reader.
+    pub(crate) fn in_place_of(
+        node: &dyn ExecutionPlan,
+        exchange: &Arc<Exchange>,
+        grant: &Arc<HeldGrant>,
+    ) -> Option<Self> {
         let named = if let Some(any) = node.downcast_ref::<ShuffleReaderExec>() {
             Named::Any(any.clone())
         } else {
@@ -55,6 +61,7 @@ impl PartitionReader {
         Some(Self {
             named,
             exchange: exchange.clone(),
+            grant: grant.clone(),
             metrics: ExecutionPlanMetricsSet::new(),
         })
     }
@@ -69,9 +76,9 @@ impl PartitionReader {
     }
 
     fn in_any_order(&self, partition: usize) -> SendableRecordBatchStream {
-        let exchange = self.exchange.clone();
+        let (exchange, grant) = (self.exchange.clone(), self.grant.clone());
         let batches = futures::stream::iter(self.locations(partition))
-            .map(move |location| exchange.clone().open(location))
+            .map(move |location| exchange.clone().open(grant.clone(), location))
             .buffer_unordered(OPENING)
             .try_flatten()
             .boxed();
@@ -109,7 +116,7 @@ impl PartitionReader {
         let (exchange, schema) = (self.exchange.clone(), self.schema());
         let declared = schema.clone();
         let mut order = InOrder::new(ordering, &schema)?;
-        let batches = futures::stream::once(exchange.open(location))
+        let batches = futures::stream::once(exchange.open(self.grant.clone(), location))
             .try_flatten()
             .map(move |batch| {
                 let batch = as_declared(&batch?, &declared)?;

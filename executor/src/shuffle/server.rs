@@ -1,5 +1,5 @@
-//! Serves partitions over mTLS: to executors as an IPC stream in chunks, to the scheduler as Flight data of a final result.
-//! Nothing else is answered, and nobody else is let in.
+//! Serves partitions over mTLS: to executors as an IPC stream in chunks, under the grant of a task that reads them, to the
+//! scheduler as Flight data of a final result. Nothing else is answered, and nobody else is let in.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
 use super::exchange::read_batches;
+use super::grants::KnownGrants;
 use super::store::{PartitionStore, StoreError};
-use super::{FETCH, PartitionKey};
+use super::{FETCH, Fetch, PartitionKey};
 use crate::membership::Node;
 
 /// Bytes of one chunk between executors.
@@ -26,6 +27,7 @@ const CHUNK: usize = 1 << 20;
 /// Answers other nodes' requests for partitions.
 pub(crate) struct PartitionServer {
     store: Arc<PartitionStore>,
+    grants: KnownGrants,
     #[cfg(feature = "measure-plain")]
     stock: Option<Arc<crate::stock::Stock>>,
 }
@@ -34,9 +36,21 @@ impl PartitionServer {
     pub(crate) fn of(node: &Node) -> Self {
         Self {
             store: node.store.clone(),
+            grants: KnownGrants::new(node.keys.signatures()),
             #[cfg(feature = "measure-plain")]
             stock: node.stock.clone(),
         }
+    }
+
+    /// Whether the executor of this name may have what it asks for. Refused ones are told to the operator: the executors of
+    /// a cluster ask for what their tasks read, and for nothing else.
+    fn check(&self, executor: &str, fetch: &Fetch) -> Result<(), Status> {
+        self.grants.check(executor, fetch).map_err(|refusal| {
+            let partition = &fetch.partition;
+            let (job, stage) = (&partition.job, partition.stage);
+            tracing::error!(executor, job, stage, %refusal, "a partition is not given out");
+            Status::permission_denied(refusal.to_string())
+        })
     }
 }
 
@@ -97,12 +111,14 @@ impl Answers for PartitionServer {
     const REFUSAL: &'static str = "an executor serves partitions to executors and to the scheduler, nothing else";
 
     async fn action(&self, request: Request<Action>) -> Result<Results, Status> {
-        let from_executor = matches!(peer(&request)?.principal.role(), Role::Executor(_));
-        if !from_executor || request.get_ref().r#type != FETCH {
-            return refuse::<Self, _>();
-        }
-        let key = key_from(&request.get_ref().body)?;
-        Ok(chunks(self.store.clone(), key)
+        let executor = match peer(&request)?.principal.role() {
+            Role::Executor(name) if request.get_ref().r#type == FETCH => name.clone(),
+            _ => return refuse::<Self, _>(),
+        };
+        let fetch = Fetch::decode(&request.get_ref().body)
+            .ok_or_else(|| Status::invalid_argument("the request names no partition and grant"))?;
+        self.check(&executor, &fetch)?;
+        Ok(chunks(self.store.clone(), fetch.partition)
             .map_ok(|body| arrow_flight::Result { body })
             .boxed())
     }
@@ -119,3 +135,6 @@ impl Answers for PartitionServer {
         Ok(flight_data(self.store.clone(), key))
     }
 }
+
+#[cfg(test)]
+mod tests;

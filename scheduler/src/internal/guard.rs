@@ -10,11 +10,12 @@ use ballista_core::serde::protobuf as pb;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use futures::stream::BoxStream;
 use parcours_cluster::options::{GRANT, TERMS};
-use parcours_cluster::task_grant::{TaskGrant, Terms};
+use parcours_cluster::task_grant::{Assignment, TaskGrant, Terms};
 use parcours_identity::{Role, Signer, peer};
 use tonic::{Code, Request, Response, Status};
 
 use super::control::{Losses, Members};
+use super::inputs::Inputs;
 use super::soundness::take_unsound;
 use crate::engine::Engine;
 use crate::query::jobs::Jobs;
@@ -176,9 +177,14 @@ async fn report(engine: &Engine, executor_id: &str, task_status: Vec<pb::TaskSta
 
 /// Puts a grant, signed for this executor, in the place of each task's terms. Tasks for which that fails are taken out, and
 /// their jobs named.
-fn put_grants(tasks: &mut Vec<pb::TaskDefinition>, signer: &Signer, executor: &str) -> BTreeSet<String> {
+fn put_grants(
+    tasks: &mut Vec<pb::TaskDefinition>,
+    inputs: &Inputs,
+    signer: &Signer,
+    executor: &str,
+) -> BTreeSet<String> {
     let mut failed = BTreeSet::new();
-    tasks.retain_mut(|task| match put_grant(task, signer, executor) {
+    tasks.retain_mut(|task| match put_grant(task, inputs, signer, executor) {
         Ok(()) => true,
         Err(error) => {
             tracing::error!(job = task.job_id, %error, "a task is not handed out: no grant can be signed for it");
@@ -189,10 +195,16 @@ fn put_grants(tasks: &mut Vec<pb::TaskDefinition>, signer: &Signer, executor: &s
     failed
 }
 
-fn put_grant(task: &mut pb::TaskDefinition, signer: &Signer, executor: &str) -> anyhow::Result<()> {
+fn put_grant(task: &mut pb::TaskDefinition, inputs: &Inputs, signer: &Signer, executor: &str) -> anyhow::Result<()> {
     let terms = task.props.iter().find(|prop| prop.key == TERMS);
     let terms = Terms::decode(terms.and_then(|prop| prop.value.as_deref()).unwrap_or_default())?;
-    let grant = TaskGrant::sign(signer, terms, &task.job_id, executor)?;
+    let assignment = Assignment {
+        job: task.job_id.clone(),
+        executor: executor.to_owned(),
+        stage: task.stage_id as usize,
+        inputs: inputs.of_task(task),
+    };
+    let grant = TaskGrant::sign(signer, terms, assignment)?;
     task.props.retain(|prop| prop.key != TERMS && prop.key != GRANT);
     task.props.push(pb::KeyValuePair {
         key: GRANT.to_owned(),
@@ -250,7 +262,8 @@ impl SchedulerGrpc for GuardedScheduler {
                 for job in take_unsound(&engine, &mut answer.get_mut().tasks).await {
                     losses.plan_refused(job);
                 }
-                for job in put_grants(&mut answer.get_mut().tasks, &signer, &id) {
+                let inputs = Inputs::of(&engine, &answer.get_ref().tasks).await;
+                for job in put_grants(&mut answer.get_mut().tasks, &inputs, &signer, &id) {
                     losses.partition_lost(job);
                 }
                 members.hand_out(&id, &answer.get_ref().tasks, longest);

@@ -1,10 +1,12 @@
 //! The internal listener: what executors may ask of the scheduler, which is work and nothing else. [`guard`] stands before
 //! Ballista's own service, [`control`] holds the streams by which executors are woken, told to stop, and found missing,
-//! `handed` knows the tasks of which each may report, `soundness` proves a stage sound before a task of it is handed out.
+//! `handed` knows the tasks of which each may report, `soundness` proves a stage sound before a task of it is handed out, and
+//! `inputs` says which stages a task reads.
 
 pub mod control;
 pub mod guard;
 mod handed;
+mod inputs;
 mod soundness;
 #[cfg(test)]
 pub(crate) mod testing;
