@@ -1,14 +1,13 @@
 //! The keys of tasks. Each task's grant is verified here and turned into the keys that its scans may ask the key daemon for;
 //! what the daemon takes back is forgotten, and tasks that read it end. An executor holds no master key.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
 use parcours_cluster::failure::{Cause, Failure};
-use parcours_cluster::task_grant::{DatasetTerms, GrantError, HeldGrant, Opened, TaskGrant};
+use parcours_cluster::task_grant::{GrantError, HeldGrant, Opened, TaskGrant};
 use parcours_identity::Signatures;
 use parcours_keyd::client::KeyDaemonClient;
 use parcours_keyd::protocol::Usable;
@@ -73,10 +72,7 @@ impl TaskKeys {
             .map_err(|refusal| refused(&refusal, job))?;
         let held = HeldGrant::new(token);
         let service = self.daemon.under(&held);
-        let scans = self
-            .reading
-            .keys_through(grants(&grant, |terms| &terms.classes), &service);
-        let scans = scans.reading_only(grants(&grant, |terms| &terms.reads));
+        let scans = self.reading.keys_through(grants(&grant), &service);
         let usable = StillUsable {
             reads: grant.datasets,
             usable: self.usable.subscribe(),
@@ -117,11 +113,14 @@ impl TaskKeys {
 }
 
 /// The grant in the terms of scans.
-fn grants(grant: &TaskGrant, classes: impl Fn(&DatasetTerms) -> &BTreeSet<ColumnClass>) -> Grants {
-    let holder = Grants::none().held_by(grant.sub.to_string());
-    grant.datasets.0.iter().fold(holder, |grants, (dataset, terms)| {
-        grants.with(dataset, classes(terms).iter().copied())
-    })
+fn grants(grant: &TaskGrant) -> Grants {
+    let mut grants = Grants::none().held_by(grant.sub.to_string());
+    for (dataset, terms) in &grant.datasets.0 {
+        for (table, classes) in &terms.tables {
+            grants = grants.with_table(dataset, table, classes.iter().copied());
+        }
+    }
+    grants
 }
 
 fn refused(refusal: &GrantError, job: &str) -> DataFusionError {
@@ -155,7 +154,7 @@ impl StillUsable {
     }
 
     fn lost(&self, usable: &Usable) -> Option<(String, ColumnClass)> {
-        let mut reads = self.reads.reads();
+        let mut reads = self.reads.reads().into_iter();
         let lost = reads.find(|(dataset, class)| !usable.allows(dataset, *class));
         lost.map(|(dataset, class)| (dataset.to_owned(), class))
     }
@@ -164,7 +163,9 @@ impl StillUsable {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
-    use parcours_cluster::task_grant::{Assignment, Terms, ends_after};
+    use std::collections::BTreeSet;
+
+    use parcours_cluster::task_grant::{Assignment, DatasetTerms, Terms, ends_after};
     use parcours_identity::pki::{InitOptions, Pki, Request};
     use parcours_identity::{ClientTls, Expects, Principal, Signer};
     use parcours_keys::CacheOptions;
@@ -204,12 +205,11 @@ mod tests {
             }
         }
 
-        /// A grant of health and plain, of which the query reads health, for a job on an executor.
+        /// A grant of a query that reads class health of one table and counts the rows of another, for a job on an executor.
         fn token(&self, job: &str, executor: &str) -> String {
             let terms = DatasetTerms {
                 version: 1,
-                classes: [Health, Plain].into(),
-                reads: [Health].into(),
+                tables: [("stay".to_owned(), [Health].into()), ("visit".to_owned(), BTreeSet::new())].into(),
             };
             let terms = Terms {
                 query: "q1".into(),
@@ -264,12 +264,9 @@ mod tests {
     async fn scans_are_granted_what_the_grant_says_to_its_holder() {
         let site = Site::new();
         let grant = TaskGrant::verify(&site.keys.signatures, &site.token("J1", EXECUTOR)).unwrap();
-        let holder = || Grants::none().held_by("spiffe://hospital.example/user/alice");
-        assert_eq!(
-            grants(&grant, |terms| &terms.classes),
-            holder().with("claims", [Health, Plain])
-        );
-        assert_eq!(grants(&grant, |terms| &terms.reads), holder().with("claims", [Health]));
+        let holder = Grants::none().held_by("spiffe://hospital.example/user/alice");
+        let named = holder.with_table("claims", "stay", [Health]).with_table("claims", "visit", []);
+        assert_eq!(grants(&grant), named);
     }
 
     #[tokio::test]
@@ -297,7 +294,7 @@ mod tests {
         let waiting = tokio::spawn(async move { waiting.revoked().await.to_string() });
         assert!(soon().await.is_err(), "the daemon has not said anything yet");
         told(&[Health, Identity]);
-        assert!(soon().await.is_err(), "plain is granted and not read");
+        assert!(soon().await.is_err(), "plain is not read");
         told(&[Plain, Identity]);
         let revoked = soon().await.unwrap().to_string();
         assert!(revoked.contains("class health of dataset claims"), "{revoked}");

@@ -46,10 +46,9 @@ pub struct Opened(pub BTreeMap<String, DatasetTerms>);
 pub struct DatasetTerms {
     /// The version that it reads.
     pub version: u64,
-    /// The classes whose keys may be released: those that its person is granted.
-    pub classes: BTreeSet<ColumnClass>,
-    /// The classes of the columns that it reads; part of `classes`.
-    pub reads: BTreeSet<ColumnClass>,
+    /// The tables that it reads, each with the classes of the columns that it reads there: those whose keys may be released.
+    /// None stand with a table whose rows are counted and not looked at.
+    pub tables: BTreeMap<String, BTreeSet<ColumnClass>>,
 }
 
 /// What an executor is to do under a grant: tasks of one stage of a job.
@@ -161,23 +160,28 @@ impl Terms {
 }
 
 impl Opened {
-    /// Whether keys of this class of this dataset may be released.
-    pub fn allows(&self, dataset: &str, class: ColumnClass) -> bool {
-        let terms = self.0.get(dataset);
-        terms.is_some_and(|terms| terms.classes.contains(&class))
+    /// Whether keys of this class of a table may be released.
+    pub fn allows(&self, dataset: &str, table: &str, class: ColumnClass) -> bool {
+        let classes = self.classes(dataset, table);
+        classes.is_some_and(|classes| classes.contains(&class))
     }
 
-    /// Whether any class of this dataset may be opened, and so the footers of its files.
-    pub fn allows_any(&self, dataset: &str) -> bool {
-        let terms = self.0.get(dataset);
-        terms.is_some_and(|terms| !terms.classes.is_empty())
+    /// Whether a table is read at all, and so the footers of its files.
+    pub fn allows_footers(&self, dataset: &str, table: &str) -> bool {
+        self.classes(dataset, table).is_some()
+    }
+
+    fn classes(&self, dataset: &str, table: &str) -> Option<&BTreeSet<ColumnClass>> {
+        self.0.get(dataset)?.tables.get(table)
     }
 
     /// Each dataset and class of which columns are read.
-    pub fn reads(&self) -> impl Iterator<Item = (&str, ColumnClass)> {
-        self.0
-            .iter()
-            .flat_map(|(dataset, terms)| terms.reads.iter().map(|class| (dataset.as_str(), *class)))
+    pub fn reads(&self) -> BTreeSet<(&str, ColumnClass)> {
+        let reads = self.0.iter().flat_map(|(dataset, terms)| {
+            let classes = terms.tables.values().flatten();
+            classes.map(move |class| (dataset.as_str(), *class))
+        });
+        reads.collect()
     }
 }
 
@@ -307,8 +311,12 @@ mod tests {
     fn terms() -> Terms {
         let of_claims = DatasetTerms {
             version: 3,
-            classes: [ColumnClass::Plain, ColumnClass::Health].into(),
-            reads: [ColumnClass::Plain].into(),
+            tables: [
+                ("stay".to_owned(), [ColumnClass::Plain, ColumnClass::Health].into()),
+                ("label".to_owned(), [ColumnClass::Plain].into()),
+                ("visit".to_owned(), BTreeSet::new()),
+            ]
+            .into(),
         };
         Terms {
             query: "q1".into(),
@@ -335,9 +343,13 @@ mod tests {
         assert_eq!((&grant.sub, grant.query.as_str()), (&terms().sub, "q1"));
         let opened = &grant.datasets;
         assert_eq!(opened, &terms().datasets);
-        assert!(opened.allows("claims", ColumnClass::Health) && opened.allows_any("claims"));
-        assert!(!opened.allows("claims", ColumnClass::Identity) && !opened.allows_any("omop"));
-        assert_eq!(opened.reads().collect::<Vec<_>>(), [("claims", ColumnClass::Plain)]);
+        assert!(opened.allows("claims", "stay", ColumnClass::Health) && opened.allows_footers("claims", "stay"));
+        assert!(!opened.allows("claims", "stay", ColumnClass::Identity) && !opened.allows_footers("omop", "stay"));
+        assert!(!opened.allows("claims", "label", ColumnClass::Health), "read of another table");
+        assert!(!opened.allows("claims", "visit", ColumnClass::Plain) && opened.allows_footers("claims", "visit"));
+        assert!(!opened.allows_footers("claims", "act"));
+        let reads = [("claims", ColumnClass::Plain), ("claims", ColumnClass::Health)];
+        assert_eq!(opened.reads(), reads.into());
         assert_eq!(grant.check_task("J1", 3, "executor-1:ab"), Ok(()));
         assert_eq!(grant.check_task("J2", 3, "executor-1:ab"), Err(GrantError::OtherJob));
         assert_eq!(grant.check_task("J1", 3, "executor-1:cd"), Err(GrantError::OtherExecutor));

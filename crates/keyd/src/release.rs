@@ -1,5 +1,8 @@
 //! Whether a data key is released: the grant must be the scheduler's, in force, for the executor that presents it, and name
-//! the class; the executor must be one that may use the class at all. Anything else is refused with its reason.
+//! the table and the class; the executor must be one that may use the class at all. Anything else is refused with its reason.
+//!
+//! Of which file a key is, the additional data of its wrapping says. Whoever names another file than the key was wrapped for
+//! gets no key that way: it does not unwrap.
 
 use std::sync::Arc;
 
@@ -7,7 +10,7 @@ use parcours_cluster::access::Access;
 use parcours_cluster::grant::Grant;
 use parcours_cluster::task_grant::{GrantError, Opened, TaskGrant};
 use parcours_identity::{Principal, Role, Signatures};
-use parcours_keys::{KeyError, KeyService, KeyUse, MasterKeyName};
+use parcours_keys::{FileContext, KeyError, KeyService, KeyUse, MasterKeyName};
 
 use crate::protocol::{Answer, Asked, UnwrapRequest, Usable};
 
@@ -68,7 +71,7 @@ impl Releases {
     async fn release(&self, peer: &Principal, grant: &TaskGrant, asked: &Asked) -> Answer {
         let answer = match asked.read() {
             None => Answer::Denied("the request is malformed".to_owned()),
-            Some((wrapped, aad)) => match may_use(&grant.datasets, &self.access.grant(peer), &wrapped.master.name) {
+            Some((wrapped, aad)) => match may_use(&grant.datasets, &self.access.grant(peer), &wrapped.master.name, &aad) {
                 Err(reason) => Answer::Denied(reason.to_owned()),
                 Ok(()) => Answer::of(self.keys.unwrap(&wrapped, &aad).await.inspect_err(log_fault)),
             },
@@ -85,13 +88,16 @@ impl Releases {
     }
 }
 
-/// Whether both the task's grant and the executor's own entry cover a master key.
-fn may_use(granted: &Opened, entry: &Grant, name: &MasterKeyName) -> Result<(), &'static str> {
-    let dataset = name.dataset();
-    let (in_grant, in_entry) = match name.key_use() {
-        Some(KeyUse::Class(class)) => (granted.allows(dataset, class), entry.allows(dataset, class)),
-        Some(KeyUse::Footer) => (granted.allows_any(dataset), !entry.classes(dataset).is_empty()),
-        None => (false, false),
+/// Whether both the task's grant and the executor's own entry cover a key of a file that this master key wrapped.
+fn may_use(granted: &Opened, entry: &Grant, name: &MasterKeyName, aad: &[u8]) -> Result<(), &'static str> {
+    let (place, key_use) = FileContext::of_wrap_aad(aad).ok_or("the request names no file")?;
+    let (dataset, table) = (place.dataset.as_str(), place.table.as_str());
+    if name.dataset() != dataset || name.key_use() != Some(key_use) {
+        return Err("the key is not one of the file that is named");
+    }
+    let (in_grant, in_entry) = match key_use {
+        KeyUse::Class(class) => (granted.allows(dataset, table, class), entry.allows(dataset, class)),
+        KeyUse::Footer => (granted.allows_footers(dataset, table), !entry.classes(dataset).is_empty()),
     };
     match (in_grant, in_entry) {
         (true, true) => Ok(()),

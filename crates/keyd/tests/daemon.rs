@@ -17,8 +17,8 @@ use parcours_keyd::client::KeyDaemonClient;
 use parcours_keyd::config::{Config, Listen, Tls};
 use parcours_keyd::protocol::Usable;
 use parcours_keys::{
-    ColumnClass, DataKey, KeyError, KeyService, KeyServiceOptions, Keyring, KeyringOptions, MasterKeyName, Unlock,
-    WrappedKey, create_key_file, ensure_dataset_keys,
+    ColumnClass, DataKey, FileContext, KeyError, KeyService, KeyServiceOptions, KeyUse, Keyring, KeyringOptions,
+    MasterKeyName, Unlock, WrappedKey, create_key_file, ensure_dataset_keys,
 };
 use tokio::runtime::Runtime;
 
@@ -138,11 +138,19 @@ impl Daemon {
         TaskGrant::sign(&self.signer(), terms(classes), assignment()).unwrap()
     }
 
+    /// A key of a file of table `stay`.
     async fn wrapped(&self, name: &str) -> (WrappedKey, DataKey) {
         let key = DataKey::random().unwrap();
         let name = MasterKeyName::new(name).unwrap();
-        (self.keyring.wrap(&name, &key, b"place").await.unwrap(), key)
+        let aad = aad_of(&name, "stay");
+        (self.keyring.wrap(&name, &key, &aad).await.unwrap(), key)
     }
+}
+
+/// What a key of a file of this table is wrapped with.
+fn aad_of(name: &MasterKeyName, table: &str) -> Vec<u8> {
+    let place = FileContext::new(name.dataset(), table, "shard=0001/part-1.parquet");
+    place.wrap_aad(name.key_use().unwrap())
 }
 
 impl Drop for Daemon {
@@ -163,12 +171,12 @@ fn assignment() -> Assignment {
     }
 }
 
+/// Of a query that reads these classes of table `stay`, and counts the rows of table `visit`.
 fn terms(classes: &[ColumnClass]) -> Terms {
     let classes: BTreeSet<_> = classes.iter().copied().collect();
     let opened = DatasetTerms {
         version: 1,
-        reads: classes.clone(),
-        classes,
+        tables: [("stay".to_owned(), classes), ("visit".to_owned(), BTreeSet::new())].into(),
     };
     Terms {
         query: "q1".into(),
@@ -179,7 +187,16 @@ fn terms(classes: &[ColumnClass]) -> Terms {
 }
 
 async fn ask(client: &KeyDaemonClient, grant: &str, wrapped: &WrappedKey) -> Result<DataKey, KeyError> {
-    client.under(&HeldGrant::new(grant)).unwrap(wrapped, b"place").await
+    ask_at(client, grant, wrapped, &aad_of(&wrapped.master.name, "stay")).await
+}
+
+async fn ask_at(
+    client: &KeyDaemonClient,
+    grant: &str,
+    wrapped: &WrappedKey,
+    aad: &[u8],
+) -> Result<DataKey, KeyError> {
+    client.under(&HeldGrant::new(grant)).unwrap(wrapped, aad).await
 }
 
 fn denied(answer: Result<DataKey, KeyError>, says: &str) {
@@ -204,7 +221,9 @@ async fn a_key_is_released_for_what_the_grant_names_and_no_more() {
     }
     // The place is part of what is authenticated.
     let (wrapped, _) = daemon.wrapped("claims/health").await;
-    let elsewhere = client.under(&HeldGrant::new(&grant)).unwrap(&wrapped, b"another place").await;
+    let another = FileContext::new("claims", "stay", "another.parquet");
+    let another = another.wrap_aad(KeyUse::Class(ColumnClass::Health));
+    let elsewhere = ask_at(&client, &grant, &wrapped, &another).await;
     assert!(matches!(elsewhere, Err(KeyError::Tampered { .. })), "{elsewhere:?}");
     // A version that was never made.
     let mut unknown = wrapped;
@@ -213,6 +232,45 @@ async fn a_key_is_released_for_what_the_grant_names_and_no_more() {
         ask(&client, &grant, &unknown).await,
         Err(KeyError::Unknown { version: Some(9), .. })
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_released_for_the_tables_that_the_grant_names() {
+    let daemon = Daemon::start().await;
+    let client = daemon.client("executor-1");
+    let grant = daemon.grant(&[ColumnClass::Health]);
+    let key = DataKey::random().unwrap();
+    let name = |text: &str| MasterKeyName::new(text).unwrap();
+    for (master, table, released) in [
+        ("claims/health", "stay", true),
+        ("claims/footer", "stay", true),
+        // Its rows are counted: its footers are read, and none of its columns.
+        ("claims/footer", "visit", true),
+        ("claims/health", "visit", false),
+        ("claims/health", "act", false),
+        ("claims/footer", "act", false),
+    ] {
+        let (master, aad) = (name(master), aad_of(&name(master), table));
+        let wrapped = daemon.keyring.wrap(&master, &key, &aad).await.unwrap();
+        let answer = ask_at(&client, &grant, &wrapped, &aad).await;
+        match released {
+            true => assert_eq!(answer.unwrap().expose(), key.expose(), "{master} {table}"),
+            false => denied(answer, "the query was not granted it"),
+        }
+        // The same key, said to be one of a table that the grant names.
+        let pretended = aad_of(&master, "stay");
+        if !released {
+            let answer = ask_at(&client, &grant, &wrapped, &pretended).await;
+            assert!(matches!(answer, Err(KeyError::Tampered { .. })), "{master} {table}: {answer:?}");
+        }
+    }
+    // One class, said to be another; and no place at all.
+    let health = name("claims/health");
+    let (wrapped, _) = daemon.wrapped("claims/health").await;
+    let as_footer = aad_of(&name("claims/footer"), "stay");
+    denied(ask_at(&client, &grant, &wrapped, &as_footer).await, "not one of the file");
+    denied(ask_at(&client, &grant, &wrapped, b"place").await, "names no file");
+    assert!(ask_at(&client, &grant, &wrapped, &aad_of(&health, "stay")).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

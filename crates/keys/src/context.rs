@@ -47,6 +47,28 @@ impl FileContext {
         push_part(&mut bytes, key_use.as_str().as_bytes());
         bytes
     }
+
+    /// Reads what [`FileContext::wrap_aad`] wrote: the place of a file, and the use of one of its keys. None for any other
+    /// bytes.
+    pub fn of_wrap_aad(aad: &[u8]) -> Option<(Self, KeyUse)> {
+        let mut rest = aad.strip_prefix(DOMAIN)?;
+        let mut next = || {
+            let (part, after) = take_part(rest)?;
+            rest = after;
+            Some(part)
+        };
+        let context = Self::new(next()?, next()?, next()?);
+        let key_use = next()?;
+        let key_use = KeyUse::all().find(|known| known.as_str() == key_use)?;
+        rest.is_empty().then_some((context, key_use))
+    }
+}
+
+/// The text that [`push_part`] wrote first, and what comes after it.
+fn take_part(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (part, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    Some((std::str::from_utf8(part).ok()?, rest))
 }
 
 impl fmt::Display for FileContext {
@@ -88,5 +110,23 @@ mod tests {
         let context = FileContext::new("a", "b", "c");
         let uses: std::collections::HashSet<_> = KeyUse::all().map(|key_use| context.wrap_aad(key_use)).collect();
         assert_eq!(uses.len(), 5);
+    }
+
+    #[test]
+    fn a_place_and_a_use_are_read_as_they_were_written() {
+        let context = FileContext::new("claims", "stay", "shard=3/part-1.parquet");
+        for key_use in KeyUse::all() {
+            let aad = context.wrap_aad(key_use);
+            assert_eq!(FileContext::of_wrap_aad(&aad), Some((context.clone(), key_use)));
+            for cut in 0..aad.len() {
+                assert_eq!(FileContext::of_wrap_aad(&aad[..cut]), None, "{cut}");
+            }
+            let longer = [aad.as_slice(), b"x"].concat();
+            assert_eq!(FileContext::of_wrap_aad(&longer), None);
+        }
+        assert_eq!(FileContext::of_wrap_aad(b"place"), None);
+        let mut unknown = context.aad();
+        push_part(&mut unknown, b"everything");
+        assert_eq!(FileContext::of_wrap_aad(&unknown), None);
     }
 }

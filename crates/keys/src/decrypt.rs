@@ -6,6 +6,7 @@
 //! material was supplied ([`FileKeys::supply`]); fetching it is the reader's. See [`crate::encrypt`] for how files are
 //! written.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use parquet::file::column_crypto_metadata::ColumnCryptoMetaData;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use crate::cache::UnwrapCache;
+use crate::class::ColumnClass;
 use crate::context::FileContext;
 use crate::error::KeyError;
 use crate::external::{ExternalMaterial, material_file_name};
@@ -45,6 +47,8 @@ pub fn decryption_properties(
 pub struct FileKeys {
     cache: Arc<UnwrapCache>,
     context: FileContext,
+    /// Of which classes columns are opened.
+    classes: BTreeSet<ColumnClass>,
     footer_opened: AtomicBool,
     /// The wrapped keys beside the file, once they were supplied.
     beside: RwLock<Option<ExternalMaterial>>,
@@ -57,9 +61,16 @@ pub struct FileKeys {
 impl FileKeys {
     /// The keys of the file at `context`, unwrapped through `cache` when they are asked for.
     pub fn new(cache: Arc<UnwrapCache>, context: FileContext) -> Arc<Self> {
+        Self::of_classes(cache, context, ColumnClass::ALL.into())
+    }
+
+    /// The same for a reader that reads columns of these classes only: those of others stay closed, and nobody is asked for
+    /// their keys.
+    pub fn of_classes(cache: Arc<UnwrapCache>, context: FileContext, classes: BTreeSet<ColumnClass>) -> Arc<Self> {
         Arc::new(Self {
             cache,
             context,
+            classes,
             footer_opened: AtomicBool::new(false),
             beside: RwLock::new(None),
             refers: AtomicBool::new(false),
@@ -205,6 +216,14 @@ impl FileKeys {
     fn retrieve(&self, key_metadata: &[u8]) -> Result<Arc<DataKey>, KeyError> {
         let found = self.wrapped_key(key_metadata);
         let (wrapped, key_use) = found.inspect_err(|error| *self.denial.lock() = Some((None, error.clone())))?;
+        if let KeyUse::Class(class) = key_use
+            && !self.classes.contains(&class)
+        {
+            return Err(KeyError::Denied {
+                key: wrapped.master.name,
+                reason: "the query does not read it".to_owned(),
+            });
+        }
         let answer = self.cache.unwrap_now(&wrapped, &self.context.wrap_aad(key_use));
         self.note(&wrapped, &answer);
         if key_use == KeyUse::Footer && answer.is_ok() {

@@ -17,8 +17,8 @@ use crate::port::QueryError;
 /// Dataset → class → columns read, as `table.column`.
 #[derive(Clone, Debug, Default)]
 pub struct Touched {
-    /// Datasets of which anything is read, be it only how many rows there are.
-    datasets: BTreeSet<String>,
+    /// Dataset → table → classes of the columns read; none of a table whose rows are counted and not looked at.
+    tables: BTreeMap<String, BTreeMap<String, BTreeSet<ColumnClass>>>,
     classes: BTreeMap<(String, ColumnClass), BTreeSet<String>>,
     partitions: usize,
     bytes: u64,
@@ -42,14 +42,14 @@ impl Touched {
 
     /// The classes read of each dataset; none of one whose rows are counted and not looked at.
     pub fn classes(&self) -> BTreeMap<String, BTreeSet<ColumnClass>> {
-        let mut classes: BTreeMap<String, BTreeSet<ColumnClass>> = BTreeMap::new();
-        for dataset in &self.datasets {
-            classes.entry(dataset.clone()).or_default();
-        }
-        for (dataset, class) in self.classes.keys() {
-            classes.entry(dataset.clone()).or_default().insert(*class);
-        }
-        classes
+        let of_tables = |tables: &BTreeMap<_, BTreeSet<_>>| tables.values().flatten().copied().collect();
+        let classes = self.tables.iter().map(|(dataset, tables)| (dataset.clone(), of_tables(tables)));
+        classes.collect()
+    }
+
+    /// The classes read of each table, by dataset.
+    pub fn tables(&self) -> &BTreeMap<String, BTreeMap<String, BTreeSet<ColumnClass>>> {
+        &self.tables
     }
 
     /// Refuses what the grant does not cover, naming the class and the columns.
@@ -73,7 +73,7 @@ impl Touched {
 
     fn enter(&mut self, table: &TableSnapshot) {
         self.bytes += table.bytes();
-        self.datasets.insert(table.dataset().to_owned());
+        self.classes_of(table);
         if table.is_sharded() {
             self.partitions = self.partitions.max(table.files_by_shard().len());
         }
@@ -102,9 +102,15 @@ impl Touched {
         Ok(())
     }
 
+    fn classes_of(&mut self, table: &TableSnapshot) -> &mut BTreeSet<ColumnClass> {
+        let tables = self.tables.entry(table.dataset().to_owned()).or_default();
+        tables.entry(table.name().to_owned()).or_default()
+    }
+
     /// Notes that a column of a table is read.
     pub fn read(&mut self, table: &TableSnapshot, column: &str) {
         let (class, read) = named(table, column);
+        self.classes_of(table).insert(class.1);
         self.classes.entry(class).or_default().insert(read);
     }
 

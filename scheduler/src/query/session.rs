@@ -72,18 +72,17 @@ impl View {
         classes.into_iter().any(|class| self.grant.allows(dataset, class))
     }
 
-    /// What a query that touches this may open: of each dataset that it reads, the classes that its person is granted.
+    /// What a query that touches this may open: of each table that it reads, the classes of the columns that it reads.
     pub fn opened(&self, touched: &Touched) -> Opened {
-        let terms = |(dataset, reads): (String, _)| {
-            let version = self.datasets.get(&dataset).map(|dataset| dataset.snapshot.version());
+        let terms = |(dataset, tables): (&String, &BTreeMap<_, _>)| {
+            let version = self.datasets.get(dataset).map(|dataset| dataset.snapshot.version());
             let terms = DatasetTerms {
                 version: version.unwrap_or_default(),
-                classes: self.grant.classes(&dataset),
-                reads,
+                tables: tables.clone(),
             };
-            (dataset, terms)
+            (dataset.clone(), terms)
         };
-        Opened(touched.classes().into_iter().map(terms).collect())
+        Opened(touched.tables().iter().map(terms).collect())
     }
 }
 

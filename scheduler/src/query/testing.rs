@@ -33,12 +33,11 @@ pub(crate) fn granted(classes: impl IntoIterator<Item = ColumnClass>) -> Grant {
     grant
 }
 
-/// What a query may open that reads one class of the dataset, of a person who is granted all.
+/// What a query may open that reads one class of the dataset.
 pub(crate) fn reading(class: ColumnClass) -> Opened {
     let terms = DatasetTerms {
         version: 1,
-        classes: ColumnClass::ALL.into(),
-        reads: [class].into(),
+        tables: [("dispensing".to_owned(), [class].into())].into(),
     };
     Opened([("claims".to_owned(), terms)].into())
 }

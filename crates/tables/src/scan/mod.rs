@@ -9,6 +9,7 @@ mod flow;
 mod footers;
 mod grants;
 mod merged;
+mod page_index;
 mod pushed;
 mod reader;
 mod shared;
@@ -48,8 +49,8 @@ use shared::SharedScans;
 
 /// Most rows of a literal table (`VALUES`) inside a plan.
 const MAX_LITERAL_ROWS: usize = 4096;
-/// Most different grants whose unwrapped keys are kept apart at one time.
-const MAX_GRANTS: usize = 256;
+/// Most different grants of tables whose unwrapped keys are kept apart at one time.
+const MAX_GRANTS: usize = 2048;
 
 /// Why a plan cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +117,14 @@ impl From<ScanError> for DataFusionError {
 pub struct Reading {
     service: Arc<dyn KeyService>,
     stores: Arc<Stores>,
+    caches: Arc<Caches>,
+}
+
+/// What is kept of keys and footers, apart for whatever is granted of a table.
+#[derive(Debug)]
+struct Caches {
     options: CacheOptions,
-    footers: Arc<FooterCache>,
+    footers: FooterCache,
     unwraps: Mutex<HashMap<Arc<Grants>, Unwraps>>,
 }
 
@@ -128,46 +135,54 @@ struct Unwraps {
     cache: Arc<UnwrapCache>,
 }
 
-impl Reading {
-    /// Keeps at most `footer_bytes` of decoded footers and, for each grant, unwrapped keys within `options`.
-    pub fn new(service: Arc<dyn KeyService>, stores: Arc<Stores>, options: CacheOptions, footer_bytes: usize) -> Self {
-        let footers = Arc::new(FooterCache::new(footer_bytes));
-        Self {
-            service,
-            stores,
-            options,
-            footers,
-            unwraps: Mutex::default(),
-        }
-    }
-
-    /// The keys that a query with `grants` may use. Queries with equal grants share caches; others share nothing.
-    pub fn keys(&self, grants: Grants) -> ScanKeys {
-        self.keys_through(grants, &self.service)
-    }
-
-    /// The same, where the service is asked in the name of a task: from now on `service` is asked for the keys of these
-    /// grants, also by files that were opened before.
-    pub fn keys_through(&self, grants: Grants, service: &Arc<dyn KeyService>) -> ScanKeys {
-        let grants = Arc::new(grants);
+impl Caches {
+    /// The unwrapped keys of these grants, which are asked of `service` from now on, also for files that were opened before.
+    fn unwraps(&self, grants: &Arc<Grants>, service: &Arc<dyn KeyService>) -> Arc<UnwrapCache> {
         let mut known = self.unwraps.lock();
-        if known.len() >= MAX_GRANTS && !known.contains_key(&grants) {
+        if known.len() >= MAX_GRANTS && !known.contains_key(grants) {
             known.values().for_each(|unwraps| unwraps.cache.forget_all());
             known.clear();
             self.footers.clear();
         }
         let make = || {
-            let granted = Arc::new(GrantedService::new(service, &grants));
+            let granted = Arc::new(GrantedService::new(service, grants));
             let cache = UnwrapCache::new(Arc::clone(&granted) as Arc<dyn KeyService>, self.options);
             Unwraps { granted, cache }
         };
-        let unwraps = known.entry(Arc::clone(&grants)).or_insert_with(make).clone();
+        let unwraps = known.entry(Arc::clone(grants)).or_insert_with(make);
         unwraps.granted.ask_through(service);
+        Arc::clone(&unwraps.cache)
+    }
+}
+
+impl Reading {
+    /// Keeps at most `footer_bytes` of decoded footers and, for each grant, unwrapped keys within `options`.
+    pub fn new(service: Arc<dyn KeyService>, stores: Arc<Stores>, options: CacheOptions, footer_bytes: usize) -> Self {
+        let caches = Caches {
+            options,
+            footers: FooterCache::new(footer_bytes),
+            unwraps: Mutex::default(),
+        };
+        Self {
+            service,
+            stores,
+            caches: Arc::new(caches),
+        }
+    }
+
+    /// The keys that a query with `grants` may use. Queries with equal grants of a table share its caches; others share
+    /// nothing.
+    pub fn keys(&self, grants: Grants) -> ScanKeys {
+        self.keys_through(grants, &self.service)
+    }
+
+    /// The same, where the service is asked in the name of a task: whenever a file is opened with these keys, `service` is
+    /// asked for the keys of its table, also by files that were opened before.
+    pub fn keys_through(&self, grants: Grants, service: &Arc<dyn KeyService>) -> ScanKeys {
         ScanKeys {
-            reads: Arc::clone(&grants),
-            grants,
-            unwraps: unwraps.cache,
-            footers: Arc::clone(&self.footers),
+            grants: Arc::new(grants),
+            service: Arc::clone(service),
+            caches: Arc::clone(&self.caches),
             stores: Arc::clone(&self.stores),
         }
     }
@@ -175,26 +190,30 @@ impl Reading {
     /// Forgets the keys of one class of a dataset, and every footer of the dataset: after a revocation or a rotation.
     pub fn forget(&self, dataset: &str, class: ColumnClass) -> Result<(), KeyError> {
         let name = class_key(dataset, class)?;
-        self.unwraps
+        let caches = &self.caches;
+        caches
+            .unwraps
             .lock()
             .values()
             .for_each(|unwraps| unwraps.cache.forget(&name));
-        self.footers.forget(dataset);
+        caches.footers.forget(dataset);
         Ok(())
     }
 
     /// Forgets every key and footer.
     pub fn forget_all(&self) {
-        self.unwraps
+        let caches = &self.caches;
+        caches
+            .unwraps
             .lock()
             .values()
             .for_each(|unwraps| unwraps.cache.forget_all());
-        self.footers.clear();
+        caches.footers.clear();
     }
 
     /// Hits, misses and size of the footer cache.
     pub fn footer_counters(&self) -> FooterCounters {
-        self.footers.counters()
+        self.caches.footers.counters()
     }
 
     /// Hits, misses and unwraps of the key caches, summed over grants.
@@ -207,7 +226,7 @@ impl Reading {
             all.denials += one.denials;
             all
         };
-        self.unwraps.lock().values().fold(CacheCounters::default(), sum)
+        self.caches.unwraps.lock().values().fold(CacheCounters::default(), sum)
     }
 }
 
@@ -215,19 +234,17 @@ impl Reading {
 #[derive(Clone)]
 pub struct ScanKeys {
     grants: Arc<Grants>,
-    /// What its columns may be of; other granted classes serve to open footers only.
-    reads: Arc<Grants>,
-    unwraps: Arc<UnwrapCache>,
-    footers: Arc<FooterCache>,
+    service: Arc<dyn KeyService>,
+    caches: Arc<Caches>,
     stores: Arc<Stores>,
 }
 
 impl ScanKeys {
-    /// The same keys for scans of columns of these classes only, though more are granted.
-    #[must_use]
-    pub fn reading_only(mut self, reads: Grants) -> Self {
-        self.reads = Arc::new(reads);
-        self
+    /// What is granted of one table, and its unwrapped keys.
+    fn of_table(&self, dataset: &str, table: &str) -> (Arc<Grants>, Arc<UnwrapCache>) {
+        let grants = Arc::new(self.grants.of_table(dataset, table));
+        let unwraps = self.caches.unwraps(&grants, &self.service);
+        (grants, unwraps)
     }
 }
 
@@ -331,7 +348,7 @@ fn open_parquet(config: &FileScanConfig, source: &ParquetSource, keys: &ScanKeys
     let store = keys.stores.by_name(&config.object_store_url)?;
     let wants_index = source.table_parquet_options().global.enable_page_index && has_filter(source);
     let factory = DecryptingReaderFactory::new(keys, store, columns.into_iter().collect(), wants_index);
-    // The reader brings the page index with the footer, or hides that there is one where not all of it can be decrypted.
+    // The reader brings the page index with the footer, or hides that there is one.
     let source = source
         .clone()
         .with_enable_page_index(wants_index)
@@ -417,7 +434,7 @@ fn check_classes(
             column: column.clone(),
             path: place.to_string(),
         })?;
-        if !keys.reads.allow(&place.dataset, class) {
+        if !keys.grants.allow(&place.dataset, &place.table, class) {
             let (dataset, table, column) = (place.dataset.clone(), place.table.clone(), column.clone());
             return Err(ScanError::ClassDenied {
                 class,

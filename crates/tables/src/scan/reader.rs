@@ -1,5 +1,5 @@
 //! Opens one encrypted file for one scan: decodes its footer (or finds it decoded), makes sure that every column the scan
-//! reads is encrypted under a key that is granted now, and brings the page index where all of it can be opened. A footer
+//! reads is encrypted under a key that is granted now, and brings the page index of those that are open. A footer
 //! that is not in the cache is read together with the key material beside the file; both are asked for at once. A file in
 //! clear, moved or altered is refused here.
 
@@ -15,15 +15,15 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::ObjectStore;
-use parcours_keys::{ExternalMaterial, FileKeys, KeyError, UnwrapCache};
+use parcours_keys::{ExternalMaterial, FileKeys, KeyError};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
-use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
-use parquet::basic::Type as PhysicalType;
+use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
-use super::footers::{Footer, FooterCache, FooterKey};
-use super::{Grants, ScanKeys, file_context};
+use super::footers::{Footer, FooterKey};
+use super::page_index::{self, has_float_bounds, without_index};
+use super::{Caches, ScanKeys, file_context};
 use crate::file_end::FileEnd;
 use crate::sidecar::{self, SidecarError};
 
@@ -35,9 +35,7 @@ pub(super) struct DecryptingReaderFactory {
     inner: DefaultParquetFileReaderFactory,
     store: Arc<dyn ObjectStore>,
     store_name: String,
-    grants: Arc<Grants>,
-    unwraps: Arc<UnwrapCache>,
-    footers: Arc<FooterCache>,
+    keys: ScanKeys,
     columns: Arc<Vec<String>>,
     wants_index: bool,
 }
@@ -56,9 +54,7 @@ impl DecryptingReaderFactory {
             store_name: store.to_string(),
             inner: DefaultParquetFileReaderFactory::new(Arc::clone(&store)),
             store,
-            grants: Arc::clone(&keys.grants),
-            unwraps: Arc::clone(&keys.unwraps),
-            footers: Arc::clone(&keys.footers),
+            keys: keys.clone(),
             columns: Arc::new(columns),
             wants_index,
         }
@@ -86,13 +82,15 @@ impl DecryptingReaderFactory {
         size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> DataFusionResult<DecryptingReader> {
+        let context = file_context(&file.object_meta.location)?;
+        let (grants, unwraps) = self.keys.of_table(&context.dataset, &context.table);
+        let classes = grants.classes(&context.dataset, &context.table);
         let key = FooterKey {
-            grants: Arc::clone(&self.grants),
+            grants,
             store: self.store_name.clone(),
             path: file.object_meta.location.clone(),
             size: file.object_meta.size,
         };
-        let context = file_context(&key.path)?;
         let footer_hint = size_hint.unwrap_or(FOOTER_HINT);
         let inner = self.inner.create_reader(partition, file, Some(footer_hint), metrics)?;
         Ok(DecryptingReader {
@@ -100,8 +98,8 @@ impl DecryptingReaderFactory {
             store: Arc::clone(&self.store),
             footer_hint,
             key,
-            keys: FileKeys::new(Arc::clone(&self.unwraps), context),
-            footers: Arc::clone(&self.footers),
+            keys: FileKeys::of_classes(unwraps, context, classes),
+            caches: Arc::clone(&self.keys.caches),
             columns: Arc::clone(&self.columns),
             wants_index: self.wants_index,
         })
@@ -116,7 +114,7 @@ pub(super) struct DecryptingReader {
     footer_hint: usize,
     key: FooterKey,
     keys: Arc<FileKeys>,
-    footers: Arc<FooterCache>,
+    caches: Arc<Caches>,
     columns: Arc<Vec<String>>,
     wants_index: bool,
 }
@@ -124,11 +122,11 @@ pub(super) struct DecryptingReader {
 impl DecryptingReader {
     /// The footer, decoded before or now, with every needed column granted now.
     async fn footer(&mut self) -> ParquetResult<Arc<ParquetMetaData>> {
-        if let Some(known) = self.footers.get(&self.key) {
+        if let Some(known) = self.caches.footers.get(&self.key) {
             match self.require_known(&known).await {
                 Ok(()) => return self.with_index(known).await,
                 // Decoded while a key was out of reach: read it again, now that the key may be there.
-                Err(KeyError::StaleFooter { .. }) => self.footers.remove(&self.key),
+                Err(KeyError::StaleFooter { .. }) => self.caches.footers.remove(&self.key),
                 Err(error) => return Err(refused(error)),
             }
         }
@@ -142,7 +140,7 @@ impl DecryptingReader {
             let stale = matches!(error, KeyError::StaleFooter { .. });
             return Err(refused(self.keys.denial().filter(|_| stale).unwrap_or(error)));
         }
-        self.footers.put(self.key.clone(), decoded.clone());
+        self.caches.footers.put(self.key.clone(), decoded.clone());
         self.with_index(decoded).await
     }
 
@@ -199,9 +197,9 @@ impl DecryptingReader {
         }
         // Parquet's own words for a refused footer key say less than the key service's.
         let metadata = decoded.map_err(|error| self.keys.denial().map_or(error, refused))?;
-        let metadata = match FileKeys::locked_columns(&metadata).is_empty() && !has_float_bounds(&metadata) {
-            true => metadata,
-            false => without_index(metadata)?,
+        let metadata = match has_float_bounds(&metadata) {
+            true => without_index(metadata)?,
+            false => metadata,
         };
         Ok(Footer {
             metadata: Arc::new(metadata),
@@ -210,22 +208,20 @@ impl DecryptingReader {
     }
 
     async fn fetch_material(&mut self) -> Result<Option<ExternalMaterial>, SidecarError> {
-        self.footers.count_material();
+        self.caches.footers.count_material();
         sidecar::fetch(self.store.as_ref(), &self.key.path, self.keys.context()).await
     }
 
-    /// Adds the page index if the scan filters and the footer says that there is one.
+    /// Adds the page index of the columns that are open, if the scan filters and the footer says that there is one. Columns
+    /// that stay closed look as if they had none, in either case.
     async fn with_index(&mut self, footer: Footer) -> ParquetResult<Arc<ParquetMetaData>> {
         let present = footer.metadata.column_index().is_some() && footer.metadata.offset_index().is_some();
         if !self.wants_index || present || !has_index(&footer.metadata) {
             return Ok(footer.metadata);
         }
         let metadata = footer.metadata.as_ref().clone();
-        let mut reader =
-            ParquetMetaDataReader::new_with_metadata(metadata).with_page_index_policy(PageIndexPolicy::Optional);
-        reader.load_page_index(IndexFetch(self.inner.as_mut())).await?;
-        let metadata = Arc::new(reader.finish()?);
-        self.footers.put(
+        let metadata = Arc::new(page_index::load(metadata, self.inner.as_mut()).await?);
+        self.caches.footers.put(
             self.key.clone(),
             Footer {
                 metadata: Arc::clone(&metadata),
@@ -257,55 +253,6 @@ async fn require(columns: &[String], footer: &Footer) -> Result<(), KeyError> {
 fn has_index(metadata: &ParquetMetaData) -> bool {
     let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
     columns.any(|column| column.column_index_offset().is_some())
-}
-
-/// Whether there are bounds of floating-point numbers. They leave NaN out, which is greater than all others in a condition;
-/// files have none since that is known, and those of older files are not to be used.
-fn has_float_bounds(metadata: &ParquetMetaData) -> bool {
-    let mut columns = metadata.row_groups().iter().flat_map(|group| group.columns());
-    columns.any(|column| is_float(column) && column.statistics().is_some())
-}
-
-fn is_float(column: &ColumnChunkMetaData) -> bool {
-    matches!(column.column_type(), PhysicalType::FLOAT | PhysicalType::DOUBLE)
-}
-
-/// The footer as if the file had no page index, and no bounds of floating-point numbers. Readers load the index of all
-/// columns at once, so that one denied column would break queries that do not read it.
-fn without_index(metadata: ParquetMetaData) -> ParquetResult<ParquetMetaData> {
-    let mut builder = metadata.into_builder();
-    let close = |column: ColumnChunkMetaData| {
-        let exact = !is_float(&column);
-        let column = match exact {
-            true => column.into_builder(),
-            false => column.into_builder().clear_statistics(),
-        };
-        let column = column.set_column_index_offset(None).set_column_index_length(None);
-        column
-            .set_offset_index_offset(None)
-            .set_offset_index_length(None)
-            .build()
-    };
-    let mut groups = Vec::new();
-    for group in builder.take_row_groups() {
-        let columns = group
-            .columns()
-            .iter()
-            .cloned()
-            .map(close)
-            .collect::<ParquetResult<Vec<_>>>()?;
-        groups.push(group.into_builder().set_column_metadata(columns).build()?);
-    }
-    Ok(builder.set_row_groups(groups).build())
-}
-
-/// Lets Parquet's metadata reader fetch through a boxed file reader.
-struct IndexFetch<'a>(&'a mut (dyn AsyncFileReader + Send));
-
-impl MetadataFetch for IndexFetch<'_> {
-    fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.0.get_bytes(range)
-    }
 }
 
 fn unreadable(keys: &FileKeys) -> KeyError {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::sandbox::{MARKS, Sandbox, all_granted, dispensings, lines, patients, plan, query, shown_sorted};
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::prelude::{CsvReadOptions, SessionContext};
 use parcours_keys::{ColumnClass, KeyService, KeyUse, Keyring, MasterKeyName, Unlock, class_key, create_key_file};
 use parcours_tables::scan::{Grants, ScanKeys, open_for_reading};
@@ -100,8 +101,20 @@ async fn a_class_not_granted_is_denied_by_name_and_others_are_read() {
             "{sql}: {error}"
         );
     }
-    let open = "SELECT count(day) FROM dispensing WHERE place < 'PLAINMARK50' AND day > date '2016-01-01'";
-    assert_eq!(query(&session, &keys, open).await.unwrap().len(), 1);
+    // Columns that stay closed are in the way of no condition.
+    let all = reading.keys(all_granted());
+    for open in [
+        "SELECT count(day) FROM dispensing WHERE place < 'PLAINMARK50' AND day > date '2016-01-01'",
+        "SELECT patient, day, place FROM dispensing WHERE day > date '2016-01-01' ORDER BY patient, day, place",
+    ] {
+        let found = query(&session, &keys, open).await.unwrap();
+        assert_eq!(lines(&found), lines(&query(&session, &all, open).await.unwrap()), "{open}");
+        assert_eq!(
+            pages_looked_at(&session, &keys, open).await,
+            pages_looked_at(&session, &all, open).await,
+            "{open}"
+        );
+    }
     let error = refusal(&session, &reading.keys(Grants::none()), "SELECT place FROM dispensing").await;
     assert!(error.contains("plain") && error.contains("denied"), "{error}");
     let other = reading.keys(Grants::none().with("other", ColumnClass::ALL));
@@ -110,6 +123,32 @@ async fn a_class_not_granted_is_denied_by_name_and_others_are_read() {
             .await
             .contains("denied")
     );
+}
+
+/// What the scans of a query found out by the index of pages, as they say it themselves.
+async fn pages_looked_at(session: &SessionContext, keys: &ScanKeys, sql: &str) -> Vec<String> {
+    let opened = open_for_reading(plan(session, sql).await, keys).unwrap();
+    datafusion::physical_plan::collect(Arc::clone(&opened), session.task_ctx())
+        .await
+        .unwrap();
+    let shown = DisplayableExecutionPlan::with_metrics(opened.as_ref()).indent(false).to_string();
+    let of_pages = shown.split(", ").filter(|part| part.starts_with("page_index_rows_pruned"));
+    of_pages.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_not_granted_is_denied_beside_one_that_is() {
+    let sandbox = loaded().await;
+    let session = sandbox.session().await;
+    let reading = sandbox.reading();
+    let keys = reading.keys(Grants::none().with_table("claims", "dispensing", ColumnClass::ALL));
+    assert_eq!(query(&session, &keys, "SELECT max(day) FROM dispensing").await.unwrap().len(), 1);
+    let error = refusal(&session, &keys, "SELECT sex FROM patient").await;
+    assert!(error.contains("denied") && error.contains("patient"), "{error}");
+    // Rows are counted of a table of which no column is granted.
+    let counted = reading.keys(Grants::none().with_table("claims", "patient", []));
+    assert_eq!(query(&session, &counted, "SELECT count(*) FROM patient").await.unwrap().len(), 1);
+    assert!(refusal(&session, &counted, "SELECT sex FROM patient").await.contains("denied"));
 }
 
 /// Here the grant allows all, and the executor's own key service lacks one class.
