@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
+use crate::keys::TaskKeys;
 use crate::shuffle::store::PartitionStore;
 use crate::slots::Slots;
 use crate::tasks::RunningTasks;
@@ -41,6 +42,7 @@ pub(crate) struct Controlled {
     pub(crate) executor: Arc<Executor>,
     pub(crate) tasks: Arc<RunningTasks>,
     pub(crate) store: Arc<PartitionStore>,
+    pub(crate) keys: Arc<TaskKeys>,
     pub(crate) wake: Arc<Notify>,
 }
 
@@ -59,6 +61,7 @@ impl Controlled {
         match order {
             Order::Wake => self.wake.notify_one(),
             Order::Forget { job } => self.store.end(&job),
+            Order::Renew { job, stage, grant } => self.keys.renew(&job, stage, &grant.0),
             Order::Cancel { job } => {
                 // Ended first, so that a task which is just being decoded finds the door closed.
                 self.store.end(&job);

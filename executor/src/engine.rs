@@ -72,7 +72,9 @@ impl Engine {
         if self.store.has_ended(&job) {
             return Err(DataFusionError::Execution(format!("job {job} {ENDED}")));
         }
-        let granted = self.keys.of_task(&TaskOptions::of(config)?.grant, &job, stage, &self.id)?;
+        let granted = self
+            .keys
+            .of_task(&TaskOptions::of(config)?.grant, &job, stage, &self.id)?;
         nodes::check(plan)?;
         let nodes = nodes::count(plan);
         #[cfg(feature = "measure-plain")]
@@ -111,16 +113,14 @@ impl Engine {
         }))
     }
 
-    fn with_own_readers(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        grant: &Arc<HeldGrant>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_own_readers(&self, plan: Arc<dyn ExecutionPlan>, grant: &Arc<HeldGrant>) -> Result<Arc<dyn ExecutionPlan>> {
         let replaced = plan.transform(|node| {
-            Ok(match PartitionReader::in_place_of(node.as_ref(), &self.exchange, grant) {
-                Some(reader) => Transformed::yes(Arc::new(reader)),
-                None => Transformed::no(node),
-            })
+            Ok(
+                match PartitionReader::in_place_of(node.as_ref(), &self.exchange, grant) {
+                    Some(reader) => Transformed::yes(Arc::new(reader)),
+                    None => Transformed::no(node),
+                },
+            )
         })?;
         Ok(replaced.data)
     }

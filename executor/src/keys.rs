@@ -1,7 +1,9 @@
 //! The keys of tasks. Each task's grant is verified here and turned into the keys that its scans may ask the key daemon for;
-//! what the daemon takes back is forgotten, and tasks that read it end. An executor holds no master key.
+//! what the daemon takes back is forgotten, and tasks that read it end. An executor holds no master key. A grant is short and
+//! is renewed by the scheduler while its tasks run: whoever asks for something looks up the grant of that moment.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use datafusion::common::DataFusionError;
@@ -13,6 +15,7 @@ use parcours_keyd::client::KeyDaemonClient;
 use parcours_keyd::protocol::Usable;
 use parcours_keys::{ColumnClass, KeyError, class_key};
 use parcours_tables::scan::{Grants, Reading, ScanKeys};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// Pause before the key daemon is followed again.
@@ -25,6 +28,8 @@ pub(crate) struct TaskKeys {
     reading: Reading,
     /// What the daemon said last; none until it has said anything.
     usable: watch::Sender<Option<Usable>>,
+    /// The grants of tasks that run, by job and stage.
+    held: Mutex<HashMap<(String, usize), Weak<HeldGrant>>>,
 }
 
 /// What one task may do.
@@ -46,6 +51,7 @@ impl TaskKeys {
             daemon,
             reading,
             usable: watch::Sender::new(None),
+            held: Mutex::default(),
         }
     }
 
@@ -70,7 +76,7 @@ impl TaskKeys {
         let grant = TaskGrant::verify(&self.signatures, token)
             .and_then(|grant| grant.check_task(job, stage, executor).map(|()| grant))
             .map_err(|refusal| refused(&refusal, job))?;
-        let held = HeldGrant::new(token);
+        let held = self.hold(job, stage, token);
         let service = self.daemon.under(&held);
         let scans = self.reading.keys_through(grants(&grant), &service);
         let usable = StillUsable {
@@ -83,6 +89,28 @@ impl TaskKeys {
             scans,
             usable,
         })
+    }
+
+    /// Holds the grant of a task that begins, in the place of an older one of its stage.
+    fn hold(&self, job: &str, stage: usize, token: &str) -> Arc<HeldGrant> {
+        let mut all = self.held.lock();
+        all.retain(|_, held| held.strong_count() > 0);
+        let key = (job.to_owned(), stage);
+        if let Some(held) = all.get(&key).and_then(Weak::upgrade) {
+            held.renew(token);
+            return held;
+        }
+        let held = HeldGrant::new(token);
+        all.insert(key, Arc::downgrade(&held));
+        held
+    }
+
+    /// Holds a grant that was signed anew; nothing happens if no task of its stage runs here any more.
+    pub(crate) fn renew(&self, job: &str, stage: usize, token: &str) {
+        let held = self.held.lock().get(&(job.to_owned(), stage)).and_then(Weak::upgrade);
+        if let Some(held) = held {
+            held.renew(token);
+        }
     }
 
     /// Follows the key daemon for good, and forgets what may no longer be used. While the daemon is away nothing is kept.
@@ -197,7 +225,12 @@ mod tests {
             // Nobody listens there: a key that is asked for is not given.
             let daemon = KeyDaemonClient::new(&tls, "127.0.0.1:1").unwrap();
             let stores = Arc::new(Stores::default());
-            let reading = Reading::new(daemon.under(&HeldGrant::new("")), stores, CacheOptions::default(), 1 << 20);
+            let reading = Reading::new(
+                daemon.under(&HeldGrant::new("")),
+                stores,
+                CacheOptions::default(),
+                1 << 20,
+            );
             Self {
                 signer: Signer::open(pki.tls_files("signing"), DOMAIN).unwrap(),
                 keys: TaskKeys::new(tls.signatures(), daemon, reading),
@@ -209,7 +242,11 @@ mod tests {
         fn token(&self, job: &str, executor: &str) -> String {
             let terms = DatasetTerms {
                 version: 1,
-                tables: [("stay".to_owned(), [Health].into()), ("visit".to_owned(), BTreeSet::new())].into(),
+                tables: [
+                    ("stay".to_owned(), [Health].into()),
+                    ("visit".to_owned(), BTreeSet::new()),
+                ]
+                .into(),
             };
             let terms = Terms {
                 query: "q1".into(),
@@ -261,11 +298,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_grant_is_renewed_for_the_tasks_of_its_stage_that_run() {
+        let site = Site::new();
+        let begin = || {
+            let token = site.token("J1", EXECUTOR);
+            let granted = site.keys.of_task(&token, "J1", 1, EXECUTOR);
+            granted.unwrap()
+        };
+        let task = begin();
+        let first = task.held.token();
+        site.keys.renew("J2", 1, "of another job");
+        site.keys.renew("J1", 2, "of another stage");
+        assert_eq!(task.held.token(), first);
+        site.keys.renew("J1", 1, "renewed");
+        assert_eq!(&*task.held.token(), "renewed");
+        let second = begin();
+        assert_ne!(
+            &*task.held.token(),
+            "renewed",
+            "a task that begins brings the newest one"
+        );
+        assert!(Arc::ptr_eq(&task.held, &second.held));
+        drop((task, second));
+        site.keys.renew("J1", 1, "nobody is left");
+        assert_ne!(&*begin().held.token(), "nobody is left");
+        assert_eq!(site.keys.held.lock().len(), 1);
+    }
+
+    #[tokio::test]
     async fn scans_are_granted_what_the_grant_says_to_its_holder() {
         let site = Site::new();
         let grant = TaskGrant::verify(&site.keys.signatures, &site.token("J1", EXECUTOR)).unwrap();
         let holder = Grants::none().held_by("spiffe://hospital.example/user/alice");
-        let named = holder.with_table("claims", "stay", [Health]).with_table("claims", "visit", []);
+        let named = holder
+            .with_table("claims", "stay", [Health])
+            .with_table("claims", "visit", []);
         assert_eq!(grants(&grant), named);
     }
 
@@ -279,7 +346,10 @@ mod tests {
     #[tokio::test]
     async fn a_task_ends_when_what_it_reads_may_no_longer_be_used() {
         let site = Site::new();
-        let granted = site.keys.of_task(&site.token("J1", EXECUTOR), "J1", 1, EXECUTOR).unwrap();
+        let granted = site
+            .keys
+            .of_task(&site.token("J1", EXECUTOR), "J1", 1, EXECUTOR)
+            .unwrap();
         let told = |classes: &[ColumnClass]| {
             site.keys.told(Usable {
                 datasets: [("claims".to_owned(), classes.iter().copied().collect())].into(),

@@ -88,6 +88,7 @@ impl Node {
             executor: executor.clone(),
             tasks: self.tasks.clone(),
             store: self.store.clone(),
+            keys: self.keys.clone(),
             wake: wake.clone(),
         };
         // In a task of its own, which whatever is decoded here does not hold up; it ends with the membership.

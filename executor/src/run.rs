@@ -131,7 +131,12 @@ fn keys(config: &Keys, tls: &ClientTls, stores: Arc<Stores>) -> anyhow::Result<T
         ttl: std::time::Duration::from_secs(config.cache_seconds),
         ..Default::default()
     };
-    let reading = Reading::new(daemon.under(&HeldGrant::new("")), stores, cache, config.footer_cache.as_usize());
+    let reading = Reading::new(
+        daemon.under(&HeldGrant::new("")),
+        stores,
+        cache,
+        config.footer_cache.as_usize(),
+    );
     Ok(TaskKeys::new(tls.signatures(), daemon, reading))
 }
 

@@ -22,6 +22,7 @@ use crate::engine;
 use crate::flight_sql::{self, FrontOptions};
 use crate::internal::control::{self, ControlService, Losses, Members};
 use crate::internal::guard::GuardedScheduler;
+use crate::internal::renewals::Renewals;
 use crate::metrics::{self, Counters};
 use crate::query::Queries;
 use crate::query::jobs::Jobs;
@@ -52,7 +53,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         Expects::AnyExecutor,
     )?;
 
-    let signer = Signer::open(config.tls.files(&config.grants), &config.tls.trust_domain)?;
+    let signer = Arc::new(Signer::open(
+        config.tls.files(&config.grants),
+        &config.tls.trust_domain,
+    )?);
 
     let datasets = open_datasets(&config).await?;
     let access = Arc::new(Access::open(&config.access)?);
@@ -71,6 +75,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let controlled = ControlService::new(members.clone(), losses.clone());
     let silence = Duration::from_secs(config.limits.silence_seconds.max(LEAST_SILENCE));
     let most_slots = config.limits.slots_per_executor;
+    let renewals = Renewals::new(engine.clone(), members.clone(), signer.clone());
     let guarded = GuardedScheduler::new(
         engine,
         members.clone(),
@@ -94,6 +99,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         ended = health.serve(readiness.clone(), registry) => ended.context("the health port ended")?,
         () = datasets.keep_fresh(Duration::from_secs(config.data.refresh_seconds.max(1))) => {}
         () = jobs.keep_within(&access) => {}
+        () = renewals.keep() => {}
         () = jobs.end_replanning() => {}
         () = control::end_silent(&members, losses.as_ref(), silence) => {}
         () = jobs.end_without_executors(WITHOUT_EXECUTOR) => {}

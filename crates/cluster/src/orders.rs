@@ -3,6 +3,7 @@
 //! ends, either side takes the other for gone. A process that is stopped closes no stream: by another action, [`BEAT`], an
 //! executor says that it runs.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,26 @@ pub enum Order {
         /// The job concerned.
         job: String,
     },
+    /// The grant of tasks that run was signed anew.
+    Renew {
+        /// The job concerned.
+        job: String,
+        /// The stage of the tasks.
+        stage: usize,
+        /// The grant.
+        grant: Token,
+    },
+}
+
+/// The token of a grant ([`TaskGrant`](crate::task_grant::TaskGrant)).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").finish_non_exhaustive()
+    }
 }
 
 impl Order {
@@ -96,7 +117,13 @@ mod tests {
             Order::Wake,
             Order::Cancel { job: "J1".into() },
             Order::Forget { job: "J2".into() },
+            Order::Renew {
+                job: "J3".into(),
+                stage: 2,
+                grant: Token("secret.token".into()),
+            },
         ] {
+            assert!(!format!("{order:?}").contains("secret"));
             assert_eq!(Order::decode(&order.encode()).unwrap(), order);
         }
         assert!(Order::decode(b"{\"explode\":{}}").is_err());

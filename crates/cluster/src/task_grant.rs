@@ -18,6 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::partition::PartitionKey;
 
+/// How long a grant holds, in seconds. While its tasks run it is signed anew, so that it is over soon after its job is.
+const LIFE: u64 = 120;
+
+/// How old a grant is when it is signed anew. Several in a row may be late before one is over.
+pub const RENEWED_AFTER: Duration = Duration::from_secs(LIFE / 4);
+
 /// How far the clocks of two machines may be apart, in seconds.
 const SKEW: u64 = 30;
 
@@ -104,6 +110,11 @@ impl HeldGrant {
     pub fn token(&self) -> Arc<str> {
         self.0.read().clone()
     }
+
+    /// Holds this token from now on.
+    pub fn renew(&self, token: &str) {
+        *self.0.write() = token.into();
+    }
 }
 
 impl fmt::Debug for HeldGrant {
@@ -186,7 +197,7 @@ impl Opened {
 }
 
 impl TaskGrant {
-    /// Signs the terms for what an executor is to do.
+    /// Signs the terms for what an executor is to do, for a short while.
     ///
     /// # Errors
     /// [`SigningError::Key`] when the signing certificate cannot be used.
@@ -200,7 +211,7 @@ impl TaskGrant {
             stage: assignment.stage,
             inputs: assignment.inputs,
             iat: now(),
-            exp: terms.exp,
+            exp: terms.exp.min(now() + LIFE),
             datasets: terms.datasets,
         };
         signer.sign(&serde_json::to_vec(&grant).map_err(|_| SigningError::Malformed)?)
@@ -242,7 +253,11 @@ impl TaskGrant {
     /// # Errors
     /// [`GrantError::OtherExecutor`], [`GrantError::OtherJob`] or [`GrantError::OtherStage`].
     pub fn check_fetch(&self, executor: &str, partition: &PartitionKey) -> Result<(), GrantError> {
-        match (self.is_of_executor(executor), self.job == partition.job, self.inputs.contains(&partition.stage)) {
+        match (
+            self.is_of_executor(executor),
+            self.job == partition.job,
+            self.inputs.contains(&partition.stage),
+        ) {
             (true, true, true) => Ok(()),
             (false, _, _) => Err(GrantError::OtherExecutor),
             (_, false, _) => Err(GrantError::OtherJob),
@@ -345,14 +360,20 @@ mod tests {
         assert_eq!(opened, &terms().datasets);
         assert!(opened.allows("claims", "stay", ColumnClass::Health) && opened.allows_footers("claims", "stay"));
         assert!(!opened.allows("claims", "stay", ColumnClass::Identity) && !opened.allows_footers("omop", "stay"));
-        assert!(!opened.allows("claims", "label", ColumnClass::Health), "read of another table");
+        assert!(
+            !opened.allows("claims", "label", ColumnClass::Health),
+            "read of another table"
+        );
         assert!(!opened.allows("claims", "visit", ColumnClass::Plain) && opened.allows_footers("claims", "visit"));
         assert!(!opened.allows_footers("claims", "act"));
         let reads = [("claims", ColumnClass::Plain), ("claims", ColumnClass::Health)];
         assert_eq!(opened.reads(), reads.into());
         assert_eq!(grant.check_task("J1", 3, "executor-1:ab"), Ok(()));
         assert_eq!(grant.check_task("J2", 3, "executor-1:ab"), Err(GrantError::OtherJob));
-        assert_eq!(grant.check_task("J1", 3, "executor-1:cd"), Err(GrantError::OtherExecutor));
+        assert_eq!(
+            grant.check_task("J1", 3, "executor-1:cd"),
+            Err(GrantError::OtherExecutor)
+        );
         assert_eq!(grant.check_task("J1", 2, "executor-1:ab"), Err(GrantError::OtherStage));
         assert!(grant.is_of_executor("executor-1") && !grant.is_of_executor("executor-10"));
     }
@@ -379,8 +400,36 @@ mod tests {
         assert_eq!(fetches("executor-1", "J2", 1), Err(GrantError::OtherJob));
         // Its own stage is not among those that it reads.
         for stage in [0, 3, 4] {
-            assert_eq!(fetches("executor-1", "J1", stage), Err(GrantError::OtherStage), "{stage}");
+            assert_eq!(
+                fetches("executor-1", "J1", stage),
+                Err(GrantError::OtherStage),
+                "{stage}"
+            );
         }
+    }
+
+    #[test]
+    fn a_grant_is_over_soon_and_with_its_query() {
+        let (_folder, signer, signatures) = cluster();
+        let life = |seconds| {
+            let mut terms = terms();
+            terms.exp = now() + seconds;
+            let token = TaskGrant::sign(&signer, terms, assignment("J1", "executor-1:ab")).unwrap();
+            let grant = TaskGrant::verify(&signatures, &token).unwrap();
+            grant.exp - grant.iat
+        };
+        assert_eq!(life(3600), LIFE);
+        assert!(life(20) <= 20);
+        assert!(RENEWED_AFTER.as_secs() * 3 < LIFE);
+    }
+
+    #[test]
+    fn a_grant_that_is_renewed_is_found_by_whoever_holds_it() {
+        let held = HeldGrant::new("first");
+        let other = held.clone();
+        held.renew("second");
+        assert_eq!(&*other.token(), "second");
+        assert!(!format!("{held:?}").contains("second"));
     }
 
     #[test]

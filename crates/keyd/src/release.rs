@@ -71,10 +71,12 @@ impl Releases {
     async fn release(&self, peer: &Principal, grant: &TaskGrant, asked: &Asked) -> Answer {
         let answer = match asked.read() {
             None => Answer::Denied("the request is malformed".to_owned()),
-            Some((wrapped, aad)) => match may_use(&grant.datasets, &self.access.grant(peer), &wrapped.master.name, &aad) {
-                Err(reason) => Answer::Denied(reason.to_owned()),
-                Ok(()) => Answer::of(self.keys.unwrap(&wrapped, &aad).await.inspect_err(log_fault)),
-            },
+            Some((wrapped, aad)) => {
+                match may_use(&grant.datasets, &self.access.grant(peer), &wrapped.master.name, &aad) {
+                    Err(reason) => Answer::Denied(reason.to_owned()),
+                    Ok(()) => Answer::of(self.keys.unwrap(&wrapped, &aad).await.inspect_err(log_fault)),
+                }
+            }
         };
         tracing::info!(
             query = grant.query,
@@ -97,7 +99,10 @@ fn may_use(granted: &Opened, entry: &Grant, name: &MasterKeyName, aad: &[u8]) ->
     }
     let (in_grant, in_entry) = match key_use {
         KeyUse::Class(class) => (granted.allows(dataset, table, class), entry.allows(dataset, class)),
-        KeyUse::Footer => (granted.allows_footers(dataset, table), !entry.classes(dataset).is_empty()),
+        KeyUse::Footer => (
+            granted.allows_footers(dataset, table),
+            !entry.classes(dataset).is_empty(),
+        ),
     };
     match (in_grant, in_entry) {
         (true, true) => Ok(()),

@@ -190,12 +190,7 @@ async fn ask(client: &KeyDaemonClient, grant: &str, wrapped: &WrappedKey) -> Res
     ask_at(client, grant, wrapped, &aad_of(&wrapped.master.name, "stay")).await
 }
 
-async fn ask_at(
-    client: &KeyDaemonClient,
-    grant: &str,
-    wrapped: &WrappedKey,
-    aad: &[u8],
-) -> Result<DataKey, KeyError> {
+async fn ask_at(client: &KeyDaemonClient, grant: &str, wrapped: &WrappedKey, aad: &[u8]) -> Result<DataKey, KeyError> {
     client.under(&HeldGrant::new(grant)).unwrap(wrapped, aad).await
 }
 
@@ -261,16 +256,26 @@ async fn a_key_is_released_for_the_tables_that_the_grant_names() {
         let pretended = aad_of(&master, "stay");
         if !released {
             let answer = ask_at(&client, &grant, &wrapped, &pretended).await;
-            assert!(matches!(answer, Err(KeyError::Tampered { .. })), "{master} {table}: {answer:?}");
+            assert!(
+                matches!(answer, Err(KeyError::Tampered { .. })),
+                "{master} {table}: {answer:?}"
+            );
         }
     }
     // One class, said to be another; and no place at all.
     let health = name("claims/health");
     let (wrapped, _) = daemon.wrapped("claims/health").await;
     let as_footer = aad_of(&name("claims/footer"), "stay");
-    denied(ask_at(&client, &grant, &wrapped, &as_footer).await, "not one of the file");
+    denied(
+        ask_at(&client, &grant, &wrapped, &as_footer).await,
+        "not one of the file",
+    );
     denied(ask_at(&client, &grant, &wrapped, b"place").await, "names no file");
-    assert!(ask_at(&client, &grant, &wrapped, &aad_of(&health, "stay")).await.is_ok());
+    assert!(
+        ask_at(&client, &grant, &wrapped, &aad_of(&health, "stay"))
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

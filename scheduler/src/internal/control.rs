@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
 use super::guard::{executor_of, named_by};
-use super::handed::{InHand, Unfounded};
+use super::handed::{Granted, InHand, Unfounded};
 use crate::metrics::Refusals;
 
 /// Orders that may wait for a member; one that lets more pile up is taken for gone.
@@ -130,6 +130,27 @@ impl Members {
     pub(super) fn hand_out(&self, id: &str, tasks: &[pb::TaskDefinition], longest: Duration) {
         if let Some(member) = of_id(&mut self.members.lock(), id) {
             member.in_hand.give(tasks, longest);
+        }
+    }
+
+    /// Notes under which grants a member is handed tasks.
+    pub(super) fn grant(&self, id: &str, granted: Vec<Granted>) {
+        if let Some(member) = of_id(&mut self.members.lock(), id) {
+            member.in_hand.grant(granted);
+        }
+    }
+
+    /// The grants of tasks in members' hands that were signed so long ago, as [`InHand::take_aged`].
+    pub(super) fn take_aged(&self, age: Duration) -> Vec<Granted> {
+        let mut members = self.members.lock();
+        let aged = members.values_mut().flat_map(|member| member.in_hand.take_aged(age));
+        aged.collect()
+    }
+
+    /// Gives an order to one member. Nothing happens if it is none any more, or has orders enough to read.
+    pub(super) fn order_one(&self, id: &str, order: Order) {
+        if let Some(member) = of_id(&mut self.members.lock(), id) {
+            let _ = member.orders.try_send(order);
         }
     }
 

@@ -4,17 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ballista_core::serde::protobuf as pb;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use futures::stream::BoxStream;
 use parcours_cluster::options::{GRANT, TERMS};
-use parcours_cluster::task_grant::{Assignment, TaskGrant, Terms};
+use parcours_cluster::task_grant::{Assignment, Terms};
 use parcours_identity::{Role, Signer, peer};
 use tonic::{Code, Request, Response, Status};
 
 use super::control::{Losses, Members};
+use super::handed::Granted;
 use super::inputs::Inputs;
 use super::soundness::take_unsound;
 use crate::engine::Engine;
@@ -44,7 +45,7 @@ impl GuardedScheduler {
         engine: Engine,
         members: Arc<Members>,
         losses: Arc<dyn Losses>,
-        signer: Signer,
+        signer: Arc<Signer>,
         jobs: Arc<Jobs>,
         most_slots: usize,
     ) -> Self {
@@ -52,7 +53,7 @@ impl GuardedScheduler {
             engine,
             members,
             losses,
-            signer: Arc::new(signer),
+            signer,
             jobs,
             most_slots: most_slots.max(1),
         }
@@ -176,16 +177,20 @@ async fn report(engine: &Engine, executor_id: &str, task_status: Vec<pb::TaskSta
 }
 
 /// Puts a grant, signed for this executor, in the place of each task's terms. Tasks for which that fails are taken out, and
-/// their jobs named.
+/// their jobs named. What was signed is added to `granted`.
 fn put_grants(
     tasks: &mut Vec<pb::TaskDefinition>,
     inputs: &Inputs,
     signer: &Signer,
     executor: &str,
+    granted: &mut Vec<Granted>,
 ) -> BTreeSet<String> {
     let mut failed = BTreeSet::new();
     tasks.retain_mut(|task| match put_grant(task, inputs, signer, executor) {
-        Ok(()) => true,
+        Ok(signed) => {
+            granted.push(signed);
+            true
+        }
         Err(error) => {
             tracing::error!(job = task.job_id, %error, "a task is not handed out: no grant can be signed for it");
             failed.insert(task.job_id.clone());
@@ -195,7 +200,12 @@ fn put_grants(
     failed
 }
 
-fn put_grant(task: &mut pb::TaskDefinition, inputs: &Inputs, signer: &Signer, executor: &str) -> anyhow::Result<()> {
+fn put_grant(
+    task: &mut pb::TaskDefinition,
+    inputs: &Inputs,
+    signer: &Signer,
+    executor: &str,
+) -> anyhow::Result<Granted> {
     let terms = task.props.iter().find(|prop| prop.key == TERMS);
     let terms = Terms::decode(terms.and_then(|prop| prop.value.as_deref()).unwrap_or_default())?;
     let assignment = Assignment {
@@ -204,13 +214,18 @@ fn put_grant(task: &mut pb::TaskDefinition, inputs: &Inputs, signer: &Signer, ex
         stage: task.stage_id as usize,
         inputs: inputs.of_task(task),
     };
-    let grant = TaskGrant::sign(signer, terms, assignment)?;
+    let granted = Granted {
+        terms,
+        assignment,
+        signed: Instant::now(),
+    };
+    let grant = granted.sign(signer)?;
     task.props.retain(|prop| prop.key != TERMS && prop.key != GRANT);
     task.props.push(pb::KeyValuePair {
         key: GRANT.to_owned(),
         value: Some(grant),
     });
-    Ok(())
+    Ok(granted)
 }
 
 fn denied<T>() -> Result<T, Status> {
@@ -263,10 +278,12 @@ impl SchedulerGrpc for GuardedScheduler {
                     losses.plan_refused(job);
                 }
                 let inputs = Inputs::of(&engine, &answer.get_ref().tasks).await;
-                for job in put_grants(&mut answer.get_mut().tasks, &inputs, &signer, &id) {
+                let mut granted = Vec::new();
+                for job in put_grants(&mut answer.get_mut().tasks, &inputs, &signer, &id, &mut granted) {
                     losses.partition_lost(job);
                 }
                 members.hand_out(&id, &answer.get_ref().tasks, longest);
+                members.grant(&id, granted);
             }
             // The engine says that a stage can begin only if nobody took of it before it was asked. Whoever finished the stage
             // before has just taken; the others would sleep on.

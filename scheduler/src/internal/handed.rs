@@ -1,12 +1,17 @@
 //! The tasks that a member has in hand. The engine believes whatever it is told of a task: a report of one that there is not
 //! ends its event loop, and a success that is told twice has the task's rows twice in the answer. So nothing reaches it but
 //! the first report of a task, from the member that the task was handed to.
+//!
+//! With the tasks stand the terms that their grants were signed over: while a task is in hand its grant is signed anew
+//! ([`renewals`](super::renewals)).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use ballista_core::serde::protobuf::task_status::Status as TaskEnd;
 use ballista_core::serde::protobuf::{ShuffleWritePartition, TaskDefinition, TaskStatus};
+use parcours_cluster::task_grant::{Assignment, TaskGrant, Terms};
+use parcours_identity::{Signer, SigningError};
 
 /// Why a report is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,10 +38,27 @@ struct HandedOut {
     at: Instant,
 }
 
+/// What a grant was signed over, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Granted {
+    pub(super) terms: Terms,
+    pub(super) assignment: Assignment,
+    pub(super) signed: Instant,
+}
+
+impl Granted {
+    /// Signs it.
+    pub(super) fn sign(&self, signer: &Signer) -> Result<String, SigningError> {
+        TaskGrant::sign(signer, self.terms.clone(), self.assignment.clone())
+    }
+}
+
 /// What one member has in hand.
 #[derive(Debug, Default)]
 pub(super) struct InHand {
     tasks: HashMap<Task, HandedOut>,
+    /// By job and stage, the grants of tasks.
+    grants: HashMap<(String, u32), Granted>,
 }
 
 impl InHand {
@@ -52,6 +74,31 @@ impl InHand {
             self.tasks
                 .insert(named(&task.job_id, task.stage_id, task.task_id), handed);
         }
+    }
+
+    /// Notes under which grants tasks were handed out.
+    pub(super) fn grant(&mut self, granted: Vec<Granted>) {
+        for granted in granted {
+            let stage = u32::try_from(granted.assignment.stage).unwrap_or(u32::MAX);
+            self.grants.insert((granted.assignment.job.clone(), stage), granted);
+        }
+    }
+
+    /// The grants of tasks in hand that were signed so long ago. From now on they count as signed now; those of which no
+    /// task is in hand are forgotten.
+    pub(super) fn take_aged(&mut self, age: Duration) -> Vec<Granted> {
+        let stages: HashSet<(&str, u32)> = self.tasks.keys().map(|task| (task.job.as_str(), task.stage)).collect();
+        self.grants
+            .retain(|(job, stage), _| stages.contains(&(job.as_str(), *stage)));
+        let aged = self
+            .grants
+            .values_mut()
+            .filter(|granted| granted.signed.elapsed() >= age);
+        aged.map(|granted| {
+            granted.signed = Instant::now();
+            granted.clone()
+        })
+        .collect()
     }
 
     /// Takes a task out of the hand of this member, for its report. Whether the report can be believed.
@@ -216,6 +263,43 @@ mod tests {
         report.stage_attempt_num = task.task_attempt_num;
         assert_eq!(in_hand(std::slice::from_ref(&task)).take(MEMBER, &mut report), Ok(()));
         assert_eq!(report.stage_attempt_num, task.stage_attempt_num);
+    }
+
+    fn granted(job: &str, stage: usize) -> Granted {
+        Granted {
+            terms: Terms {
+                query: "q1".into(),
+                sub: "spiffe://hospital.example/user/alice".parse().unwrap(),
+                datasets: Default::default(),
+                exp: 0,
+            },
+            assignment: Assignment {
+                job: job.to_owned(),
+                executor: MEMBER.to_owned(),
+                stage,
+                inputs: BTreeSet::new(),
+            },
+            signed: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn grants_are_signed_anew_while_their_tasks_are_in_hand() {
+        let mut in_hand = in_hand(&[task("a", 1, 7), task("a", 1, 8), task("b", 1, 1)]);
+        in_hand.grant(vec![granted("a", 1), granted("b", 1), granted("c", 1)]);
+        assert!(in_hand.take_aged(LONG).is_empty(), "they are new");
+        let jobs = |aged: Vec<Granted>| -> BTreeSet<String> {
+            aged.into_iter().map(|granted| granted.assignment.job).collect()
+        };
+        let both = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(jobs(in_hand.take_aged(Duration::ZERO)), both.clone().into());
+        let mut end = |task: TaskDefinition| in_hand.take(MEMBER, &mut report(&task, failure())).unwrap();
+        end(task("a", 1, 7));
+        end(task("b", 1, 1));
+        assert_eq!(jobs(in_hand.take_aged(Duration::ZERO)), [both[0].clone()].into());
+        let last = in_hand.take(MEMBER, &mut report(&task("a", 1, 8), failure()));
+        assert_eq!(last, Ok(()));
+        assert!(in_hand.take_aged(Duration::ZERO).is_empty());
     }
 
     #[test]

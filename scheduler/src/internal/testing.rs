@@ -23,6 +23,7 @@ use tonic::{Request, Status};
 
 use super::control::{Losses, Members};
 use super::guard::GuardedScheduler;
+use super::renewals::Renewals;
 use crate::config::Limits;
 use crate::engine::{self, Engine};
 use crate::port::QueryId;
@@ -65,6 +66,7 @@ pub(crate) struct House {
     pub(crate) engine: Engine,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) guard: GuardedScheduler,
+    pub(super) renewals: Renewals,
     pub(crate) told: Arc<Told>,
     _pki: TestPki,
 }
@@ -77,7 +79,7 @@ impl House {
         let tls = ClientTls::open(pki.scheduler_client().unwrap(), DOMAIN, Expects::AnyExecutor).unwrap();
         let scheduler = Principal::scheduler(DOMAIN).unwrap();
         pki.pki().issue(pki::Request::signing(scheduler, "signing")).unwrap();
-        let signer = Signer::open(pki.pki().tls_files("signing"), DOMAIN).unwrap();
+        let signer = Arc::new(Signer::open(pki.pki().tls_files("signing"), DOMAIN).unwrap());
         let members = Arc::new(Members::default());
         let engine = engine::start(&members, tls).await.unwrap();
         let limits = Limits {
@@ -90,11 +92,12 @@ impl House {
             engine.clone(),
             members.clone(),
             told.clone(),
-            signer,
+            signer.clone(),
             jobs.clone(),
             MOST_SLOTS,
         );
         Self {
+            renewals: Renewals::new(engine.clone(), members.clone(), signer),
             members,
             engine,
             jobs,

@@ -5,6 +5,7 @@
 
 use ballista_core::serde::protobuf as pb;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
+use parcours_cluster::orders::Order;
 use tonic::{Code, Request};
 
 use super::testing::{House, MOST_SLOTS, ONE, TWO, asking, done, fetch_failed, registration, soon};
@@ -105,13 +106,49 @@ async fn what_a_member_had_in_hand_is_gone_with_it() {
     let task = house.task(ONE).await;
     drop(orders);
     // The stream is gone; the next order finds out.
-    house.members.order(&parcours_cluster::orders::Order::Wake);
+    house.members.order(&Order::Wake);
     let refusal = house.poll(ONE, 0, vec![done(&task, ONE)]).await.unwrap_err();
     assert_eq!(refusal.code(), Code::FailedPrecondition);
     let _orders = house.join(ONE);
     house.poll(ONE, 0, vec![done(&task, ONE)]).await.unwrap();
     assert_eq!(house.members.refusals().reports.get(), 1);
     assert!(query.runs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_is_signed_anew_while_its_task_is_in_hand_and_its_job_runs() {
+    let house = House::open().await;
+    let mut orders = house.join(ONE);
+    let query = house.start().await;
+    let task = house.task(ONE).await;
+    let mut renewed = || {
+        house.renewals.renew(std::time::Duration::ZERO);
+        let mut renewed = Vec::new();
+        while let Ok(order) = orders.try_recv() {
+            if let Order::Renew { job, stage, .. } = order {
+                renewed.push((job, stage));
+            }
+        }
+        renewed
+    };
+    let of_task = (task.job_id.clone(), task.stage_id as usize);
+    assert_eq!(renewed(), std::slice::from_ref(&of_task));
+    assert_eq!(renewed(), [of_task], "again");
+    house.poll(ONE, 0, vec![done(&task, ONE)]).await.unwrap();
+    assert!(renewed().is_empty(), "the task has ended");
+    soon(query.ended()).await;
+
+    // A member that reports on nothing keeps what it has until its job ends, and no longer.
+    let query = house.start().await;
+    let _task = house.task(ONE).await;
+    assert_eq!(renewed().len(), 1);
+    house.jobs.cancel(&query).await;
+    soon(async {
+        while !renewed().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,10 @@ impl Touched {
     /// The classes read of each dataset; none of one whose rows are counted and not looked at.
     pub fn classes(&self) -> BTreeMap<String, BTreeSet<ColumnClass>> {
         let of_tables = |tables: &BTreeMap<_, BTreeSet<_>>| tables.values().flatten().copied().collect();
-        let classes = self.tables.iter().map(|(dataset, tables)| (dataset.clone(), of_tables(tables)));
+        let classes = self
+            .tables
+            .iter()
+            .map(|(dataset, tables)| (dataset.clone(), of_tables(tables)));
         classes.collect()
     }
 

@@ -202,12 +202,20 @@ mod tests {
     fn queries_share_what_is_granted_of_a_table() {
         let holder = || Grants::none().held_by("alice");
         let (health, plain) = ([ColumnClass::Health], [ColumnClass::Plain]);
-        let one = holder().with_table("claims", "stay", health).with_table("claims", "label", plain);
-        let other = holder().with_table("claims", "stay", health).with_table("omop", "stay", plain);
+        let one = holder()
+            .with_table("claims", "stay", health)
+            .with_table("claims", "label", plain);
+        let other = holder()
+            .with_table("claims", "stay", health)
+            .with_table("omop", "stay", plain);
         let of_stay = |grants: &Grants| grants.of_table("claims", "stay");
         assert_eq!(of_stay(&one), of_stay(&other));
         assert_eq!(of_stay(&one), of_stay(&holder().with("claims", health)));
-        assert_ne!(of_stay(&one), of_stay(&Grants::none().with("claims", health)), "another holder");
+        assert_ne!(
+            of_stay(&one),
+            of_stay(&Grants::none().with("claims", health)),
+            "another holder"
+        );
         assert_eq!(one.of_table("omop", "stay"), holder());
         assert_eq!(one.of_table("claims", "visit"), holder());
         assert_eq!(one.classes("claims", "stay"), health.into());

@@ -27,7 +27,8 @@ pub(super) async fn load(
         return without_index(metadata);
     };
     let readable = with_no_pages(&metadata, &locked, end)?;
-    let mut loading = ParquetMetaDataReader::new_with_metadata(readable).with_page_index_policy(PageIndexPolicy::Optional);
+    let mut loading =
+        ParquetMetaDataReader::new_with_metadata(readable).with_page_index_policy(PageIndexPolicy::Optional);
     loading.load_page_index(IndexFetch { reader, end }).await?;
     let loaded = loading.finish()?;
     match (loaded.column_index(), loaded.offset_index()) {

@@ -108,7 +108,11 @@ async fn a_class_not_granted_is_denied_by_name_and_others_are_read() {
         "SELECT patient, day, place FROM dispensing WHERE day > date '2016-01-01' ORDER BY patient, day, place",
     ] {
         let found = query(&session, &keys, open).await.unwrap();
-        assert_eq!(lines(&found), lines(&query(&session, &all, open).await.unwrap()), "{open}");
+        assert_eq!(
+            lines(&found),
+            lines(&query(&session, &all, open).await.unwrap()),
+            "{open}"
+        );
         assert_eq!(
             pages_looked_at(&session, &keys, open).await,
             pages_looked_at(&session, &all, open).await,
@@ -131,8 +135,12 @@ async fn pages_looked_at(session: &SessionContext, keys: &ScanKeys, sql: &str) -
     datafusion::physical_plan::collect(Arc::clone(&opened), session.task_ctx())
         .await
         .unwrap();
-    let shown = DisplayableExecutionPlan::with_metrics(opened.as_ref()).indent(false).to_string();
-    let of_pages = shown.split(", ").filter(|part| part.starts_with("page_index_rows_pruned"));
+    let shown = DisplayableExecutionPlan::with_metrics(opened.as_ref())
+        .indent(false)
+        .to_string();
+    let of_pages = shown
+        .split(", ")
+        .filter(|part| part.starts_with("page_index_rows_pruned"));
     of_pages.map(str::to_owned).collect()
 }
 
@@ -142,13 +150,29 @@ async fn a_table_that_is_not_granted_is_denied_beside_one_that_is() {
     let session = sandbox.session().await;
     let reading = sandbox.reading();
     let keys = reading.keys(Grants::none().with_table("claims", "dispensing", ColumnClass::ALL));
-    assert_eq!(query(&session, &keys, "SELECT max(day) FROM dispensing").await.unwrap().len(), 1);
+    assert_eq!(
+        query(&session, &keys, "SELECT max(day) FROM dispensing")
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     let error = refusal(&session, &keys, "SELECT sex FROM patient").await;
     assert!(error.contains("denied") && error.contains("patient"), "{error}");
     // Rows are counted of a table of which no column is granted.
     let counted = reading.keys(Grants::none().with_table("claims", "patient", []));
-    assert_eq!(query(&session, &counted, "SELECT count(*) FROM patient").await.unwrap().len(), 1);
-    assert!(refusal(&session, &counted, "SELECT sex FROM patient").await.contains("denied"));
+    assert_eq!(
+        query(&session, &counted, "SELECT count(*) FROM patient")
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(
+        refusal(&session, &counted, "SELECT sex FROM patient")
+            .await
+            .contains("denied")
+    );
 }
 
 /// Here the grant allows all, and the executor's own key service lacks one class.

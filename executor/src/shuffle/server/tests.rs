@@ -75,7 +75,8 @@ impl Site {
             grant: grant.to_owned(),
             partition,
         };
-        self.ask(Principal::executor(DOMAIN, executor).unwrap(), fetch.encode()).await
+        self.ask(Principal::executor(DOMAIN, executor).unwrap(), fetch.encode())
+            .await
     }
 
     async fn ask(&self, who: Principal, body: Vec<u8>) -> Result<Vec<u8>, Status> {
@@ -108,7 +109,10 @@ fn partition(job: &str, stage: usize) -> PartitionKey {
 async fn an_executor_fetches_what_its_task_reads_and_nothing_else() {
     let site = Site::new();
     let token = site.token();
-    assert_eq!(site.fetch("executor-2", &token, partition("a", 1)).await.unwrap(), BYTES);
+    assert_eq!(
+        site.fetch("executor-2", &token, partition("a", 1)).await.unwrap(),
+        BYTES
+    );
     for (executor, job, stage, said) in [
         ("executor-2", "b", 1, "belongs to another job"),
         ("executor-2", "a", 2, "belongs to another stage"),
@@ -121,7 +125,10 @@ async fn an_executor_fetches_what_its_task_reads_and_nothing_else() {
     }
     // All the same under a token that is known by now.
     assert_eq!(site.server.grants.count(), 1);
-    assert_eq!(site.fetch("executor-2", &token, partition("a", 1)).await.unwrap(), BYTES);
+    assert_eq!(
+        site.fetch("executor-2", &token, partition("a", 1)).await.unwrap(),
+        BYTES
+    );
 }
 
 #[tokio::test]
@@ -148,7 +155,11 @@ async fn a_grant_of_another_authority_fetches_nothing() {
     others
         .issue(Certificate::signing(Principal::scheduler(DOMAIN).unwrap(), "signing"))
         .unwrap();
-    let forged = Site { pki: others, ..Site::new() }.token();
+    let forged = Site {
+        pki: others,
+        ..Site::new()
+    }
+    .token();
     let refusal = site.fetch("executor-2", &forged, partition("a", 1)).await.unwrap_err();
     assert_eq!(refusal.code(), Code::PermissionDenied);
 }

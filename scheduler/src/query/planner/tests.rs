@@ -363,13 +363,31 @@ async fn a_join_goes_by_patient_alone_if_a_pair_of_its_keys_is_one() {
     let view = claims.view("alice", ColumnClass::ALL);
     let state = claims.sessions.context(&view, "planning", 1, None).unwrap().state();
     for (on, keys) in [
-        ("a.patient = b.patient AND a.code = b.code AND a.site = b.site", vec!["a.patient = b.patient"]),
-        ("a.code = b.code AND a.patient = b.patient AND a.site = b.site", vec!["a.patient = b.patient"]),
-        ("a.code = b.code AND a.site = b.site AND a.patient = b.patient", vec!["a.patient = b.patient"]),
-        ("a.code = b.code AND a.site = b.site", vec!["a.code = b.code", "a.site = b.site"]),
+        (
+            "a.patient = b.patient AND a.code = b.code AND a.site = b.site",
+            vec!["a.patient = b.patient"],
+        ),
+        (
+            "a.code = b.code AND a.patient = b.patient AND a.site = b.site",
+            vec!["a.patient = b.patient"],
+        ),
+        (
+            "a.code = b.code AND a.site = b.site AND a.patient = b.patient",
+            vec!["a.patient = b.patient"],
+        ),
+        (
+            "a.code = b.code AND a.site = b.site",
+            vec!["a.code = b.code", "a.site = b.site"],
+        ),
         // Of one side only it is a patient.
-        ("a.patient = b.code AND a.site = b.site", vec!["a.patient = b.code", "a.site = b.site"]),
-        ("a.code = b.patient AND a.site = b.site", vec!["a.code = b.patient", "a.site = b.site"]),
+        (
+            "a.patient = b.code AND a.site = b.site",
+            vec!["a.patient = b.code", "a.site = b.site"],
+        ),
+        (
+            "a.code = b.patient AND a.site = b.site",
+            vec!["a.code = b.patient", "a.site = b.site"],
+        ),
     ] {
         let sql = format!("SELECT count(*) AS n FROM claims.dispensing AS a JOIN claims.dispensing AS b ON {on}");
         let statement = planner.prepare(&view, &sql).await.unwrap();
