@@ -25,7 +25,8 @@ use crate::pool::NodePool;
 use crate::shuffle::exchange::Exchange;
 use crate::shuffle::reader::PartitionReader;
 use crate::shuffle::store::PartitionStore;
-use crate::stage::{Layout, Place, Stage};
+use crate::stage::{Layout, Place, Stage, StoppedWhenRevoked};
+use crate::stop::stoppable;
 use crate::tasks::RunningTasks;
 
 /// What every task of this process shares.
@@ -81,6 +82,10 @@ impl Engine {
         let writer = plan;
         let (plan, layout) = without_writer(plan)?;
         let running = self.tasks.enter(&job, (stage, task));
+        // An order to cancel may have come since, and found no task of this number.
+        if self.store.has_ended(&job) {
+            return Err(DataFusionError::Execution(format!("job {job} {ENDED}")));
+        }
         let place = Place {
             job,
             stage,
@@ -99,9 +104,11 @@ impl Engine {
         let plan = operators::put_into(plan)?;
         self.operators.count(&plan)?;
         let plan = operators::windows_in_order(open_for_reading(plan, &granted.scans)?)?;
+        let plan = stoppable(plan, running.stop())?;
         tracing::debug!(query = granted.query, job = place.job, stage, task, "task starts");
         Ok(Arc::new(Stage {
-            _running: running,
+            _watched: StoppedWhenRevoked::new(granted.usable.clone(), running.stop()),
+            running,
             place,
             plan,
             nodes,

@@ -80,7 +80,7 @@ impl TaskKeys {
         let service = self.daemon.under(&held);
         let scans = self.reading.keys_through(grants(&grant), &service);
         let usable = StillUsable {
-            reads: grant.datasets,
+            reads: Arc::new(grant.datasets),
             usable: self.usable.subscribe(),
         };
         Ok(Granted {
@@ -157,8 +157,9 @@ fn refused(refusal: &GrantError, job: &str) -> DataFusionError {
 }
 
 /// Whether a task's keys may still be used.
+#[derive(Clone)]
 pub(crate) struct StillUsable {
-    reads: Opened,
+    reads: Arc<Opened>,
     usable: watch::Receiver<Option<Usable>>,
 }
 
@@ -171,14 +172,13 @@ impl StillUsable {
         let Some((dataset, class)) = seen.ok().and_then(|usable| lost(&usable)) else {
             return std::future::pending().await;
         };
-        let error = match class_key(&dataset, class) {
-            Ok(key) => KeyError::Denied {
-                key,
-                reason: "executors may no longer use it".to_owned(),
-            },
-            Err(error) => error,
-        };
-        DataFusionError::ParquetError(Box::new(ParquetError::External(Box::new(error))))
+        taken_back(&dataset, class)
+    }
+
+    /// The same error, if they may not be used now.
+    pub(crate) fn refusal(&self) -> Option<DataFusionError> {
+        let lost = self.usable.borrow().as_ref().and_then(|usable| self.lost(usable));
+        lost.map(|(dataset, class)| taken_back(&dataset, class))
     }
 
     fn lost(&self, usable: &Usable) -> Option<(String, ColumnClass)> {
@@ -186,6 +186,17 @@ impl StillUsable {
         let lost = reads.find(|(dataset, class)| !usable.allows(dataset, *class));
         lost.map(|(dataset, class)| (dataset.to_owned(), class))
     }
+}
+
+fn taken_back(dataset: &str, class: ColumnClass) -> DataFusionError {
+    let error = match class_key(dataset, class) {
+        Ok(key) => KeyError::Denied {
+            key,
+            reason: "executors may no longer use it".to_owned(),
+        },
+        Err(error) => error,
+    };
+    DataFusionError::ParquetError(Box::new(ParquetError::External(Box::new(error))))
 }
 
 #[cfg(test)]
@@ -365,8 +376,10 @@ mod tests {
         assert!(soon().await.is_err(), "the daemon has not said anything yet");
         told(&[Health, Identity]);
         assert!(soon().await.is_err(), "plain is not read");
+        assert!(granted.usable.refusal().is_none());
         told(&[Plain, Identity]);
         let revoked = soon().await.unwrap().to_string();
+        assert_eq!(granted.usable.refusal().unwrap().to_string(), revoked);
         assert!(revoked.contains("class health of dataset claims"), "{revoked}");
         let told = tokio::time::timeout(Duration::from_secs(5), waiting)
             .await

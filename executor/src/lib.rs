@@ -19,6 +19,7 @@ mod slots;
 mod stage;
 #[cfg(feature = "measure-plain")]
 mod stock;
+mod stop;
 mod tasks;
 
 pub use run::run;

@@ -62,13 +62,9 @@ impl Drop for Share {
 }
 
 impl Share {
-    /// The task's context, with what a sort sets aside for merging cut down to its share.
-    pub(crate) fn context(&self, context: &TaskContext) -> Arc<TaskContext> {
-        self.context_with(context, |config| config)
-    }
-
-    /// The same, with a configuration that is changed for it.
-    pub(crate) fn context_with(
+    /// The task's context, with what a sort sets aside for merging cut down to its share, and a configuration that is changed
+    /// for it.
+    pub(crate) fn context(
         &self,
         context: &TaskContext,
         change: impl FnOnce(SessionConfig) -> SessionConfig,
@@ -301,7 +297,7 @@ mod tests {
             "one share, whatever it is divided into"
         );
         other.try_grow(1 << 20).unwrap();
-        let context = shares[0].context(&TaskContext::default());
+        let context = shares[0].context(&TaskContext::default(), |config| config);
         let aside = context
             .session_config()
             .options()

@@ -20,7 +20,7 @@ use futures::StreamExt;
 use parcours_cluster::failure::marked;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::keys::StillUsable;
 use crate::nodes;
@@ -28,6 +28,7 @@ use crate::pool::NodePool;
 use crate::shuffle::PartitionKey;
 use crate::shuffle::store::PartitionStore;
 use crate::shuffle::writer::PartitionFile;
+use crate::stop::Stop;
 use crate::tasks::Running;
 
 /// How the rows of a task are laid out in partitions.
@@ -76,7 +77,29 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) pool: Arc<NodePool>,
     pub(crate) wake: Arc<Notify>,
-    pub(crate) _running: Running,
+    pub(crate) running: Running,
+    pub(crate) _watched: StoppedWhenRevoked,
+}
+
+/// Has a task stopped that computes without a pause when a class that it reads is taken back. It must be made on the
+/// process's main runtime, which no task holds up, and watches for as long as it lives.
+pub(crate) struct StoppedWhenRevoked(AbortHandle);
+
+impl StoppedWhenRevoked {
+    pub(crate) fn new(usable: StillUsable, stop: &Arc<Stop>) -> Self {
+        let stop = stop.clone();
+        let watching = tokio::spawn(async move {
+            let _why = usable.revoked().await;
+            stop.set();
+        });
+        Self(watching.abort_handle())
+    }
+}
+
+impl Drop for StoppedWhenRevoked {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl fmt::Debug for Stage {
@@ -160,7 +183,9 @@ impl Stage {
     async fn run(&self, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
         let inputs = self.plan.output_partitioning().partition_count();
         let share = self.pool.enter(inputs);
-        let context = share.context(&context);
+        // Our own operators look for the flag there.
+        let stop = self.running.stop().clone();
+        let context = share.context(&context, |config| config.with_extension(stop));
         let count = match &self.layout {
             Layout::PassThrough => inputs,
             Layout::Hash(partitioning) => partitioning.partition_count(),
@@ -256,7 +281,8 @@ impl QueryStageExecutor for Stage {
             revoked = self.usable.revoked() => Err(revoked),
             outcome = self.run(context) => outcome,
         };
-        let outcome = outcome.map_err(marked);
+        // A task that was stopped because a class was taken back says so.
+        let outcome = outcome.map_err(|error| marked(self.usable.refusal().unwrap_or(error)));
         nudge(self.wake.clone());
         outcome
     }

@@ -199,7 +199,7 @@ fn stock_config(config: SessionConfig) -> SessionConfig {
 impl QueryStageExecutor for StockStage {
     async fn execute_query_stage(&self, task: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
         let share = self.pool.enter(self.inputs);
-        let context = share.context_with(&context, stock_config);
+        let context = share.context(&context, stock_config);
         let outcome = self.stage.execute_query_stage(task, context).await;
         nudge(self.wake.clone());
         outcome

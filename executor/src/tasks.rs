@@ -1,10 +1,14 @@
-//! The tasks that run now, by job, so that an order to cancel reaches each of them, also one that is just being decoded.
+//! The tasks that run now, by job, so that an order to cancel reaches each of them, also one that is just being decoded, and
+//! one that computes without a pause ([`stop`](crate::stop)).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ballista_core::JobId;
 use ballista_executor::executor::Executor;
 use parking_lot::Mutex;
+
+use crate::stop::Stop;
 
 /// Stage and task number of a running task.
 type TaskNumber = (usize, usize);
@@ -12,25 +16,34 @@ type TaskNumber = (usize, usize);
 /// Which tasks of which jobs run.
 #[derive(Debug, Default)]
 pub(crate) struct RunningTasks {
-    jobs: Mutex<HashMap<String, Vec<TaskNumber>>>,
+    jobs: Mutex<HashMap<String, Vec<(TaskNumber, Arc<Stop>)>>>,
 }
 
 /// Says that a task runs for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Running {
-    tasks: std::sync::Arc<RunningTasks>,
+    tasks: Arc<RunningTasks>,
     job: String,
-    number: TaskNumber,
+    stop: Arc<Stop>,
+}
+
+impl Running {
+    /// Says when the task is to end.
+    pub(crate) fn stop(&self) -> &Arc<Stop> {
+        &self.stop
+    }
 }
 
 impl RunningTasks {
     /// Enters a task.
-    pub(crate) fn enter(self: &std::sync::Arc<Self>, job: &str, number: TaskNumber) -> Running {
-        self.jobs.lock().entry(job.to_owned()).or_default().push(number);
+    pub(crate) fn enter(self: &Arc<Self>, job: &str, number: TaskNumber) -> Running {
+        let stop = Stop::of(job);
+        let task = (number, stop.clone());
+        self.jobs.lock().entry(job.to_owned()).or_default().push(task);
         Running {
             tasks: self.clone(),
             job: job.to_owned(),
-            number,
+            stop,
         }
     }
 
@@ -39,19 +52,24 @@ impl RunningTasks {
         self.jobs.lock().values().map(Vec::len).sum()
     }
 
-    /// Aborts every task of a job.
+    /// Stops every task of a job: those that compute see their flag, those that wait are aborted.
     pub(crate) async fn cancel(&self, executor: &Executor, job: &str) {
-        let numbers = self.jobs.lock().get(job).cloned().unwrap_or_default();
-        for (stage, task) in numbers {
+        let tasks = self.jobs.lock().get(job).cloned().unwrap_or_default();
+        tasks.iter().for_each(|(_, stop)| stop.set());
+        for ((stage, task), _) in tasks {
             if let Err(error) = executor.cancel_task(JobId::new(job), stage, task).await {
                 tracing::warn!(job, stage, task, %error, "task could not be cancelled");
             }
         }
     }
 
-    /// Aborts every task of every job.
+    /// Stops every task of every job.
     pub(crate) async fn cancel_all(&self, executor: &Executor) {
-        let jobs: Vec<String> = self.jobs.lock().keys().cloned().collect();
+        let jobs: Vec<String> = {
+            let jobs = self.jobs.lock();
+            jobs.values().flatten().for_each(|(_, stop)| stop.set());
+            jobs.keys().cloned().collect()
+        };
         for job in jobs {
             self.cancel(executor, &job).await;
         }
@@ -61,11 +79,9 @@ impl RunningTasks {
 impl Drop for Running {
     fn drop(&mut self) {
         let mut jobs = self.tasks.jobs.lock();
-        if let Some(numbers) = jobs.get_mut(&self.job) {
-            if let Some(at) = numbers.iter().position(|number| *number == self.number) {
-                numbers.swap_remove(at);
-            }
-            if numbers.is_empty() {
+        if let Some(tasks) = jobs.get_mut(&self.job) {
+            tasks.retain(|(_, stop)| !Arc::ptr_eq(stop, &self.stop));
+            if tasks.is_empty() {
                 jobs.remove(&self.job);
             }
         }
@@ -75,7 +91,6 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn a_task_leaves_when_its_guard_is_dropped() {

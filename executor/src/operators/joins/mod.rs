@@ -37,6 +37,8 @@ use bounds::Bounds;
 use pairs::Pairs;
 use whole::Whole;
 
+use crate::stop::Stop;
+
 /// Which rows of a side come out alone, and not with each of their partners.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Alone {
@@ -346,6 +348,7 @@ impl ExecutionPlan for PatientJoin {
             self.schema(),
             context.session_config().batch_size(),
         );
+        let pairs = pairs.until(context.session_config().get_extension::<Stop>());
         let measured = BaselineMetrics::new(&self.metrics, n);
         let rows = futures::stream::try_unfold(pairs, |mut pairs| async move {
             Ok(pairs.next().await?.map(|batch| (batch, pairs)))

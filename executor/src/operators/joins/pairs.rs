@@ -15,6 +15,7 @@ use datafusion::physical_plan::coalesce::LimitedBatchCoalescer;
 use super::bounds::{Limits, Sorted};
 use super::whole::{Patients, Whole};
 use super::{Alone, Shape};
+use crate::stop::Stop;
 
 /// Both sides on their way, and what comes out.
 pub(super) struct Pairs {
@@ -28,6 +29,8 @@ pub(super) struct Pairs {
     /// Candidates that are looked at at once.
     enough: usize,
     ended: bool,
+    /// Whether the task is to end.
+    stop: Option<Arc<Stop>>,
 }
 
 /// One side: where it comes from, and the patients at hand.
@@ -91,7 +94,14 @@ impl Pairs {
             schema,
             enough: rows,
             ended: false,
+            stop: None,
         }
+    }
+
+    /// The same join, in a task that can be stopped.
+    pub(super) fn until(mut self, stop: Option<Arc<Stop>>) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// The next rows; none behind the last.
@@ -103,6 +113,7 @@ impl Pairs {
             if self.ended {
                 return Ok(None);
             }
+            self.stop.as_ref().map_or(Ok(()), |stop| stop.check())?;
             self.take().await?;
             if self.is_at_end() {
                 self.ended = true;
