@@ -108,7 +108,7 @@ impl Engine {
         tracing::debug!(query = granted.query, job = place.job, stage, task, "task starts");
         Ok(Arc::new(Stage {
             _watched: StoppedWhenRevoked::new(granted.usable.clone(), running.stop()),
-            running,
+            running: Arc::new(running),
             place,
             plan,
             nodes,

@@ -77,7 +77,7 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<PartitionStore>,
     pub(crate) pool: Arc<NodePool>,
     pub(crate) wake: Arc<Notify>,
-    pub(crate) running: Running,
+    pub(crate) running: Arc<Running>,
     pub(crate) _watched: StoppedWhenRevoked,
 }
 
@@ -199,7 +199,13 @@ impl Stage {
         // All inputs are drained at once: some plans feed several outputs and stand still when one is not read.
         let mut drains = JoinSet::new();
         for (input, batches) in self.inputs(&context)?.into_iter().enumerate() {
-            drains.spawn(drain(batches, input, inputs, self.layout.clone(), outputs.clone()));
+            let drained = drain(batches, input, inputs, self.layout.clone(), outputs.clone());
+            // The task runs for as long as one of its drains does: one that computes ends after it was aborted.
+            let running = self.running.clone();
+            drains.spawn(async move {
+                let _running = running;
+                drained.await
+            });
         }
         while let Some(drained) = drains.join_next().await {
             drained.map_err(|error| DataFusionError::Execution(format!("a task broke off: {error}")))??;

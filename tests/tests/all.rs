@@ -30,6 +30,7 @@ mod same;
 mod secrets;
 mod shards;
 mod slt;
+mod stolen;
 mod store;
 mod surface;
 mod tamper;
