@@ -11,7 +11,7 @@ use ballista_core::JobId;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::extension::EndpointOverrideFn;
 use ballista_scheduler::cluster::BallistaCluster;
-use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::{JobIdGenerator, SchedulerServer};
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -21,6 +21,7 @@ use parcours_cluster::session::{engine_config, engine_state, plan_codec};
 use parcours_identity::ClientTls;
 
 use crate::internal::control::Members;
+use crate::internal::fair::Fair;
 
 /// Ballista's scheduler over DataFusion's own plan encoding.
 pub type Engine = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -61,6 +62,7 @@ pub async fn start(members: &Arc<Members>, to_executors: ClientTls) -> anyhow::R
     let woken = members.clone();
     let config = SchedulerConfig {
         scheduling_policy: TaskSchedulingPolicy::PullStaged,
+        task_distribution: TaskDistributionPolicy::Custom(Arc::new(Fair::new(members.clone()))),
         use_tls: true,
         override_create_grpc_client_endpoint: Some(secured(to_executors)),
         override_physical_codec: Some(plan_codec()),

@@ -45,6 +45,8 @@ struct Member {
     id: String,
     orders: mpsc::Sender<Order>,
     in_hand: InHand,
+    /// How many tasks it runs at once, as far as it is believed.
+    slots: usize,
     /// For how long nothing was heard of it, as often as it was looked.
     silent: Duration,
     /// How many of its polls are being answered; meanwhile it has nothing to say.
@@ -63,6 +65,7 @@ impl Member {
             id: id.to_owned(),
             orders,
             in_hand: InHand::default(),
+            slots: 0,
             silent: Duration::ZERO,
             polls: 0,
             leaves: false,
@@ -119,6 +122,18 @@ impl Members {
     /// What members, or who would be one, were refused.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// How many tasks all members run at once, as far as they have said.
+    pub(super) fn slots(&self) -> usize {
+        self.members.lock().values().map(|member| member.slots).sum()
+    }
+
+    /// Notes how many tasks a member runs at once.
+    pub(super) fn has_slots(&self, id: &str, slots: usize) {
+        if let Some(member) = of_id(&mut self.members.lock(), id) {
+            member.slots = slots;
+        }
     }
 
     /// How many tasks a member has in hand.

@@ -63,6 +63,7 @@ impl GuardedScheduler {
     /// One that says more than it can have, or reports on nothing, would be given all the work there is.
     pub(super) fn room(&self, executor: &pb::ExecutorRegistration, free: u32) -> u32 {
         let slots = slots_of(executor).min(self.most_slots);
+        self.members.has_slots(&executor.id, slots);
         if self.members.in_hand(&executor.id) >= slots.saturating_mul(IN_HAND_MAX) {
             return 0;
         }

@@ -2,9 +2,11 @@
 //! Ballista's own service, [`control`] holds the streams by which executors are woken, told to stop, and found missing,
 //! `handed` knows the tasks of which each may report, `soundness` proves a stage sound before a task of it is handed out, and
 //! `inputs` says which stages a task reads, and [`renewals`] signs the grants of tasks anew while they run.
+//! `fair` says whose work an executor is given.
 
 pub mod control;
 pub mod guard;
+pub(crate) mod fair;
 mod handed;
 mod inputs;
 pub mod renewals;
