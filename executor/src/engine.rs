@@ -14,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use parcours_cluster::failure::{ENDED, marked};
 use parcours_cluster::options::TaskOptions;
+use parcours_cluster::orders::executor_name;
 use parcours_cluster::task_grant::HeldGrant;
 use parcours_tables::scan::open_for_reading;
 use tokio::sync::Notify;
@@ -109,6 +110,7 @@ impl Engine {
         Ok(Arc::new(Stage {
             _watched: StoppedWhenRevoked::new(granted.usable.clone(), running.stop()),
             running: Arc::new(running),
+            executor: executor_name(&self.id).to_owned(),
             place,
             plan,
             nodes,

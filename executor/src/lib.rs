@@ -14,6 +14,7 @@ mod nodes;
 mod operators;
 mod pool;
 mod run;
+mod scratch;
 pub mod shuffle;
 mod slots;
 mod stage;

@@ -25,6 +25,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::keys::StillUsable;
 use crate::nodes;
 use crate::pool::NodePool;
+use crate::scratch;
 use crate::shuffle::PartitionKey;
 use crate::shuffle::store::PartitionStore;
 use crate::shuffle::writer::PartitionFile;
@@ -67,6 +68,8 @@ impl Place {
 
 /// A task ready to run.
 pub(crate) struct Stage {
+    /// The name of this executor.
+    pub(crate) executor: String,
     pub(crate) place: Place,
     pub(crate) plan: Arc<dyn ExecutionPlan>,
     /// How many nodes the stage's plan has where it came from, its writer included.
@@ -180,6 +183,15 @@ impl Outputs {
 }
 
 impl Stage {
+    /// The error as it is reported. A task that was stopped because a class was taken back says so.
+    fn told(&self, error: DataFusionError) -> DataFusionError {
+        let error = self.usable.refusal().unwrap_or(error);
+        match scratch::failure(&error, &self.executor) {
+            Some(failure) => DataFusionError::Execution(failure.to_string()),
+            None => marked(error),
+        }
+    }
+
     async fn run(&self, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
         let inputs = self.plan.output_partitioning().partition_count();
         let share = self.pool.enter(inputs);
@@ -287,8 +299,7 @@ impl QueryStageExecutor for Stage {
             revoked = self.usable.revoked() => Err(revoked),
             outcome = self.run(context) => outcome,
         };
-        // A task that was stopped because a class was taken back says so.
-        let outcome = outcome.map_err(|error| marked(self.usable.refusal().unwrap_or(error)));
+        let outcome = outcome.map_err(|error| self.told(error));
         nudge(self.wake.clone());
         outcome
     }

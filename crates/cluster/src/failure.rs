@@ -137,6 +137,9 @@ fn of_parquet(error: &ParquetError) -> Option<Failure> {
     if let Some(error) = error.downcast_ref::<DataFusionError>() {
         return Failure::of(error);
     }
+    if let Some(error) = error.downcast_ref::<ScanError>() {
+        return of_scan(error);
+    }
     let error = error.downcast_ref::<KeyError>();
     if let Some(error) = error.filter(|error| !error.is_denial()) {
         tracing::warn!(%error, "a key could not be used");
@@ -165,6 +168,7 @@ fn of_scan(error: &ScanError) -> Option<Failure> {
     let cause = match error {
         ScanError::ClassDenied { .. } => Cause::Denied,
         ScanError::Store(_) => Cause::Unavailable,
+        ScanError::Damaged { .. } => Cause::Damaged,
         _ => Cause::Unsupported,
     };
     Some(Failure::new(cause, error.to_string()))
@@ -271,6 +275,16 @@ mod tests {
         let wrapped = "Error evaluating filter predicate: Execution(\"integer out of range in an addition\")";
         let failure = in_scan(ArrowError::ComputeError(wrapped.to_owned()));
         assert_eq!(failure.message, "integer out of range in an addition");
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let file = parcours_keys::FileContext::new("claims", "stay", "shard=0003/part-1.parquet");
+        let error = ParquetError::External(Box::new(ScanError::Damaged { file }));
+        let failure = Failure::of(&DataFusionError::ParquetError(Box::new(error))).unwrap();
+        assert_eq!(failure.cause, Cause::Damaged);
+        let named = "file shard=0003/part-1.parquet of table stay in dataset claims is damaged";
+        assert!(failure.message.starts_with(named), "{}", failure.message);
     }
 
     #[test]

@@ -95,6 +95,7 @@ impl PartitionFile {
 pub(crate) fn store_error(error: StoreError) -> DataFusionError {
     match error {
         StoreError::Full { .. } => DataFusionError::ResourcesExhausted(error.to_string()),
+        StoreError::Io(error) => DataFusionError::IoError(error),
         error => DataFusionError::Execution(error.to_string()),
     }
 }

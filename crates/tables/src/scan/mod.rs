@@ -101,6 +101,12 @@ pub enum ScanError {
         /// The other.
         second: String,
     },
+    /// A file whose footer cannot be read.
+    #[error("{file} is damaged or is not the file that was written there")]
+    Damaged {
+        /// Its place: file, table and dataset.
+        file: FileContext,
+    },
     /// The scan's object store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

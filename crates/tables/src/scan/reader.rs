@@ -23,7 +23,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 
 use super::footers::{Footer, FooterKey};
 use super::page_index::{self, has_float_bounds, without_index};
-use super::{Caches, ScanKeys, file_context};
+use super::{Caches, ScanError, ScanKeys, file_context};
 use crate::file_end::FileEnd;
 use crate::sidecar::{self, SidecarError};
 
@@ -120,8 +120,21 @@ pub(super) struct DecryptingReader {
 }
 
 impl DecryptingReader {
-    /// The footer, decoded before or now, with every needed column granted now.
+    /// The footer as [`Self::known_footer`]; where Parquet cannot read it, the error names the file.
     async fn footer(&mut self) -> ParquetResult<Arc<ParquetMetaData>> {
+        let footer = self.known_footer().await;
+        footer.map_err(|error| match error {
+            ParquetError::External(_) => error,
+            error => {
+                let file = self.keys.context().clone();
+                tracing::error!(%file, cause = %error, "a data file is damaged");
+                ParquetError::External(Box::new(ScanError::Damaged { file }))
+            }
+        })
+    }
+
+    /// The footer, decoded before or now, with every needed column granted now.
+    async fn known_footer(&mut self) -> ParquetResult<Arc<ParquetMetaData>> {
         if let Some(known) = self.caches.footers.get(&self.key) {
             match self.require_known(&known).await {
                 Ok(()) => return self.with_index(known).await,
