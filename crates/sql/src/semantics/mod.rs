@@ -1,6 +1,7 @@
 //! Analyzer rules: what a statement means, where the engine's own reading differs from the SQL standard and PostgreSQL.
 
 pub mod expressions;
+pub mod grown;
 pub mod refusals;
 pub mod set_all;
 mod subqueries;

@@ -24,6 +24,9 @@ pub const MAX_OPERATORS: usize = 5_000;
 /// The most `ARRAY<`, `STRUCT<` and `MAP<` in a statement, and of brackets in a row, as in `INT[][]`.
 pub const MAX_TYPE_NESTING: usize = 16;
 
+/// The most subscripts and dots in a row, as in `x[1].a[2].b`: each makes the tree one deeper.
+pub const MAX_ACCESSES: usize = 64;
+
 /// The most times that one word may follow itself, as in `NOT NOT` or `INTERVAL INTERVAL`.
 pub const MAX_REPEATED_WORDS: usize = 16;
 
@@ -66,8 +69,8 @@ pub(super) fn is_space(token: &Token) -> bool {
 #[derive(Default)]
 struct Count {
     tokens: usize,
-    /// Every open bracket, and the operators in it since the last comma.
-    open: Vec<(Bracket, usize)>,
+    /// Every open bracket, the operators in it since the last comma, and the subscripts and dots before it.
+    open: Vec<(Bracket, usize, usize)>,
     /// The operators outside of all brackets.
     outside: usize,
     /// The operators of all open brackets together.
@@ -75,6 +78,8 @@ struct Count {
     types: usize,
     brackets: usize,
     repeated: usize,
+    /// The subscripts and dots that follow each other.
+    accesses: usize,
     last: Option<Token>,
 }
 
@@ -96,6 +101,7 @@ impl Count {
         reserved(token)?;
         self.words(token)?;
         self.types(token)?;
+        self.accesses(token)?;
         match token {
             Token::LParen | Token::LBracket | Token::LBrace => self.enter(Bracket::Sign)?,
             Token::RParen | Token::RBracket | Token::RBrace => self.leave(),
@@ -142,14 +148,30 @@ impl Count {
         }
     }
 
+    fn accesses(&mut self, token: &Token) -> Checked {
+        self.accesses = match token {
+            Token::Period | Token::LBracket => self.accesses + 1,
+            Token::Word(_) if self.last == Some(Token::Period) => self.accesses,
+            // What stands before a bracket is counted on when it is left.
+            Token::LParen | Token::RBracket | Token::RParen | Token::RBrace => self.accesses,
+            _ => 0,
+        };
+        match self.accesses > MAX_ACCESSES {
+            true => Err(Refusal::too_large(format!(
+                "more than {MAX_ACCESSES} subscripts and fields follow each other, name parts of them in a subquery"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     fn in_case(&self) -> bool {
-        matches!(self.open.last(), Some((Bracket::Case, _)))
+        matches!(self.open.last(), Some((Bracket::Case, ..)))
     }
 
     fn here(&mut self) -> &mut usize {
         self.open
             .last_mut()
-            .map_or(&mut self.outside, |(_, operators)| operators)
+            .map_or(&mut self.outside, |(_, operators, _)| operators)
     }
 
     fn enter(&mut self, bracket: Bracket) -> Checked {
@@ -158,14 +180,15 @@ impl Count {
                 "brackets are nested more than {MAX_BRACKETS} deep, name parts of the statement with WITH"
             )));
         }
-        self.open.push((bracket, 0));
+        self.open.push((bracket, 0, std::mem::take(&mut self.accesses)));
         Ok(())
     }
 
     fn leave(&mut self) {
         // A CASE that is not ended before is an error of the text.
-        while let Some((bracket, operators)) = self.open.pop() {
+        while let Some((bracket, operators, accesses)) = self.open.pop() {
             self.operators -= operators;
+            self.accesses = accesses;
             if bracket == Bracket::Sign {
                 return;
             }
@@ -173,7 +196,7 @@ impl Count {
     }
 
     fn leave_case(&mut self) {
-        if let Some((_, operators)) = self.open.pop() {
+        if let Some((_, operators, _)) = self.open.pop() {
             self.operators -= operators;
         }
     }
@@ -302,6 +325,19 @@ mod tests {
         );
         assert!(refused(&format!("SELECT x::INT{}", "[]".repeat(40))).contains("types"));
         assert!(refused(&format!("SELECT {} '1 day'", "INTERVAL ".repeat(40))).contains("repeated"));
+    }
+
+    #[test]
+    fn subscripts_and_dots_in_a_row_are_bounded() {
+        for form in ["[1]", ".a", "[y.a + 2].a"] {
+            check_text(&format!("SELECT x{}, y", form.repeat(10))).unwrap();
+        }
+        for form in [".a", "[1].a", "(f(x)[1]).a"] {
+            let said = refused(&format!("SELECT x{}", form.repeat(100)));
+            assert!(said.contains("64 subscripts and fields"), "{said}");
+        }
+        let columns = vec!["t.a = 1 OR t.b[1].c = 2"; 500].join(" OR ");
+        check_text(&format!("SELECT {columns}")).unwrap();
     }
 
     #[test]
