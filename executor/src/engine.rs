@@ -17,6 +17,7 @@ use parcours_cluster::options::TaskOptions;
 use parcours_cluster::orders::executor_name;
 use parcours_cluster::task_grant::HeldGrant;
 use parcours_tables::scan::open_for_reading;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::keys::TaskKeys;
@@ -41,6 +42,8 @@ pub(crate) struct Engine {
     pub(crate) tasks: Arc<RunningTasks>,
     pub(crate) operators: operators::Counters,
     pub(crate) wake: Arc<Notify>,
+    /// Where tasks compute.
+    pub(crate) threads: Handle,
     #[cfg(feature = "measure-plain")]
     pub(crate) stock: Option<Arc<crate::stock::Stock>>,
 }
@@ -119,6 +122,7 @@ impl Engine {
             store: self.store.clone(),
             pool: self.pool.clone(),
             wake: self.wake.clone(),
+            threads: self.threads.clone(),
         }))
     }
 

@@ -22,5 +22,6 @@ mod stage;
 mod stock;
 mod stop;
 mod tasks;
+mod threads;
 
 pub use run::run;

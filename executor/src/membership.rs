@@ -33,6 +33,7 @@ use crate::shuffle::exchange::Exchange;
 use crate::shuffle::store::PartitionStore;
 use crate::slots::Slots;
 use crate::tasks::RunningTasks;
+use crate::threads::ComputeThreads;
 
 /// Largest message of the internal listener: stage plans list every file and partition.
 const MAX_MESSAGE: usize = 64 << 20;
@@ -56,6 +57,8 @@ pub(crate) struct Node {
     pub(crate) operators: operators::Counters,
     pub(crate) slots: Arc<Slots>,
     pub(crate) readiness: Readiness,
+    /// The threads of its tasks.
+    pub(crate) threads: ComputeThreads,
     #[cfg(feature = "measure-plain")]
     pub(crate) stock: Option<Arc<crate::stock::Stock>>,
 }
@@ -116,6 +119,7 @@ impl Node {
             tasks: self.tasks.clone(),
             operators: self.operators.clone(),
             wake,
+            threads: self.threads.handle(),
             #[cfg(feature = "measure-plain")]
             stock: self.stock.clone(),
         };

@@ -27,6 +27,7 @@ use crate::pool::NodePool;
 use crate::shuffle::server::PartitionServer;
 use crate::shuffle::store::PartitionStore;
 use crate::slots::Slots;
+use crate::threads::ComputeThreads;
 
 /// Largest message of a partition.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -121,6 +122,7 @@ async fn node(config: Config, port: u16) -> anyhow::Result<Node> {
         operators: operators::Counters::default(),
         slots: Arc::new(Slots::new(config.tasks)),
         readiness: Readiness::default(),
+        threads: ComputeThreads::start(config.tasks).context("the threads of tasks cannot be started")?,
         config,
     })
 }

@@ -19,6 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 use futures::StreamExt;
 use parcours_cluster::failure::marked;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -81,6 +82,8 @@ pub(crate) struct Stage {
     pub(crate) pool: Arc<NodePool>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) running: Arc<Running>,
+    /// Where it computes.
+    pub(crate) threads: Handle,
     pub(crate) _watched: StoppedWhenRevoked,
 }
 
@@ -214,10 +217,11 @@ impl Stage {
             let drained = drain(batches, input, inputs, self.layout.clone(), outputs.clone());
             // The task runs for as long as one of its drains does: one that computes ends after it was aborted.
             let running = self.running.clone();
-            drains.spawn(async move {
+            let drained = async move {
                 let _running = running;
                 drained.await
-            });
+            };
+            drains.spawn_on(drained, &self.threads);
         }
         while let Some(drained) = drains.join_next().await {
             drained.map_err(|error| DataFusionError::Execution(format!("a task broke off: {error}")))??;

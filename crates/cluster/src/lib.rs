@@ -9,6 +9,8 @@ pub mod bytesize;
 mod calendar;
 mod codec;
 pub mod config;
+pub mod deadline;
+pub mod elsewhere;
 pub mod executors;
 pub mod failure;
 pub mod flight;

@@ -20,6 +20,7 @@ use parcours_sql::semantics::set_all::SetOperationsAll;
 use parcours_sql::semantics::{expressions, subquery_rules};
 
 use crate::codec::PlanCodec;
+use crate::deadline::{watched, watched_analyzer};
 use crate::functions::{aggregate_functions, scalar_functions};
 use crate::options::TaskOptions;
 use crate::placement::Marks;
@@ -99,8 +100,8 @@ pub fn engine_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<S
         .with_runtime_env(runtime)
         .with_expr_planners(expression_planners())
         .with_type_planner(expressions::type_planner())
-        .with_analyzer_rules(analyzer_rules())
-        .with_optimizer_rules(optimizer_rules())
+        .with_analyzer_rules(watched_analyzer(analyzer_rules()))
+        .with_optimizer_rules(watched(optimizer_rules()))
         .with_physical_optimizer_rules(physical_rules())
         .with_query_planner(Arc::new(Planner))
         .with_scalar_functions(scalar_functions())

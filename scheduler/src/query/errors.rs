@@ -37,6 +37,9 @@ pub fn of_planning(error: &DataFusionError) -> QueryError {
 /// An error of planning a statement, where those columns are offered for a misspelt one that may be named to its person.
 pub fn of_planning_for(error: &DataFusionError, may_be_named: &dyn Fn(&str) -> bool) -> QueryError {
     match error.find_root() {
+        DataFusionError::Execution(message) if Failure::find(message).is_some() => {
+            Failure::find(message).map_or(QueryError::Internal { query: None }, of_failure)
+        }
         DataFusionError::SQL(error, _) => QueryError::Syntax {
             message: error.to_string(),
         },

@@ -14,10 +14,12 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuil
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Ast};
+use parcours_cluster::failure::{Cause, Failure};
 use parcours_cluster::grant::Grant;
 use parcours_cluster::session::CATALOG;
-use parcours_sql::semantics::refusals;
+use parcours_sql::semantics::{grown, refusals};
 use parcours_sql::surface::Unlisted;
+use parcours_sql::syntax::Refusal;
 use parcours_sql::{surface, syntax};
 use parcours_tables::SnapshotTable;
 
@@ -89,6 +91,8 @@ impl Planner {
         }
         resolve(view, &state, &parsed)?;
         let plan = state.statement_to_plan(parsed).await.map_err(told)?;
+        // Before anything that would put its parts into each other.
+        grown::check(&plan)?;
         verify(&plan)?;
         surface::refuse_unlisted(&plan).map_err(unlisted)?;
         refusals::check(&plan).map_err(told)?;
@@ -131,6 +135,7 @@ impl Planner {
             .context(view, "planning", 1, None)
             .map_err(|error| of_planning(&error))?;
         let state = context.state();
+        grown::check(&plan)?;
         // Parameters that are bound may have made other types of it.
         let plan = with_types(&state, plan).map_err(|error| of_planning(&error))?;
         finish(&state, plan, &view.grant)
@@ -194,8 +199,16 @@ fn looked_at(state: &SessionState, plan: &LogicalPlan) -> Result<(LogicalPlan, T
     Ok((optimized, touched))
 }
 
+/// The plan as the engine optimizes it, within the limits of its size before and after.
 fn optimized(state: &SessionState, plan: &LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
-    state.optimizer().optimize(plan.clone(), state, |_, _| {})
+    let too_large = |refusal: Refusal| {
+        let failure = Failure::new(Cause::Invalid, refusal.message());
+        DataFusionError::Execution(failure.to_string())
+    };
+    grown::check(plan).map_err(too_large)?;
+    let optimized = state.optimizer().optimize(plan.clone(), state, |_, _| {})?;
+    grown::check_optimized(&optimized).map_err(too_large)?;
+    Ok(optimized)
 }
 
 fn parse(state: &SessionState, sql: &str) -> Result<Parsed, QueryError> {

@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use datafusion::catalog::Session;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::context::{QueryPlanner, SessionState};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use parcours_sql::semantics::grown;
 
 use super::root::RootExec;
 use super::settled::settled;
 use super::unions::{logical::PlacedUnion, physical};
 use super::unordered::marked;
 use super::{joins, limits, same_names};
+use crate::deadline;
+use crate::elsewhere::in_place;
 use crate::failure::{Cause, Failure};
 
 /// The most steps of a plan within each other. Threads have a stack of 32 MiB, and whatever walks a plan takes some
@@ -28,17 +31,28 @@ pub(crate) struct Planner;
 #[async_trait::async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Unions)]);
-        let once = is_once(session);
-        let session = same_names::with_safe_pushdown(session)?;
-        let plan = planner.create_physical_plan(plan, &session).await?;
-        // Ballista plans with rules of its own, and has joins decided later.
-        let plan = marked(joins::in_one_task(plan)?)?;
-        let plan = settled(plan, session.config_options())?;
-        check_steps(steps(&plan))?;
-        let plan = if once { limits::marked(plan)? } else { plan };
-        Ok(Arc::new(RootExec::over(plan)))
+        let state = same_names::with_safe_pushdown(session)?;
+        let plan = plan.clone();
+        in_place(session.config(), async move { planned(&plan, &state).await }).await
     }
+}
+
+/// Plans as the engine does, and makes of it what is sound when it is split.
+async fn planned(plan: &LogicalPlan, session: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+    grown::check_optimized(plan).map_err(|refusal| too_large(refusal.message()))?;
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Unions)]);
+    let plan = planner.create_physical_plan(plan, session).await?;
+    // Ballista plans with rules of its own, and has joins decided later.
+    let plan = marked(joins::in_one_task(plan)?)?;
+    deadline::check()?;
+    let plan = settled(plan, session.config_options())?;
+    check_steps(steps(&plan))?;
+    let plan = if is_once(session) { limits::marked(plan)? } else { plan };
+    Ok(Arc::new(RootExec::over(plan)))
+}
+
+fn too_large(message: &str) -> DataFusionError {
+    DataFusionError::Execution(Failure::new(Cause::Invalid, message).to_string())
 }
 
 /// Refuses a plan that is too deep.
@@ -46,9 +60,9 @@ fn check_steps(steps: usize) -> Result<()> {
     if steps <= MAX_STEPS {
         return Ok(());
     }
-    let too_deep = "the steps of the query are nested too deeply, nest fewer subqueries or joins";
-    let too_deep = Failure::new(Cause::Invalid, too_deep);
-    Err(DataFusionError::Execution(too_deep.to_string()))
+    Err(too_large(&format!(
+        "the steps of the query are nested more than {MAX_STEPS} deep, nest fewer subqueries or joins"
+    )))
 }
 
 /// Whether the query is planned once, before it runs.

@@ -18,6 +18,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::marks::{Mark, MarkExec};
+use crate::deadline::watched_physical;
 
 /// The name of the engine's rule that moves filters into scans.
 pub(super) const MOVES_FILTERS: &str = "FilterPushdown";
@@ -64,7 +65,7 @@ pub(super) fn with_safe_pushdown(session: &dyn Session) -> Result<SessionState> 
         MOVES_FILTERS => Arc::new(SafePushdown(Arc::clone(rule))) as _,
         _ => Arc::clone(rule),
     });
-    let rules = rules.collect();
+    let rules = rules.map(watched_physical).collect();
     Ok(SessionStateBuilder::new_from_existing(state.clone())
         .with_physical_optimizer_rules(rules)
         .build())

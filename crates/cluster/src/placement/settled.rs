@@ -10,6 +10,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 
 use super::same_names::MOVES_FILTERS;
+use crate::deadline;
 
 /// How often the rules are run at most. Two passes are enough for every plan of the tests.
 const MAX_PASSES: usize = 4;
@@ -18,7 +19,10 @@ const MAX_PASSES: usize = 4;
 pub(super) fn settled(plan: Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
     let rules = repeatable();
     settled_by(plan, |plan| {
-        rules.iter().try_fold(plan, |plan, rule| rule.optimize(plan, options))
+        rules.iter().try_fold(plan, |plan, rule| {
+            deadline::check()?;
+            rule.optimize(plan, options)
+        })
     })
 }
 

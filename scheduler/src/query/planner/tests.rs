@@ -443,3 +443,31 @@ async fn other_keys_of_a_join_by_patient_are_compared_as_they_were() {
         );
     }
 }
+
+/// Names of WITH, each of which computes its column from the one before, and what is asked of the last.
+fn composed(names: usize, column: &str, asked: &str) -> String {
+    let next = |n: usize| format!("c{n} AS (SELECT {column} AS x FROM c{})", n - 1);
+    let with = (1..=names).map(next).collect::<Vec<_>>().join(", ");
+    format!("WITH c0 AS (SELECT quantity AS x FROM claims.dispensing), {with} SELECT x FROM c{names} {asked}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_grow_beyond_its_limit_is_refused_before_it_grows() {
+    let claims = Claims::load().await;
+    let planner = Planner::new(claims.sessions.clone());
+    let view = claims.view("alice", [Health]);
+    let said = async |sql: String| planner.prepare(&view, &sql).await.map(|_| ()).map_err(|error| error.to_string());
+    let sums = format!("x{}", " + 1".repeat(100));
+    for (sql, limit) in [
+        (composed(150, &sums, ""), "1000 deep"),
+        (composed(60, "x + x", "WHERE x > 0"), "500000 parts"),
+        (composed(60, "coalesce(x, 1)", "WHERE x > 0"), "500000 parts"),
+        (composed(60, "x + x", "WHERE EXISTS (SELECT 1 FROM claims.dispensing d WHERE d.quantity = x)"), "500000 parts"),
+    ] {
+        let refused = said(sql).await.unwrap_err();
+        assert!(refused.contains(limit), "{refused}");
+    }
+    for sql in [composed(5, &sums, "WHERE x > 0"), composed(8, "x + x", "WHERE x > 0")] {
+        said(sql).await.unwrap();
+    }
+}
