@@ -16,6 +16,7 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{AnalyzerRule, OptimizerConfig, OptimizerRule};
 use datafusion::physical_optimizer::{PhysicalOptimizerContext, PhysicalOptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
+use parcours_sql::functions::within_budget;
 
 use crate::failure::{Cause, Failure};
 
@@ -58,7 +59,7 @@ impl Deadline {
         let before = CURRENT.with(|current| current.replace(Some(self.clone())));
         // The deadline is taken off even if the work panics.
         let _restored = Restored(before);
-        work()
+        within_budget(work)
     }
 
     /// # Errors

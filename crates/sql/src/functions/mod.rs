@@ -50,7 +50,6 @@ macro_rules! types_of_the_engines {
 mod avg;
 mod calendar;
 mod columnar;
-mod concat;
 mod conditional;
 mod contains;
 mod counts;
@@ -61,6 +60,7 @@ mod encoded;
 mod exact;
 mod extremes;
 mod framed;
+pub(crate) mod growing;
 mod intervals;
 mod max_by;
 mod mode;
@@ -84,6 +84,8 @@ mod variance;
 
 use std::sync::Arc;
 
+pub use growing::within_budget;
+
 use datafusion::functions_aggregate::all_default_aggregate_functions;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
@@ -95,7 +97,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain(date_parts::parts())
         .chain(intervals::made());
     let functions = functions
-        .chain(concat::concatenations())
+        .chain(growing::growing())
         .chain(contains::contains())
         .chain([strip_accents::strip_accents()])
         .chain(to_char::to_char())

@@ -24,6 +24,34 @@ pub const MAX_PARTS: u64 = 500_000;
 /// The most conditions above one table that are joined by `AND`: they become one chain.
 pub const MAX_CONDITIONS: u64 = 5_000;
 
+/// The most bytes of long constants that are written into each row of a result. Rows are computed by the thousand.
+pub const MAX_CONSTANTS: u64 = 64 << 10;
+
+/// What is no long constant, in bytes.
+const LONG: usize = 1 << 10;
+
+/// Functions whose value has those of their arguments in it. Of other functions of texts the length is bounded when they are
+/// computed.
+const COLLECTING: [&str; 11] = [
+    "array_append",
+    "array_concat",
+    "array_prepend",
+    "array_union",
+    "concat",
+    "concat_ws",
+    "joined_texts",
+    "make_array",
+    "map",
+    "named_struct",
+    "struct",
+];
+
+/// Functions that make a list of many values of a few arguments.
+const SERIES: [&str; 2] = ["generate_series", "range"];
+
+/// As how many parts such a list counts.
+const SERIES_PARTS: u64 = 10_000;
+
 /// The deepest expression of an optimized plan, whose conditions are one chain.
 const MAX_CHAINED: u64 = MAX_DEPTH + MAX_CONDITIONS + 500;
 
@@ -48,16 +76,23 @@ pub fn check_optimized(plan: &LogicalPlan) -> Result<(), Refusal> {
 struct Size {
     parts: u64,
     depth: u64,
+    /// Whether its value has what its columns have in it, so that it is as large as they are together.
+    collects: bool,
 }
 
 /// The size of a column of a table, and of what cannot be written in the place of a column.
-const PLAIN: Size = Size { parts: 1, depth: 1 };
+const PLAIN: Size = Size {
+    parts: 1,
+    depth: 1,
+    collects: false,
+};
 
 impl Size {
     fn or_larger(self, other: Self) -> Self {
         Self {
             parts: self.parts.max(other.parts),
             depth: self.depth.max(other.depth),
+            collects: self.collects || other.collects,
         }
     }
 }
@@ -86,6 +121,8 @@ struct Measure {
     /// Whether columns count as what they stand for, and chains of `AND` and `OR` as one level.
     composed: bool,
     parts: u64,
+    /// The bytes of the long constants of the node that is measured.
+    constants: u64,
     /// The columns around the subquery that is measured.
     around: Vec<Known>,
 }
@@ -95,6 +132,7 @@ impl Measure {
         Self {
             composed,
             parts: 0,
+            constants: 0,
             around: Vec::new(),
         }
     }
@@ -129,13 +167,15 @@ impl Measure {
             true => known(node, &inputs),
             false => Known::new(),
         };
+        let writes = !self.composed && writes_constants(node);
+        self.constants = 0;
         let (mut sizes, mut checked) = (Vec::new(), Ok(()));
         // Nothing fails in there.
         let _ = node.apply_expressions(|expr| {
             checked = self.expression(expr, &known).and_then(|size| {
                 sizes.push(size);
-                match is_condition(node) {
-                    true => bounded(size.parts, MAX_PARTS, too_large_condition),
+                match self.composed && (is_condition(node) || size.collects) {
+                    true => bounded(size.parts, MAX_PARTS, too_large_expression),
                     false => Ok(()),
                 }
             });
@@ -145,12 +185,15 @@ impl Measure {
             })
         });
         checked?;
+        if writes {
+            bounded(self.constants, MAX_CONSTANTS, too_long_constants)?;
+        }
         Ok(outputs(node, inputs, sizes))
     }
 
     /// Returns the size of an expression whose columns stand for those that are known.
     fn expression(&mut self, expr: &Expr, known: &Known) -> Result<Size, Refusal> {
-        let mut size = Size { parts: 0, depth: 0 };
+        let mut size = Size { parts: 0, ..PLAIN };
         let mut left = vec![Visit {
             expr,
             depth: 1,
@@ -162,9 +205,11 @@ impl Measure {
                 continue;
             }
             self.count(times)?;
+            self.constants = self.constants.saturating_add(long_constant(expr));
             let of = self.leaf(expr, known)?;
             size.parts = size.parts.saturating_add(of.parts.saturating_mul(times));
             size.depth = size.depth.max(depth.saturating_add(of.depth) - 1);
+            size.collects |= of.collects;
             self.check_depth(size.depth)?;
             let operator = self.chain(expr);
             let times = times.saturating_mul(copies(expr));
@@ -194,13 +239,22 @@ impl Measure {
             | Expr::Exists(Exists { subquery, .. })
             | Expr::InSubquery(InSubquery { subquery, .. })
             | Expr::SetComparison(SetComparison { subquery, .. }) => self.subquery(subquery, known),
-            _ => Ok(PLAIN),
+            Expr::ScalarFunction(call) if SERIES.contains(&call.func.name()) => Ok(Size {
+                parts: SERIES_PARTS,
+                ..PLAIN
+            }),
+            expr => Ok(Size {
+                collects: collects(expr),
+                ..PLAIN
+            }),
         }
     }
 
     fn subquery(&mut self, subquery: &Subquery, known: &Known) -> Result<Size, Refusal> {
         self.around.push(known.clone());
+        let constants = self.constants;
         let columns = self.columns(&subquery.subquery, 0);
+        self.constants = constants;
         self.around.pop();
         Ok(columns?.into_iter().reduce(Size::or_larger).unwrap_or(PLAIN))
     }
@@ -292,6 +346,34 @@ fn larger(one: Vec<Size>, other: Vec<Size>) -> Vec<Size> {
     pairs.map(|(one, other)| one.or_larger(other)).collect()
 }
 
+/// Whether the value of an expression has those of its operands in it.
+fn collects(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { op, .. }) => *op == Operator::StringConcat,
+        Expr::ScalarFunction(call) => COLLECTING.contains(&call.func.name()),
+        _ => false,
+    }
+}
+
+/// Whether the constants of a node are written into each of its rows: of one row there is no more than was asked for, and
+/// what is compared stays one value.
+fn writes_constants(node: &LogicalPlan) -> bool {
+    let one_row = |input: &&LogicalPlan| matches!(input, LogicalPlan::EmptyRelation(_));
+    let computes = matches!(
+        node,
+        LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) | LogicalPlan::Sort(_)
+    );
+    computes && !node.inputs().iter().all(one_row)
+}
+
+/// The bytes of a constant, if it is a long one.
+fn long_constant(expr: &Expr) -> u64 {
+    match expr {
+        Expr::Literal(value, _) if value.size() > LONG => value.size() as u64,
+        _ => 0,
+    }
+}
+
 /// How often the engine writes the operands of an expression.
 fn copies(expr: &Expr) -> u64 {
     match expr {
@@ -363,9 +445,15 @@ fn too_large() -> Refusal {
     ))
 }
 
-fn too_large_condition() -> Refusal {
+fn too_large_expression() -> Refusal {
     Refusal::too_large(format!(
-        "a condition has more than {MAX_PARTS} parts once its columns are what they stand for, split the statement"
+        "an expression has more than {MAX_PARTS} parts once its columns are what they stand for, split the statement"
+    ))
+}
+
+fn too_long_constants() -> Refusal {
+    Refusal::too_large(format!(
+        "constants of more than {MAX_CONSTANTS} bytes would be written into each row, shorten them"
     ))
 }
 
@@ -380,6 +468,7 @@ fn too_many_conditions() -> Refusal {
 mod tests {
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
     use datafusion::functions::core::expr_fn::coalesce;
+    use datafusion::functions_nested::expr_fn::make_array;
     use datafusion::logical_expr::logical_plan::table_scan;
     use datafusion::logical_expr::{LogicalPlanBuilder, col, exists, lit, out_ref_col};
 
@@ -422,7 +511,27 @@ mod tests {
         let asked = |times| doubled(times).filter(col("x").gt(lit(0_i64))).unwrap();
         assert_eq!(said(asked(12)), None);
         let refused = said(asked(40)).unwrap();
-        assert!(refused.starts_with("a condition has more than 500000 parts"), "{refused}");
+        assert!(refused.starts_with("an expression has more than 500000 parts"), "{refused}");
+    }
+
+    #[test]
+    fn values_that_have_their_columns_in_them_are_bounded() {
+        let list: fn(Expr) -> Expr = |value| make_array(vec![value.clone(), value]);
+        assert_eq!(said(nested(5, list)), None);
+        assert!(said(nested(30, list)).unwrap().contains("500000 parts"));
+    }
+
+    #[test]
+    fn long_constants_are_not_written_into_each_row() {
+        let of = |below: LogicalPlanBuilder, bytes: usize| {
+            let plan = below.project([lit("x".repeat(bytes)).alias("c")]).unwrap().build().unwrap();
+            check_optimized(&plan).err().map(|refusal| refusal.to_string())
+        };
+        assert_eq!(of(table(), 60_000), None);
+        assert!(of(table(), 70_000).unwrap().contains("65536 bytes"));
+        assert_eq!(of(LogicalPlanBuilder::empty(true), 70_000), None);
+        let compared = table().filter(lit("x".repeat(70_000)).not_eq(lit("y"))).unwrap();
+        assert!(check_optimized(&compared.build().unwrap()).is_ok());
     }
 
     #[test]

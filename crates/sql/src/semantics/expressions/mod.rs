@@ -11,6 +11,7 @@ mod each;
 mod floats;
 mod frames;
 mod guards;
+mod joined;
 mod lists;
 mod lossy;
 mod moments;
@@ -49,6 +50,7 @@ pub fn after_coercion() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(distinct::DistinctOrders),
         Arc::new(outputs::PlainCasts),
         Arc::new(moments::TextsOfMoments),
+        Arc::new(joined::BoundedTexts),
         Arc::new(floats::OneZero),
         Arc::new(overflow::Checks),
         Arc::new(guards::GuardedConditions),
@@ -75,6 +77,7 @@ pub fn internal_functions() -> Vec<Arc<ScalarUDF>> {
             casts::function(),
             moments::function(),
             floats::function(),
+            joined::function(),
             outputs::function(),
         ])
         .collect()
