@@ -2,7 +2,9 @@
 //! retired, and while a class is taken from the executors and given back, again and again. Whatever is answered is right;
 //! what is refused names the class and reads it; nothing of the class is released or answered while it is away.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -88,6 +90,11 @@ fn load(cluster: &mut Sandbox, oracle: &Oracle, times: usize) -> Result<(Vec<Awa
             .find(|query| query.name == *name)
             .context("no such query")
     };
+    // What was read before, the executors open with the first keys.
+    for name in &WITH_HEALTH {
+        cluster.answer(named(name)?)?;
+    }
+    let (rounds, begun) = mpsc::channel();
     std::thread::scope(|scope| {
         let client = |name: &&str| -> Result<_> {
             let query = named(name)?;
@@ -95,8 +102,8 @@ fn load(cluster: &mut Sandbox, oracle: &Oracle, times: usize) -> Result<(Vec<Awa
         };
         let with = WITH_HEALTH.iter().map(client).collect::<Result<Vec<_>>>()?;
         let without = WITHOUT_HEALTH.iter().map(client).collect::<Result<Vec<_>>>()?;
-        let operator = scope.spawn(move || rotations.into_iter().flatten().try_for_each(run));
-        let aways = come_and_go(cluster, times);
+        let operator = scope.spawn(move || rotate(rotations, &begun));
+        let aways = come_and_go(cluster, times, rounds);
         let rotated = operator.join();
         done.store(true, Ordering::SeqCst);
         let ended =
@@ -111,11 +118,22 @@ fn load(cluster: &mut Sandbox, oracle: &Oracle, times: usize) -> Result<(Vec<Awa
     })
 }
 
-/// Takes the class from all executors and gives it back.
-fn come_and_go(cluster: &Sandbox, times: usize) -> Result<Vec<Away>> {
+/// Rotates all keys once in each round.
+fn rotate(rotations: Vec<Vec<Command>>, begun: &mpsc::Receiver<()>) -> Result<()> {
+    for rotation in rotations {
+        begun.recv()?;
+        rotation.into_iter().try_for_each(run)?;
+    }
+    Ok(())
+}
+
+/// Takes the class from all executors and gives it back, in as many rounds; says when one begins.
+fn come_and_go(cluster: &Sandbox, times: usize, rounds: mpsc::Sender<()>) -> Result<Vec<Away>> {
     let executors = ["executor-1", "executor-2"];
     let mut aways = Vec::new();
     for _ in 0..times {
+        // Where nobody rotates any more, that ended with an error, which is seen later.
+        let _ended = rounds.send(());
         let from = Instant::now();
         cluster
             .folder()

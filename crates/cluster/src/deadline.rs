@@ -66,7 +66,10 @@ impl Deadline {
     /// If the time is up, or nobody waits for the plan any more.
     fn check(&self) -> Result<()> {
         if self.is_cancelled() {
-            let nobody = Failure::new(Cause::Unavailable, "nobody waits for the plan of the statement any more");
+            let nobody = Failure::new(
+                Cause::Unavailable,
+                "nobody waits for the plan of the statement any more",
+            );
             return Err(DataFusionError::Execution(nobody.to_string()));
         }
         match self.begun.get() {
@@ -205,9 +208,16 @@ mod tests {
         late.over(|| std::thread::sleep(Duration::from_millis(2)));
         let said = late.over(|| state.optimize(&plan)).unwrap_err().to_string();
         let failure = Failure::find(&said).unwrap();
-        assert!(failure.cause == Cause::Invalid && failure.message.contains("longer than 0 s"), "{said}");
+        assert!(
+            failure.cause == Cause::Invalid && failure.message.contains("longer than 0 s"),
+            "{said}"
+        );
         assert!(state.optimize(&plan).is_ok(), "the deadline was of that planning alone");
-        assert!(Deadline::new(Duration::from_secs(60)).over(|| state.optimize(&plan)).is_ok());
+        assert!(
+            Deadline::new(Duration::from_secs(60))
+                .over(|| state.optimize(&plan))
+                .is_ok()
+        );
     }
 
     #[tokio::test]
@@ -219,14 +229,21 @@ mod tests {
         assert!(deadline.over(|| state.optimize(&plan)).is_err());
         let each = |rule: &Arc<Optimizing>| rule.rewrite(plan.clone(), &state).is_err();
         assert!(deadline.over(|| state.optimizer().rules.iter().all(each)));
-        assert!(deadline.over(|| state.analyzer().rules.iter().all(|rule| {
-            rule.analyze(plan.clone(), state.config_options()).is_err()
-        })));
+        assert!(deadline.over(|| {
+            state
+                .analyzer()
+                .rules
+                .iter()
+                .all(|rule| rule.analyze(plan.clone(), state.config_options()).is_err())
+        }));
     }
 
     #[test]
     fn a_deadline_within_another_takes_its_place_for_a_while() {
-        let (outer, inner) = (Deadline::new(Duration::from_secs(60)), Deadline::new(Duration::from_secs(60)));
+        let (outer, inner) = (
+            Deadline::new(Duration::from_secs(60)),
+            Deadline::new(Duration::from_secs(60)),
+        );
         inner.cancel();
         assert!(!counts() && check().is_ok());
         outer.over(|| {

@@ -80,7 +80,10 @@ mod tests {
         let nested = config.clone();
         let twice = in_place(&config, async move { in_place(&nested, here()).await });
         assert_eq!(twice.await.unwrap().as_deref(), Some("planner"));
-        assert_ne!(in_place(&SessionConfig::new(), here()).await.unwrap().as_deref(), Some("planner"));
+        assert_ne!(
+            in_place(&SessionConfig::new(), here()).await.unwrap().as_deref(),
+            Some("planner")
+        );
     }
 
     #[tokio::test]

@@ -5,8 +5,8 @@
 //! `fair` says whose work an executor is given.
 
 pub mod control;
-pub mod guard;
 pub(crate) mod fair;
+pub mod guard;
 mod handed;
 mod inputs;
 pub mod renewals;

@@ -227,15 +227,7 @@ mod tests {
         let key = || col("p", &schema).unwrap();
         let (inner, equality) = (JoinType::Inner, NullEquality::NullEqualsNothing);
         let order = vec![SortOptions::default()];
-        let merged = SortMergeJoinExec::try_new(
-            side(),
-            side(),
-            vec![(key(), key())],
-            None,
-            inner,
-            order,
-            equality,
-        );
+        let merged = SortMergeJoinExec::try_new(side(), side(), vec![(key(), key())], None, inner, order, equality);
         let nested = NestedLoopJoinExec::try_new(side(), side(), None, &inner, None);
         let by_pieces = PiecewiseMergeJoinExec::try_new(side(), side(), (key(), key()), Operator::Lt, inner, 1);
         let joins: [Arc<dyn ExecutionPlan>; 5] = [

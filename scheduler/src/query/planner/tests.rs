@@ -456,13 +456,26 @@ async fn what_would_grow_beyond_its_limit_is_refused_before_it_grows() {
     let claims = Claims::load().await;
     let planner = Planner::new(claims.sessions.clone());
     let view = claims.view("alice", [Health]);
-    let said = async |sql: String| planner.prepare(&view, &sql).await.map(|_| ()).map_err(|error| error.to_string());
+    let said = async |sql: String| {
+        planner
+            .prepare(&view, &sql)
+            .await
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
     let sums = format!("x{}", " + 1".repeat(100));
     for (sql, limit) in [
         (composed(150, &sums, ""), "1000 deep"),
         (composed(60, "x + x", "WHERE x > 0"), "500000 parts"),
         (composed(60, "coalesce(x, 1)", "WHERE x > 0"), "500000 parts"),
-        (composed(60, "x + x", "WHERE EXISTS (SELECT 1 FROM claims.dispensing d WHERE d.quantity = x)"), "500000 parts"),
+        (
+            composed(
+                60,
+                "x + x",
+                "WHERE EXISTS (SELECT 1 FROM claims.dispensing d WHERE d.quantity = x)",
+            ),
+            "500000 parts",
+        ),
     ] {
         let refused = said(sql).await.unwrap_err();
         assert!(refused.contains(limit), "{refused}");

@@ -43,9 +43,7 @@ impl Lengths {
 
     fn of(value: &ColumnarValue, lengths: &dyn Fn(&ArrayRef) -> Result<Vec<u64>>) -> Result<Self> {
         Ok(match value {
-            ColumnarValue::Scalar(value) => {
-                Self::Constant(lengths(&value.to_array()?)?.first().copied().unwrap_or(0))
-            }
+            ColumnarValue::Scalar(value) => Self::Constant(lengths(&value.to_array()?)?.first().copied().unwrap_or(0)),
             ColumnarValue::Array(array) => Self::Rows(lengths(array)?),
         })
     }
@@ -81,9 +79,7 @@ fn of_texts(array: &ArrayRef, between: u64) -> Result<Vec<u64>> {
             let bytes = array.as_binary_view().iter();
             bytes.map(|bytes| bytes.map_or(0, |bytes| bytes.len() as u64)).collect()
         }
-        DataType::Dictionary(_, values) => {
-            of_texts(&datafusion::arrow::compute::cast(array, values)?, between)?
-        }
+        DataType::Dictionary(_, values) => of_texts(&datafusion::arrow::compute::cast(array, values)?, between)?,
         DataType::List(_) => {
             let lists = array.as_list::<i32>();
             summed(lists.offsets(), &of_texts(lists.values(), between)?, between)
@@ -104,7 +100,9 @@ fn summed<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, elements: &[u64], betwe
     let bounds = offsets.windows(2).map(|pair| (pair[0].as_usize(), pair[1].as_usize()));
     let sum = |(from, to): (usize, usize)| {
         let elements = elements.get(from..to).unwrap_or_default().iter();
-        elements.fold(0_u64, |sum, element| sum.saturating_add(element.saturating_add(between)))
+        elements.fold(0_u64, |sum, element| {
+            sum.saturating_add(element.saturating_add(between))
+        })
     };
     bounds.map(sum).collect()
 }
@@ -129,7 +127,10 @@ mod tests {
         let expected = Lengths::Rows(vec![3, 0, 0, 2]);
         let plain = StringArray::from_iter(texts);
         assert_eq!(Lengths::of_texts(&array(plain.clone())).unwrap(), expected);
-        assert_eq!(Lengths::of_texts(&array(StringViewArray::from_iter(texts))).unwrap(), expected);
+        assert_eq!(
+            Lengths::of_texts(&array(StringViewArray::from_iter(texts))).unwrap(),
+            expected
+        );
         let sliced = Lengths::of_texts(&array(plain.slice(2, 2))).unwrap();
         assert_eq!((sliced.at(1), sliced.largest(), sliced.at(2)), (2, 2, 0));
         let one = ColumnarValue::Scalar(ScalarValue::from("abcd"));
@@ -150,8 +151,14 @@ mod tests {
         builder.append_value([Some("ab"), None, Some("c")]);
         builder.append_null();
         let lists: ListArray = builder.finish();
-        assert_eq!(Lengths::of_lists(&array(lists), 10).unwrap(), Lengths::Rows(vec![33, 0]));
+        assert_eq!(
+            Lengths::of_lists(&array(lists), 10).unwrap(),
+            Lengths::Rows(vec![33, 0])
+        );
         let numbers = ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1), Some(2)])]);
-        assert_eq!(Lengths::of_lists(&array(numbers), 1).unwrap(), Lengths::Rows(vec![2 * (WRITTEN + 1)]));
+        assert_eq!(
+            Lengths::of_lists(&array(numbers), 1).unwrap(),
+            Lengths::Rows(vec![2 * (WRITTEN + 1)])
+        );
     }
 }

@@ -133,7 +133,9 @@ impl Growth {
                 each(&|row| {
                     let (text, with) = (text.at(row), with.at(row));
                     let matches = text.saturating_add(1);
-                    matches.saturating_mul(with).saturating_add(text.saturating_mul(1 + with / 2))
+                    matches
+                        .saturating_mul(with)
+                        .saturating_add(text.saturating_mul(1 + with / 2))
                 })
             }
             Self::Overlaid => {
@@ -150,7 +152,9 @@ impl Growth {
             }
             Self::Listed => {
                 let between = texts(1)?.largest().saturating_add(texts(2)?.largest());
-                let list = args.first().map_or(Ok(Lengths::Constant(0)), |list| Lengths::of_lists(list, between))?;
+                let list = args
+                    .first()
+                    .map_or(Ok(Lengths::Constant(0)), |list| Lengths::of_lists(list, between))?;
                 each(&|row| list.at(row))
             }
         })
@@ -176,7 +180,11 @@ fn replaced(args: &[ColumnarValue], rows: usize) -> Result<Vec<u64>> {
     let [text, from, to] = args else {
         return Ok(vec![0; rows]);
     };
-    let (texts, parts, others) = (Lengths::of_texts(text)?, Lengths::of_texts(from)?, Lengths::of_texts(to)?);
+    let (texts, parts, others) = (
+        Lengths::of_texts(text)?,
+        Lengths::of_texts(from)?,
+        Lengths::of_texts(to)?,
+    );
     let with = |row: usize, found: u64| texts.at(row).saturating_add(found.saturating_mul(others.at(row)));
     let at_most = |row: usize| with(row, texts.at(row) / parts.at(row).max(1) + 1);
     let bounds: Vec<u64> = (0..rows).map(at_most).collect();
@@ -256,7 +264,11 @@ pub(crate) fn joined(args: &[ColumnarValue], rows: usize) -> Result<Vec<u64>> {
 }
 
 fn check_longest(function: &str, longest: u64) -> Result<()> {
-    if longest > LONGEST_VALUE { too_long(function) } else { Ok(()) }
+    if longest > LONGEST_VALUE {
+        too_long(function)
+    } else {
+        Ok(())
+    }
 }
 
 fn too_long<T>(function: &str) -> Result<T> {

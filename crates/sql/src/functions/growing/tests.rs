@@ -11,10 +11,16 @@ const BEYOND: [(&str, &str); 10] = [
     ("lpad", "lpad(c, 300000, 'é')"),
     ("rpad", "rpad(c, 1048577, 'xy')"),
     ("replace", "replace(repeat(c, 2000), 'x', repeat('y', 1000))"),
-    ("regexp_replace", "regexp_replace(repeat(c, 2000), 'x', repeat('y', 1000), 'g')"),
+    (
+        "regexp_replace",
+        "regexp_replace(repeat(c, 2000), 'x', repeat('y', 1000), 'g')",
+    ),
     ("concat", "concat(repeat(c, 600000), repeat('y', 600000))"),
     ("concat_ws", "concat_ws(repeat(c, 600000), 'a', 'b', 'c')"),
-    ("array_to_string", "array_to_string(make_array(c, c, c), repeat('y', 600000))"),
+    (
+        "array_to_string",
+        "array_to_string(make_array(c, c, c), repeat('y', 600000))",
+    ),
 ];
 
 #[tokio::test]
@@ -39,7 +45,9 @@ async fn rows_that_are_computed_together_have_a_limit_of_their_own() {
     let rows = "unnest(['x', 'x', 'x', 'x', 'x', 'x', 'x']) AS t (c)";
     let seven = &format!("SELECT sum(octet_length(repeat(c, 1000000))) AS n FROM {rows}");
     assert_eq!(found(&session, seven).await, ["7000000"]);
-    let said = super::check_sum("repeat", super::MOST_AT_ONCE + 1).unwrap_err().to_string();
+    let said = super::check_sum("repeat", super::MOST_AT_ONCE + 1)
+        .unwrap_err()
+        .to_string();
     assert!(said.contains("64 MiB"), "{said}");
 }
 
@@ -58,8 +66,14 @@ async fn values_within_the_limits_are_the_engines() {
         ("concat_ws('-', 'a', NULL, 'b')", "a-b"),
         ("array_to_string(make_array('a', NULL, 'b'), ',', '?')", "a,?,b"),
         ("octet_length(repeat('x', 1048576))", "1048576"),
-        ("octet_length(replace(repeat('x', 100000), 'y', repeat('z', 1000)))", "100000"),
-        ("octet_length(regexp_replace(repeat('x', 9000), 'y', repeat('z', 1000), 'g'))", "9000"),
+        (
+            "octet_length(replace(repeat('x', 100000), 'y', repeat('z', 1000)))",
+            "100000",
+        ),
+        (
+            "octet_length(regexp_replace(repeat('x', 9000), 'y', repeat('z', 1000), 'g'))",
+            "9000",
+        ),
     ] {
         let values = found(&session, &format!("SELECT {call} AS v")).await;
         assert_eq!(values, [expected], "{call}");

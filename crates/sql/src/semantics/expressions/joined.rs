@@ -11,8 +11,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -39,7 +39,9 @@ impl AnalyzerRule for BoundedTexts {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewrite_plan(plan, joins, |expr, schema| expr.transform_up(|expr| bounded(expr, schema)))
+        rewrite_plan(plan, joins, |expr, schema| {
+            expr.transform_up(|expr| bounded(expr, schema))
+        })
     }
 }
 
@@ -165,6 +167,10 @@ mod tests {
         let with = (1..=40).map(doubled).collect::<Vec<_>>().join(", ");
         let rows = "c0 AS (SELECT column1 AS a FROM (VALUES ('x'), ('y')))";
         let sql = format!("WITH {rows}, {with} SELECT octet_length(a) FROM c40");
-        failures(&context(true), &[(sql.as_str(), "|| would make a text of more than 1 MiB")]).await;
+        failures(
+            &context(true),
+            &[(sql.as_str(), "|| would make a text of more than 1 MiB")],
+        )
+        .await;
     }
 }

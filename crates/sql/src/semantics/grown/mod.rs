@@ -16,9 +16,7 @@ use datafusion::logical_expr::expr::{Alias, Exists, InSubquery, SetComparison};
 use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, LogicalPlan, Operator, Subquery};
 
 use crate::syntax::Refusal;
-use forms::{
-    SERIES, SERIES_PARTS, collects, conditions_of, copies, is_condition, long_constant, writes_constants,
-};
+use forms::{SERIES, SERIES_PARTS, collects, conditions_of, copies, is_condition, long_constant, writes_constants};
 
 /// The deepest expression, with what its columns stand for.
 pub const MAX_DEPTH: u64 = 1_000;

@@ -16,7 +16,9 @@ fn table() -> LogicalPlanBuilder {
 
 /// A table below so many queries, each of which computes its column from the one of the query before.
 fn nested(times: usize, column: impl Fn(Expr) -> Expr) -> LogicalPlanBuilder {
-    (0..times).fold(table(), |below, _| below.project([column(col("x")).alias("x")]).unwrap())
+    (0..times).fold(table(), |below, _| {
+        below.project([column(col("x")).alias("x")]).unwrap()
+    })
 }
 
 fn sum_of(terms: usize) -> impl Fn(Expr) -> Expr {
@@ -46,7 +48,10 @@ fn conditions_on_what_doubles_are_refused_and_columns_are_not() {
     let asked = |times| doubled(times).filter(col("x").gt(lit(0_i64))).unwrap();
     assert_eq!(said(asked(12)), None);
     let refused = said(asked(40)).unwrap();
-    assert!(refused.starts_with("an expression has more than 500000 parts"), "{refused}");
+    assert!(
+        refused.starts_with("an expression has more than 500000 parts"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -59,7 +64,11 @@ fn values_that_have_their_columns_in_them_are_bounded() {
 #[test]
 fn long_constants_are_not_written_into_each_row() {
     let of = |below: LogicalPlanBuilder, bytes: usize| {
-        let plan = below.project([lit("x".repeat(bytes)).alias("c")]).unwrap().build().unwrap();
+        let plan = below
+            .project([lit("x".repeat(bytes)).alias("c")])
+            .unwrap()
+            .build()
+            .unwrap();
         check_optimized(&plan).err().map(|refusal| refusal.to_string())
     };
     assert_eq!(of(table(), 60_000), None);
@@ -75,7 +84,9 @@ fn a_subquery_is_measured_with_the_columns_around_it() {
     let around = |times| {
         let condition = out_ref_col(DataType::Int64, "x").gt(lit(0_i64));
         let subquery = exists(inner(condition).into());
-        nested(times, |column| column.clone() + column).filter(subquery).unwrap()
+        nested(times, |column| column.clone() + column)
+            .filter(subquery)
+            .unwrap()
     };
     assert_eq!(said(around(10)), None);
     assert!(said(around(40)).unwrap().contains("parts"));
@@ -109,7 +120,10 @@ fn conditions_that_come_together_are_counted() {
 #[test]
 fn totals_are_not_written_in_the_place_of_their_columns() {
     let counted = nested(40, |column| column.clone() + column)
-        .aggregate([lit(1_i64).alias("one")], [datafusion::functions_aggregate::expr_fn::sum(col("x")).alias("x")])
+        .aggregate(
+            [lit(1_i64).alias("one")],
+            [datafusion::functions_aggregate::expr_fn::sum(col("x")).alias("x")],
+        )
         .unwrap();
     assert_eq!(said(counted.filter(col("x").gt(lit(0_i64))).unwrap()), None);
 }
