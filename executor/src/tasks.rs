@@ -13,10 +13,13 @@ use crate::stop::Stop;
 /// Stage and task number of a running task.
 type TaskNumber = (usize, usize);
 
+/// A running task, and how it is stopped.
+type Task = (TaskNumber, Arc<Stop>);
+
 /// Which tasks of which jobs run.
 #[derive(Debug, Default)]
 pub(crate) struct RunningTasks {
-    jobs: Mutex<HashMap<String, Vec<(TaskNumber, Arc<Stop>)>>>,
+    jobs: Mutex<HashMap<String, Vec<Task>>>,
 }
 
 /// Says that a task runs for as long as it lives.

@@ -1,6 +1,7 @@
 //! Which stages the tasks that are handed out read. Their grants name these, and executors give out partitions of no other
 //! stage under them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ballista_core::JobId;
@@ -22,9 +23,8 @@ impl Inputs {
         let mut inputs = Self::default();
         for task in tasks {
             let stage = (task.job_id.clone(), task.stage_id);
-            if !inputs.0.contains_key(&stage) {
-                let read = inputs_of(engine, task).await;
-                inputs.0.insert(stage, read);
+            if let Entry::Vacant(unknown) = inputs.0.entry(stage) {
+                unknown.insert(inputs_of(engine, task).await);
             }
         }
         inputs
