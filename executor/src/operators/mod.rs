@@ -3,6 +3,7 @@
 
 mod aggregates;
 mod by_patient;
+mod conditions;
 mod counted;
 #[cfg(test)]
 mod fixtures;
@@ -71,7 +72,7 @@ impl Counters {
 /// The plan with our operators in it.
 pub(crate) fn put_into(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     // From above, since some stand in the place of two.
-    orders::kept(&without_marks(plan)?)?
+    orders::kept(&conditions::of_rows_alone(without_marks(plan)?)?)?
         .transform_down(|node| {
             let mut ours = counted::in_place_of(&node)?;
             if ours.is_none() {

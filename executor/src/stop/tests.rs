@@ -24,7 +24,7 @@ fn context(rows: i64, hash: bool) -> SessionContext {
         .set_bool("datafusion.optimizer.prefer_hash_join", hash);
     let context = SessionContext::new_with_config(config);
     let numbers: Int64Array = (0..rows).map(|n| n % 50).collect();
-    let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _)]).unwrap();
+    let batch = RecordBatch::try_from_iter_with_nullable([("n", Arc::new(numbers) as _, true)]).unwrap();
     let batches: Vec<_> = (0..batch.num_rows())
         .step_by(8192)
         .map(|start| batch.slice(start, 8192.min(batch.num_rows() - start)))

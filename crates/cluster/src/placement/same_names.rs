@@ -54,7 +54,7 @@ impl PhysicalOptimizerRule for SafePushdown {
     }
 }
 
-/// Returns the session with its physical rules, the one that moves filters as above.
+/// Returns the session with its physical rules, which look at the deadline of planning, the one that moves filters as above.
 ///
 /// # Errors
 /// If the session is not one of the engine's own.
@@ -182,6 +182,11 @@ mod tests {
                 .collect()
         };
         let (before, after) = (told(&state), told(&guarded));
+        assert!(after.iter().all(|rule| rule.starts_with("Watched(")), "{after:?}");
+        let after = after
+            .into_iter()
+            .map(|rule| rule["Watched(".len()..rule.len() - 1].to_owned());
+        let after: Vec<String> = after.collect();
         assert_eq!(before.len(), after.len());
         let changed: Vec<&String> = after
             .iter()
