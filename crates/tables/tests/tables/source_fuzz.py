@@ -303,7 +303,9 @@ DIFFERENCES = [
     ("python", "date32|timestamp", r"\d{4}-\d\d-\d\d(?-i:t)", "letters may be small"),
     ("duckdb", "date32|timestamp", r".*\.([Z+-]|$)", "a point may have no digits behind"),
     ("duckdb", "timestamp", r".*\.\d{7}", "digits beyond the sixth are cut, or are no fraction"),
-    ("duckdb", "timestamp", r".*(:[+-]|T\s)", "parts of a time may be missing, and have blanks before them"),
+    ("duckdb", "date32|timestamp", r".*(:[+-]|T\s)", "parts of a time may be missing, and have blanks before them"),
+    ("duckdb", "date32|timestamp", r".*:\d\d\s+:?\d\d", "what follows a blank behind a time is left out"),
+    ("duckdb", "timestamp", r".*[+-]\d\d:$", "an offset may end with a colon"),
     ("python", "timestamp", r".*[+-]\d{6}$", "offsets may have seconds"),
     ("both", "timestamp", r".*[zZ]$", "Z is no offset to some patterns, and z to none"),
     ("duckdb", "date32", r".*\d:?\d\d\s?([zZ]|[+-]\d\d(:?\d\d)?)$", "an offset of a date is left out"),
@@ -317,10 +319,23 @@ def known(who, case, text, value):
     if value is not None and case.is_date() and digits(text) != digits(rendered(case, value)):
         # Parts of a date may have fewer digits than they should, and years more.
         return True
+    if who == "duckdb" and case.name == "time_of_paris" and value is not None and is_left_out(text):
+        # DuckDB moves it to one that the clock shows; loading keeps what is written.
+        return True
     for reader, kinds, pattern, _ in DIFFERENCES:
         if reader in (who, "both") and re.search(kinds, case.kind) and re.match(pattern, text, re.I):
             return True
     return False
+
+
+def is_left_out(text):
+    """Whether the clocks of Paris leave this time out, when summer time begins."""
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    utc = time.replace(tzinfo=PARIS).astimezone(datetime.timezone.utc) if time.tzinfo is None else None
+    return utc is not None and utc.astimezone(PARIS).replace(tzinfo=None) != time
 
 
 def rendered(case, value):
