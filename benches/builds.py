@@ -11,19 +11,10 @@ import math
 import pathlib
 import statistics
 import sys
-import time
 
-from latency import connect
+from latency import answer, connect
 
 QUERIES = pathlib.Path(__file__).parent.parent / "crates/synthetic/src/queries"
-
-
-def ask(connection, statement):
-    started = time.perf_counter()
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-        rows = cursor.fetchall()
-    return (time.perf_counter() - started) * 1e3, rows
 
 
 def turns(connections, statement, runs):
@@ -31,7 +22,7 @@ def turns(connections, statement, runs):
     times, rows = ([], []), [None, None]
     for run in range(runs + 2):
         for which in (0, 1) if run % 2 else (1, 0):
-            took, rows[which] = ask(connections[which], statement)
+            took, rows[which] = answer(connections[which], statement)
             if run >= 2:
                 times[which].append(took)
     texts = [sorted([text(value) for value in row] for row in each) for each in rows]

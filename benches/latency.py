@@ -31,12 +31,18 @@ def connect(file):
     return dbapi.connect(connect["uri"], db_kwargs=options, autocommit=True)
 
 
-def ask(connection, statement):
+def answer(connection, statement):
+    """Returns the milliseconds from execute to the last row, and the rows."""
     started = time.perf_counter()
     with connection.cursor() as cursor:
         cursor.execute(statement)
-        cursor.fetchall()
-    return (time.perf_counter() - started) * 1e3
+        rows = cursor.fetchall()
+    return (time.perf_counter() - started) * 1e3, rows
+
+
+def ask(connection, statement):
+    """Returns the milliseconds from execute to the last row."""
+    return answer(connection, statement)[0]
 
 
 def main(file, runs=200):

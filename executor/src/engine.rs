@@ -12,7 +12,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
-use parcours_cluster::failure::{ENDED, marked};
+use parcours_cluster::failure::marked;
 use parcours_cluster::options::TaskOptions;
 use parcours_cluster::orders::executor_name;
 use parcours_cluster::task_grant::HeldGrant;
@@ -28,7 +28,7 @@ use crate::shuffle::exchange::Exchange;
 use crate::shuffle::reader::PartitionReader;
 use crate::shuffle::store::PartitionStore;
 use crate::stage::{Layout, Place, Stage, StoppedWhenRevoked};
-use crate::stop::stoppable;
+use crate::stop::{ended, stoppable};
 use crate::tasks::RunningTasks;
 
 /// What every task of this process shares.
@@ -74,9 +74,7 @@ impl Engine {
         plan: &Arc<dyn ExecutionPlan>,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
-        if self.store.has_ended(&job) {
-            return Err(DataFusionError::Execution(format!("job {job} {ENDED}")));
-        }
+        self.check_goes_on(&job)?;
         let granted = self
             .keys
             .of_task(&TaskOptions::of(config)?.grant, &job, stage, &self.id)?;
@@ -87,9 +85,7 @@ impl Engine {
         let (plan, layout) = without_writer(plan)?;
         let running = self.tasks.enter(&job, (stage, task));
         // An order to cancel may have come since, and found no task of this number.
-        if self.store.has_ended(&job) {
-            return Err(DataFusionError::Execution(format!("job {job} {ENDED}")));
-        }
+        self.check_goes_on(&job)?;
         let place = Place {
             job,
             stage,
@@ -124,6 +120,15 @@ impl Engine {
             wake: self.wake.clone(),
             threads: self.threads.clone(),
         }))
+    }
+
+    /// # Errors
+    /// If the job has ended.
+    fn check_goes_on(&self, job: &str) -> Result<()> {
+        match self.store.has_ended(job) {
+            true => Err(ended(job)),
+            false => Ok(()),
+        }
     }
 
     fn with_own_readers(&self, plan: Arc<dyn ExecutionPlan>, grant: &Arc<HeldGrant>) -> Result<Arc<dyn ExecutionPlan>> {

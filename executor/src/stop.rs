@@ -27,6 +27,8 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::{Stream, StreamExt};
 use parcours_cluster::failure::ENDED;
 
+use crate::operators::with_filter;
+
 /// Whether a task is to end.
 #[derive(Debug)]
 pub(crate) struct Stop {
@@ -52,9 +54,14 @@ impl Stop {
     pub(crate) fn check(&self) -> Result<()> {
         match self.stopped.load(Ordering::Relaxed) {
             false => Ok(()),
-            true => Err(DataFusionError::Execution(format!("job {} {ENDED}", self.job))),
+            true => Err(ended(&self.job)),
         }
     }
+}
+
+/// The error of a task whose job has ended.
+pub(crate) fn ended(job: &str) -> DataFusionError {
+    DataFusionError::Execution(format!("job {job} {ENDED}"))
 }
 
 /// The plan, every edge and every condition of a join of which ends when the task is stopped.
@@ -98,16 +105,7 @@ fn looking(node: &Arc<dyn ExecutionPlan>, stop: &Arc<Stop>) -> Result<Option<Arc
         let Some(filter) = join.filter().as_ref().map(looking) else {
             return Ok(None);
         };
-        let join = SortMergeJoinExec::try_new(
-            Arc::clone(join.left()),
-            Arc::clone(join.right()),
-            join.on().to_vec(),
-            Some(filter),
-            join.join_type(),
-            join.sort_options().to_vec(),
-            join.null_equality(),
-        )?;
-        return Ok(Some(Arc::new(join)));
+        return with_filter(join, filter).map(Some);
     }
     Ok(None)
 }

@@ -38,7 +38,8 @@ fn evaluable(join: &SortMergeJoinExec) -> Option<JoinFilter> {
     Some(JoinFilter::new(condition, columns, Arc::new(schema)))
 }
 
-fn with_filter(join: &SortMergeJoinExec, filter: JoinFilter) -> Result<Arc<dyn ExecutionPlan>> {
+/// Returns the merge join with another condition.
+pub(crate) fn with_filter(join: &SortMergeJoinExec, filter: JoinFilter) -> Result<Arc<dyn ExecutionPlan>> {
     let join = SortMergeJoinExec::try_new(
         Arc::clone(join.left()),
         Arc::clone(join.right()),

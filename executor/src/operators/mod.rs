@@ -24,6 +24,7 @@ use parcours_cluster::placement::without_marks;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
+pub(crate) use conditions::with_filter;
 pub(crate) use orders::windows_in_order;
 
 /// The names of all operators here.
